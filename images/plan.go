@@ -1,0 +1,214 @@
+package images
+
+import (
+	"fmt"
+	"image"
+	"math"
+	"math/bits"
+)
+
+// Window is a rectangle in pixels whose edges may lie inside pixels.
+type Window struct{ X, Y, Width, Height float64 }
+
+// Pixels is the smallest rectangle of whole pixels that holds the window.
+// Edges within a millionth of a pixel of a whole number count as that number.
+func (w Window) Pixels() image.Rectangle {
+	const slack = 1e-6
+	return image.Rect(
+		int(math.Floor(w.X+slack)), int(math.Floor(w.Y+slack)),
+		int(math.Ceil(w.X+w.Width-slack)), int(math.Ceil(w.Y+w.Height-slack)))
+}
+
+// Plan is the geometry of one rendition of one original: what is cut out,
+// what size it gets, and where it lies on the canvas.
+//
+// The coordinates are those of the turned picture: the original after its EXIF
+// orientation and after the rendition's Turn. A decoder that can turn while it
+// decodes is given exif.Then(Turn) and uses the plan as it is; one that turns
+// at the end asks for Before(Turn).
+type Plan struct {
+	Turn Orientation // the rendition's rotation and flips
+
+	// SourceWidth and SourceHeight are the size of the turned original.
+	SourceWidth, SourceHeight int
+
+	// Window is what is seen, exact to parts of a pixel, inside the source.
+	// Resampling it to Width x Height is the whole resize and crop.
+	Window Window
+	Crop   image.Rectangle // Window.Pixels() inside the source: what must be decoded at least
+
+	Width, Height int // of the resized window, >= 1
+
+	// The canvas is larger than Width x Height only when padding.
+	CanvasWidth, CanvasHeight int
+	OffsetX, OffsetY          int // of the resized window on the canvas
+}
+
+// Padded says whether there is canvas to fill around the picture.
+func (p Plan) Padded() bool { return p.CanvasWidth != p.Width || p.CanvasHeight != p.Height }
+
+// Identity says whether nothing is cut, resized, turned or padded.
+func (p Plan) Identity() bool {
+	return (p.Turn == Upright || p.Turn == 0) && !p.Padded() && p.Width == p.SourceWidth && p.Height == p.SourceHeight &&
+		p.Window == Window{0, 0, float64(p.SourceWidth), float64(p.SourceHeight)}
+}
+
+// Reduction is how many source pixels become one pixel of the rendition along
+// the axis that is reduced less. Below 1 the picture is enlarged.
+func (p Plan) Reduction() float64 {
+	return min(p.Window.Width/float64(p.Width), p.Window.Height/float64(p.Height))
+}
+
+// Before gives the same plan for an engine that turns last: window, crop and
+// size in coordinates of the picture before Turn. Canvas and offsets stay
+// those of the finished picture; pad after turning.
+func (p Plan) Before() Plan {
+	q := p
+	q.SourceWidth, q.SourceHeight = p.Turn.Size(p.SourceWidth, p.SourceHeight)
+	q.Width, q.Height = p.Turn.Size(p.Width, p.Height)
+	q.Window = p.Turn.Back(p.Window, float64(q.SourceWidth), float64(q.SourceHeight))
+	q.Crop = q.Window.Pixels().Intersect(image.Rect(0, 0, q.SourceWidth, q.SourceHeight))
+	return q
+}
+
+// box is the box in pixels of the rendition: Width and Height times DPR,
+// rounded half up, at least 1 where it is given at all.
+func (r Rendition) box() (width, height int) {
+	dpr := r.DPR
+	if dpr == 0 {
+		dpr = 1
+	}
+	side := func(v int) int {
+		if v == 0 {
+			return 0
+		}
+		return max(1, int(math.Floor(float64(v)*dpr+0.5)))
+	}
+	return side(r.Width), side(r.Height)
+}
+
+// Plan computes the geometry for an original of width x height pixels after
+// its EXIF orientation. It allocates nothing and does not look at Limits; see
+// Limits.CheckPlan.
+func (r Rendition) Plan(width, height int) (Plan, error) {
+	if width <= 0 || height <= 0 || width > math.MaxInt32 || height > math.MaxInt32 {
+		return Plan{}, Errorf(Unprocessable, "the original has no usable size (%dx%d)", width, height)
+	}
+	region := image.Rect(0, 0, width, height)
+	if !r.Region.Empty() {
+		region = region.Intersect(r.Region)
+		if region.Empty() {
+			return Plan{}, &Error{Kind: Unprocessable, Part: "region",
+				Detail: fmt.Sprintf("the region lies outside the original of %dx%d", width, height)}
+		}
+	}
+	p := Plan{Turn: r.Turn()}
+	p.SourceWidth, p.SourceHeight = p.Turn.Size(width, height)
+	seen := p.Turn.forward(region, width, height)
+	p.place(r, seen)
+	p.Crop = p.Window.Pixels().Intersect(image.Rect(0, 0, p.SourceWidth, p.SourceHeight))
+	return p, nil
+}
+
+// forward maps whole pixels of the stored picture to the turned one.
+func (o Orientation) forward(rect image.Rectangle, width, height int) Window {
+	// Turning back is turning by the inverse; mirrors and half turns are
+	// their own, the quarter turns each other's.
+	inverse := o
+	switch o {
+	case Turn90:
+		inverse = Turn270
+	case Turn270:
+		inverse = Turn90
+	}
+	w, h := o.Size(width, height)
+	return inverse.Back(Window{float64(rect.Min.X), float64(rect.Min.Y), float64(rect.Dx()), float64(rect.Dy())}, float64(w), float64(h))
+}
+
+// place fits what is seen of the source into the box. seen has whole sides.
+func (p *Plan) place(r Rendition, seen Window) {
+	w, h := int(seen.Width), int(seen.Height)
+	boxW, boxH := r.box()
+	fit := r.Fit
+	if (boxW == 0 || boxH == 0) && (fit == FitCrop || fit == FitPad) {
+		fit = FitInside
+	}
+	p.Window = seen
+	switch fit {
+	case FitCrop:
+		if r.NoEnlarge {
+			boxW, boxH = shrinkBox(boxW, boxH, w, h)
+		}
+		p.Width, p.Height = boxW, boxH
+		p.Window = cover(seen, boxW, boxH, r)
+	case FitStretch:
+		p.Width, p.Height = boxW, boxH
+		if boxW == 0 || r.NoEnlarge && boxW > w {
+			p.Width = w
+		}
+		if boxH == 0 || r.NoEnlarge && boxH > h {
+			p.Height = h
+		}
+	default: // FitInside, FitShrink, FitPad
+		p.Width, p.Height = inside(w, h, boxW, boxH, fit == FitShrink || r.NoEnlarge)
+	}
+	p.CanvasWidth, p.CanvasHeight = p.Width, p.Height
+	if fit == FitPad {
+		p.CanvasWidth, p.CanvasHeight = boxW, boxH
+		x, y := r.Gravity.share()
+		p.OffsetX = int(math.Floor(float64(boxW-p.Width) * x))
+		p.OffsetY = int(math.Floor(float64(boxH-p.Height) * y))
+	}
+}
+
+// inside is the largest size of the shape w x h inside the box; a side of 0
+// does not bound. The side that touches the box is exact, the other one is
+// rounded half up and at least 1, in whole numbers all through.
+func inside(w, h, boxW, boxH int, shrink bool) (int, int) {
+	if boxW == 0 && boxH == 0 || shrink && (boxW == 0 || w <= boxW) && (boxH == 0 || h <= boxH) {
+		return w, h
+	}
+	// boxW/w <= boxH/h: the width touches first.
+	if boxH == 0 || boxW != 0 && uint64(boxW)*uint64(h) <= uint64(boxH)*uint64(w) {
+		return boxW, scaled(h, boxW, w)
+	}
+	return scaled(w, boxH, h), boxH
+}
+
+// scaled is v*num/den rounded half up, at least 1, without overflow and no
+// larger than an int32.
+func scaled(v, num, den int) int {
+	hi, lo := bits.Mul64(uint64(v), 2*uint64(num))
+	lo, carry := bits.Add64(lo, uint64(den), 0)
+	q, _ := bits.Div64(hi+carry, lo, 2*uint64(den)) // v, num < 2^31 and den >= 1: hi is 0
+	return int(max(1, min(q, math.MaxInt32)))
+}
+
+// shrinkBox makes the box smaller, shape kept, until the picture w x h covers
+// it without being enlarged.
+func shrinkBox(boxW, boxH, w, h int) (int, int) {
+	if boxW <= w && boxH <= h {
+		return boxW, boxH
+	}
+	return inside(boxW, boxH, w, h, true)
+}
+
+// cover is the largest window of the box's shape inside seen, placed by
+// gravity.
+func cover(seen Window, boxW, boxH int, r Rendition) Window {
+	win := Window{Width: seen.Width, Height: seen.Height}
+	if wide, tall := seen.Width*float64(boxH), seen.Height*float64(boxW); wide > tall {
+		win.Width = tall / float64(boxH)
+	} else {
+		win.Height = wide / float64(boxW)
+	}
+	x, y := r.Gravity.share()
+	freeX, freeY := seen.Width-win.Width, seen.Height-win.Height
+	left, top := freeX*x, freeY*y
+	if r.Gravity == Focal {
+		left = min(max(r.FocalX*seen.Width-win.Width/2, 0), freeX)
+		top = min(max(r.FocalY*seen.Height-win.Height/2, 0), freeY)
+	}
+	win.X, win.Y = seen.X+left, seen.Y+top
+	return win
+}

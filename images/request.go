@@ -1,0 +1,98 @@
+package images
+
+import (
+	"strings"
+	"time"
+)
+
+// Request is what a URL says, whatever grammar it was written in: an original
+// and a rendition of it. It has been checked for form, not for its signature
+// and not for whether the original exists.
+type Request struct {
+	Grammar string // "tofu1", "tofu2" or "native": for metrics and logs
+
+	// The original, either by Kind and ID, which the configuration maps to
+	// an origin and a list of names, or by Key, exactly.
+	Kind, ID string
+	Key      string
+
+	Rendition Rendition // normalised
+	Preset    string    // the preset that was named, if any
+
+	Owner   string // ?u=, as given: whose picture it is; enters nothing but the log
+	Version string // ?p=, as given: changes when the original does; enters the ETag and the cache key
+
+	// Canonical is the URL's path and query without the signature, in its one
+	// spelling: what is signed.
+	Canonical string
+	Signature string    // as given in the URL, "" where there is none
+	Expires   time.Time // signed with the rest; zero: never
+}
+
+// Original names what the request is about, for logs and cache keys:
+// "kind/id" or the key.
+func (r *Request) Original() string {
+	if r.Key != "" {
+		return r.Key
+	}
+	return r.Kind + "/" + r.ID
+}
+
+// originalExtensions are tried after the bare name, in this order.
+var originalExtensions = [...]string{"", ".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".tif"}
+
+// Candidates lists the names under which the original may lie in its origin,
+// in the order in which they are tried; there are no others. A key is exact.
+func (r *Request) Candidates() []string {
+	if r.Key != "" {
+		return []string{r.Key}
+	}
+	names := make([]string, len(originalExtensions))
+	for i, ext := range originalExtensions {
+		names[i] = r.Kind + "/" + r.ID + ext
+	}
+	return names
+}
+
+// Bounds of what names an original in a URL, in bytes after decoding.
+const (
+	MaxKind    = 64
+	MaxID      = 255 // what a file system takes as one name
+	MaxKey     = 1024
+	MaxOwner   = 128
+	MaxVersion = 128
+)
+
+// CheckSegment refuses what cannot be one part of an original's name: empty,
+// too long, ".", "..", or with a slash, a backslash or a control character in
+// it. Names that begin with a dot are refused as well: files of that sort are
+// not pictures that somebody stored to be shown.
+func CheckSegment(part, s string, most int) error {
+	switch {
+	case s == "":
+		return Invalidf(part, "it is empty")
+	case len(s) > most:
+		return Invalidf(part, "it is longer than %d bytes", most)
+	case s[0] == '.':
+		return Invalidf(part, "%q begins with a dot", clip(s))
+	}
+	for _, c := range s {
+		if c < 0x20 || c == 0x7F || c == '/' || c == '\\' || c == '\uFFFD' {
+			return Invalidf(part, "%q has a character that no name has", clip(s))
+		}
+	}
+	return nil
+}
+
+// CheckKey is CheckSegment for every segment of a key.
+func CheckKey(key string) error {
+	if len(key) > MaxKey {
+		return Invalidf("key", "it is longer than %d bytes", MaxKey)
+	}
+	for segment := range strings.SplitSeq(key, "/") {
+		if err := CheckSegment("key", segment, MaxID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
