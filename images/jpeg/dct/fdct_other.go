@@ -1,0 +1,9 @@
+//go:build !amd64
+
+package dct
+
+const useForwardAVX2 = false
+
+func forwardPairsAVX2(coef *int16, mask *uint64, second, pair int, src *byte, stride, pairs int, q *Quantizer) {
+	panic("dct: no vector kernel on this architecture")
+}
