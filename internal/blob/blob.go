@@ -1,0 +1,85 @@
+package blob
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// ListMax bounds how many objects one List answers. Unit: objects. It is what
+// an S3 server gives in one page.
+const ListMax = 1000
+
+// Info describes an object without its bytes.
+type Info struct {
+	Key     string
+	Size    int64 // bytes, >= 0
+	ETag    string
+	ModTime time.Time // when the object was stored; resolution down to one second
+}
+
+// Object is an open object. The caller closes it, also after an error of Read.
+// It is not for concurrent use.
+type Object struct {
+	// The body: exactly Size bytes and then io.EOF, or ErrShort or
+	// ErrUnavailable at the place where it broke off.
+	io.ReadCloser
+
+	Size    int64  // bytes that the body gives: of the whole object, or of the range
+	ETag    string // of the whole object
+	ModTime time.Time
+}
+
+// PutOptions are advice that travels with an object.
+type PutOptions struct {
+	// ContentType is a media type. s3 keeps it for browsers that read the
+	// bucket directly; fs drops it.
+	ContentType string
+}
+
+// Store keeps objects. All methods may be called concurrently. Every method
+// answers ErrInvalidKey for a key that CheckKey refuses, ErrUnavailable when
+// the store cannot be asked now, ErrDenied when it refuses us, and the
+// context's own error when the context ended first.
+type Store interface {
+	// Get opens an object. Three things might happen:
+	//  1. the object is there: the body reads from the version that was there
+	//     when Get returned, whatever Put or Delete follow;
+	//  2. ErrNotFound;
+	//  3. another error: nothing is known about the object.
+	// The context must live until the body is closed.
+	Get(ctx context.Context, key string) (*Object, error)
+
+	// Stat is Get without the bytes; the ETag is the one that Get gives.
+	Stat(ctx context.Context, key string) (Info, error)
+
+	// Put stores size bytes of r under key in place of what was there. When it
+	// returns without an error the object is durable, and Get, Stat and List
+	// of every client see it. After an error the old object is still whole;
+	// only after ErrUnavailable or the end of the context may the new one have
+	// been stored all the same, so a caller repeats the Put with the same bytes.
+	// size must be exact and >= 0; else ErrShort, and nothing is stored.
+	Put(ctx context.Context, key string, r io.Reader, size int64, opt PutOptions) (Info, error)
+
+	// Delete removes an object. A missing object is no error, so that a Delete
+	// whose answer was lost can be repeated.
+	Delete(ctx context.Context, key string) error
+
+	// List gives objects whose key begins with prefix and is greater than
+	// after, in ascending byte order of the whole key. prefix need not end
+	// at a "/"; both may be empty. At most limit objects are given; limit <= 0
+	// or > ListMax means ListMax. The next page begins after the last key.
+	// Fewer than limit objects means that there are no more. Objects that are
+	// put or deleted during the call may be missing or not; all others are
+	// given exactly once over the pages.
+	List(ctx context.Context, prefix, after string, limit int) ([]Info, error)
+}
+
+// Ranger is the optional ability to read a part of an object without the rest.
+// Both engines of this repository have it.
+type Ranger interface {
+	// GetRange is Get for length bytes from offset; length < 0 or past the
+	// end means up to the end. Object.Size is the number of bytes that come.
+	// ErrRange when offset is negative or not below the object's size.
+	GetRange(ctx context.Context, key string, offset, length int64) (*Object, error)
+}
