@@ -1,0 +1,363 @@
+package images
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kamado/kamado/internal/unit"
+)
+
+// Config is the [images] table of the configuration. Every bound of the
+// service is here, with its default in Default.
+type Config struct {
+	// Address on which pictures are delivered, host:port.
+	HTTP string `toml:"http"`
+
+	// Directory of originals: shorthand for one origin of that directory, called "default".
+	Originals string `toml:"originals"`
+	// Where originals lie, by name. The origin called "default" serves what no kind and no host maps elsewhere.
+	Origins map[string]Origin `toml:"origins"`
+	// Where the originals of a kind (the first part of a TOFU path) lie. A kind that is not listed lies in the default origin.
+	Kinds map[string]Source `toml:"kinds"`
+	// Where the originals of a host name lie. A kind that is listed goes before the host.
+	Hosts map[string]Source `toml:"hosts"`
+
+	Signing Signing `toml:"signing"`
+	TOFU    TOFU    `toml:"tofu"`
+	// Whether URLs of the native grammar, /i/..., are understood.
+	Native bool `toml:"native"`
+
+	// Renditions with names, as options of the native grammar: thumb = "w:180,h:180,fit:crop,q:70".
+	Presets map[string]string `toml:"presets"`
+	// Whether presets are the only sizes there are: any other size or option is 400.
+	OnlyPresets bool `toml:"only_presets"`
+	// Pictures that can be laid over a rendition, by name.
+	Watermarks map[string]WatermarkSource `toml:"watermarks"`
+	Quality    Qualities                  `toml:"quality"`
+
+	Negotiation Negotiation `toml:"negotiation"`
+	Limits      Limits      `toml:"limits"`
+	// Finished renditions that are kept for the next request of the same.
+	ResultCache Cache `toml:"result_cache"`
+	// Originals that are kept on this machine, for origins that are slow to reach.
+	OriginalCache Cache   `toml:"original_cache"`
+	Codec         Codec   `toml:"codec"`
+	Caching       Caching `toml:"caching"`
+}
+
+// Origin is one place of originals: a directory or a bucket, not both.
+type Origin struct {
+	// Directory of the originals. Nothing outside it is read, symbolic links included.
+	Dir string `toml:"dir"`
+	S3  S3     `toml:"s3"`
+	// How long one read of an original may take.
+	Timeout time.Duration `toml:"timeout"`
+}
+
+// S3 is a bucket of an S3 service. It is meant when Bucket is set.
+type S3 struct {
+	// Address of the service with its scheme, as https://s3.eu-west-1.amazonaws.com.
+	Endpoint string `toml:"endpoint"`
+	// Region that requests are signed for.
+	Region string `toml:"region"`
+	// Name of the bucket.
+	Bucket string `toml:"bucket"`
+	// File with the access key in its first line and the secret key in its second. Empty: the AWS_* environment variables.
+	CredentialsFile string `toml:"credentials_file"`
+	// Whether the bucket is named in the path and not in the host name, as most services other than AWS want it.
+	PathStyle bool `toml:"path_style"`
+}
+
+// Source is where a kind or a host finds its originals, and what may be asked of them.
+type Source struct {
+	// Name of the origin. Empty: default.
+	Origin string `toml:"origin"`
+	// Put before {kind}/{id}, or before the key of a native URL: "photos/".
+	Prefix string `toml:"prefix"`
+	// Names of the presets that may be used here. Empty: all of them, and other sizes too unless only_presets is set.
+	Presets []string `toml:"presets"`
+}
+
+// Signing says who may mint URLs.
+type Signing struct {
+	// File with the keys: one in hexadecimal a line, at least 16 bytes each; the first one signs, all verify.
+	KeyFile string `toml:"key_file"`
+	// Whether URLs need no signature. Anybody can then ask for any size of any original.
+	InsecureUnsigned bool `toml:"insecure_unsigned"`
+}
+
+// TOFU is the configuration of the two TOFU grammars.
+type TOFU struct {
+	// Which generation of TOFU URLs is understood: 1, 2, or auto for both.
+	Generation string `toml:"generation"`
+}
+
+// WatermarkSource is a picture to lay over renditions, and how it is laid where the URL does not say.
+type WatermarkSource struct {
+	// File of the picture; PNG and WebP with transparency are the useful ones.
+	File string `toml:"file"`
+	// How opaque it is laid, more than 0 up to 1.
+	Opacity float64 `toml:"opacity"`
+	// Where: center, or a direction such as southeast.
+	Gravity string `toml:"gravity"`
+	// Distance from the left or right edge in pixels of the rendition.
+	X int `toml:"x"`
+	// Distance from the upper or lower edge in pixels of the rendition.
+	Y int `toml:"y"`
+	// Width as a share of the rendition's width, 0 to 1. 0: the size of its file.
+	Scale float64 `toml:"scale"`
+}
+
+// Negotiation chooses the format by the request's Accept header. A URL asks for it with format:auto; with All set every
+// URL does that names no format.
+type Negotiation struct {
+	// Formats that may be chosen, the best first.
+	Formats []Format `toml:"formats"`
+	// Whether URLs that name no format are negotiated, TOFU ones included. It multiplies what a CDN has to keep.
+	All bool `toml:"all"`
+}
+
+// Cache bounds one cache. Both sizes 0: it is off.
+type Cache struct {
+	// Most bytes in memory. 0: none there.
+	Memory unit.Bytes `toml:"memory"`
+	// Most bytes on disk. 0: none there.
+	Disk unit.Bytes `toml:"disk"`
+	// Directory of the part on disk. Empty: one under the data directory.
+	Dir string `toml:"dir"`
+}
+
+// Off says whether nothing is kept.
+func (c Cache) Off() bool { return c.Memory == 0 && c.Disk == 0 }
+
+// Codec is the pool of sandboxed workers that decode and encode what is not JPEG.
+type Codec struct {
+	// The worker's executable. Empty: kamado-codec beside this program; where there is none, decoders in Go do what they can.
+	Path string `toml:"path"`
+	// Most workers at once. 0: as many as renditions are made at once.
+	Workers int `toml:"workers"`
+	// How long a worker without work stays.
+	Idle time.Duration `toml:"idle"`
+	// Most memory of one worker.
+	Memory unit.Bytes `toml:"memory"`
+}
+
+// Caching is what answers tell browsers and CDNs.
+type Caching struct {
+	// How long a rendition may be kept by whoever receives it.
+	MaxAge time.Duration `toml:"max_age"`
+	// The same for a rendition of an original that was cut short: it may be whole next time.
+	TruncatedMaxAge time.Duration `toml:"truncated_max_age"`
+	// The same for "no such original" and for originals that cannot be shown.
+	ErrorMaxAge time.Duration `toml:"error_max_age"`
+	// Picture shown instead of an error to clients that want a picture, with the error's status. Empty: a plain one.
+	Fallback string `toml:"fallback"`
+}
+
+// DefaultOrigin is the name of the origin of everything that nothing maps elsewhere.
+const DefaultOrigin = "default"
+
+// Default is what runs when nobody configured anything. It names no origin and no keys.
+func Default() Config {
+	return Config{
+		HTTP:        "127.0.0.1:7701",
+		TOFU:        TOFU{Generation: "auto"},
+		Native:      true,
+		Quality:     Qualities{JPEG: 80, WebP: 78, AVIF: 60},
+		Negotiation: Negotiation{Formats: []Format{AVIF, WebP}},
+		Limits:      DefaultLimits(),
+		ResultCache: Cache{Memory: 64 * unit.MiB, Disk: unit.GiB},
+		Codec:       Codec{Idle: 30 * time.Second, Memory: 512 * unit.MiB},
+		Caching:     Caching{MaxAge: 30 * 24 * time.Hour, TruncatedMaxAge: time.Minute, ErrorMaxAge: 10 * time.Second},
+	}
+}
+
+// AllOrigins is Origins and the one that Originals is shorthand for.
+func (c Config) AllOrigins() map[string]Origin {
+	all := maps.Clone(c.Origins)
+	if all == nil {
+		all = make(map[string]Origin, 1)
+	}
+	if c.Originals != "" {
+		all[DefaultOrigin] = Origin{Dir: c.Originals}
+	}
+	return all
+}
+
+// Source finds where the originals of a kind, asked for under a host name
+// without its port, lie. kind is empty for native URLs.
+func (c Config) Source(kind, host string) Source {
+	s, ok := c.Kinds[kind]
+	if !ok {
+		s = c.Hosts[strings.ToLower(host)]
+	}
+	if s.Origin == "" {
+		s.Origin = DefaultOrigin
+	}
+	return s
+}
+
+// Allows says whether a request may be made of this source: its preset is
+// listed, or nothing is listed and sizes are free.
+func (s Source) Allows(preset string, onlyPresets bool) error {
+	if len(s.Presets) == 0 && !onlyPresets {
+		return nil
+	}
+	if preset == "" {
+		return Invalidf("size", "only presets can be asked for here")
+	}
+	if len(s.Presets) > 0 && !slices.Contains(s.Presets, preset) {
+		return Invalidf("size", "the preset %q cannot be asked for here", preset)
+	}
+	return nil
+}
+
+// Validate gives all complaints at once.
+func (c Config) Validate() error {
+	errs := []error{c.validateOrigins(), c.validateURLs(), c.Limits.Validate()}
+	for _, f := range c.Negotiation.Formats {
+		if !f.Writable() {
+			errs = append(errs, fmt.Errorf("negotiation.formats: %s cannot be written", f))
+		}
+	}
+	for _, q := range []struct {
+		name    string
+		quality int
+	}{{"jpeg", c.Quality.JPEG}, {"webp", c.Quality.WebP}, {"avif", c.Quality.AVIF}} {
+		if q.quality < 1 || q.quality > 100 {
+			errs = append(errs, fmt.Errorf("quality.%s must be between 1 and 100, not %d", q.name, q.quality))
+		}
+	}
+	for name, v := range map[string]int64{
+		"result_cache.memory": int64(c.ResultCache.Memory), "result_cache.disk": int64(c.ResultCache.Disk),
+		"original_cache.memory": int64(c.OriginalCache.Memory), "original_cache.disk": int64(c.OriginalCache.Disk),
+		"codec.workers": int64(c.Codec.Workers), "codec.idle": int64(c.Codec.Idle),
+		"caching.max_age": int64(c.Caching.MaxAge), "caching.truncated_max_age": int64(c.Caching.TruncatedMaxAge),
+		"caching.error_max_age": int64(c.Caching.ErrorMaxAge),
+	} {
+		if v < 0 {
+			errs = append(errs, fmt.Errorf("%s must not be negative", name))
+		}
+	}
+	const leastWorker = 64 * unit.MiB // the libraries alone take 40
+	if c.Codec.Memory < leastWorker {
+		errs = append(errs, fmt.Errorf("codec.memory must be at least %v, not %v", leastWorker, c.Codec.Memory))
+	}
+	return sorted(errs)
+}
+
+func (c Config) validateOrigins() error {
+	var errs []error
+	if _, twice := c.Origins[DefaultOrigin]; twice && c.Originals != "" {
+		errs = append(errs, errors.New("originals and origins.default both name the default origin: keep one"))
+	}
+	for name, o := range c.Origins {
+		if !ValidName(name) {
+			errs = append(errs, fmt.Errorf("origins.%s: a name is of a-z, 0-9, - and _ and begins with a letter", name))
+		}
+		switch isS3 := o.S3.Bucket != ""; {
+		case isS3 && o.Dir != "":
+			errs = append(errs, fmt.Errorf("origins.%s has a dir and a bucket: keep one", name))
+		case !isS3 && o.Dir == "":
+			errs = append(errs, fmt.Errorf("origins.%s needs a dir or a bucket", name))
+		case isS3 && o.S3.Endpoint == "":
+			errs = append(errs, fmt.Errorf("origins.%s.s3 needs an endpoint", name))
+		}
+		if o.Timeout < 0 {
+			errs = append(errs, fmt.Errorf("origins.%s.timeout must not be negative", name))
+		}
+	}
+	origins := c.AllOrigins()
+	check := func(table, name string, s Source) {
+		origin := s.Origin
+		if origin == "" {
+			origin = DefaultOrigin
+		}
+		if _, ok := origins[origin]; !ok {
+			errs = append(errs, fmt.Errorf("%s.%s: there is no origin called %q", table, name, origin))
+		}
+		for _, p := range s.Presets {
+			if _, ok := c.Presets[p]; !ok {
+				errs = append(errs, fmt.Errorf("%s.%s: there is no preset called %q", table, name, p))
+			}
+		}
+		if s.Prefix != "" && CheckKey(strings.TrimSuffix(s.Prefix, "/")) != nil {
+			errs = append(errs, fmt.Errorf("%s.%s: %q cannot begin the name of an original", table, name, s.Prefix))
+		}
+	}
+	for kind, s := range c.Kinds {
+		if CheckSegment("kind", kind, MaxKind) != nil {
+			errs = append(errs, fmt.Errorf("kinds.%s: no URL can have this kind", kind))
+		}
+		check("kinds", kind, s)
+	}
+	for host, s := range c.Hosts {
+		if host == "" || strings.ToLower(host) != host || strings.ContainsAny(host, "/: ") {
+			errs = append(errs, fmt.Errorf("hosts.%s: a host name in lower case without a port is wanted", host))
+		}
+		check("hosts", host, s)
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) validateURLs() error {
+	var errs []error
+	if c.Signing.KeyFile != "" && c.Signing.InsecureUnsigned {
+		errs = append(errs, errors.New("signing: a key_file and insecure_unsigned contradict each other: keep one"))
+	}
+	switch c.TOFU.Generation {
+	case "1", "2", "auto":
+	default:
+		errs = append(errs, fmt.Errorf("tofu.generation must be 1, 2 or auto, not %q", c.TOFU.Generation))
+	}
+	if _, err := c.ParsePresets(); err != nil {
+		errs = append(errs, err)
+	}
+	if c.OnlyPresets && len(c.Presets) == 0 {
+		errs = append(errs, errors.New("only_presets is set and there are no presets: nothing could be asked for"))
+	}
+	for name, w := range c.Watermarks {
+		if w.File == "" {
+			errs = append(errs, fmt.Errorf("watermarks.%s needs a file", name))
+		}
+		if _, err := w.watermark(name); err != nil {
+			errs = append(errs, fmt.Errorf("watermarks.%s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sorted joins errors in an order that does not depend on a map's.
+func sorted(errs []error) error {
+	joined := errors.Join(errs...)
+	if joined == nil {
+		return nil
+	}
+	lines := strings.Split(joined.Error(), "\n")
+	slices.Sort(lines)
+	errs = errs[:0]
+	for _, line := range lines {
+		errs = append(errs, errors.New(line))
+	}
+	return errors.Join(errs...)
+}
+
+// watermark is the configured way of laying it.
+func (s WatermarkSource) watermark(name string) (Watermark, error) {
+	w := Watermark{Name: name, Opacity: s.Opacity, X: s.X, Y: s.Y, Scale: s.Scale}
+	if s.Gravity != "" {
+		g, ok := ParseGravity(s.Gravity)
+		if !ok {
+			return w, Invalidf("gravity", "%q is not a place", s.Gravity)
+		}
+		w.Gravity = g
+	}
+	if s.Opacity == 0 {
+		w.Opacity = 1
+	}
+	return w, w.validate()
+}
