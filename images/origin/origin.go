@@ -1,0 +1,324 @@
+package origin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/cache"
+	"github.com/kamado/kamado/images/queue"
+	"github.com/kamado/kamado/internal/blob"
+)
+
+// Names are the endings tried after {kind}/{id}, in this order.
+var Names = []string{"", ".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".tif"}
+
+// Defaults of Config and Source.
+const (
+	DefaultTimeout       = 10 * time.Second
+	DefaultFresh         = 2 * time.Second
+	DefaultFetches       = 32
+	DefaultFetchWaiting  = 256
+	DefaultBytesMax      = 64 << 20
+	answersMax           = 16384 // remembered answers about remote originals
+	readTries            = 2     // a body cut short is read again once
+	buffersFree          = 4     // read buffers kept for the next request
+	bufferKeepBytes      = 16 << 20
+	cooldown             = time.Second
+	failuresMax          = 16
+	failureWindow        = 10 * time.Second
+	answerBytes          = 256 // rough size of a remembered answer
+	originalOverheadByte = 256
+)
+
+// Source is a store of originals and its manners.
+type Source struct {
+	Name  string
+	Store blob.Store
+	// Remote says that asking costs a network: answers are remembered for
+	// Fresh, originals may be cached, equal reads happen once, and reading
+	// happens before a processor is claimed.
+	Remote  bool
+	Fresh   time.Duration // how long an answer about a remote original is believed; default 2 s, negative: not at all
+	Timeout time.Duration // one question or one read; default 10 s
+	Names   []string      // endings tried; default Names
+}
+
+// Route says where originals are. The most exact route wins: host and kind,
+// host alone, kind alone, neither.
+type Route struct {
+	Host   string // without port, lower case; empty: any
+	Kind   string // empty: any
+	Source string // name of a source
+	Prefix string // of keys, put before {kind}/{id}; empty or ending with "/"
+}
+
+// Config is what a Finder needs.
+type Config struct {
+	Sources  []Source
+	Routes   []Route
+	BytesMax int64 // of an original; default 64 MiB
+	// CacheBytes bounds the originals of remote sources kept in memory; 0: none.
+	CacheBytes int64
+	// Fetches is how many remote originals may be held at once, from before
+	// their first byte is read until Release; default 32. Memory for them is
+	// at most Fetches times BytesMax.
+	Fetches int
+	// FetchWaiting is how many requests may wait for that; default 256.
+	FetchWaiting int
+	Now          func() time.Time // default time.Now
+}
+
+// Finder finds and reads originals. Safe for concurrent use.
+type Finder struct {
+	cfg     Config
+	sources map[string]*source
+	routes  map[routeKey]target
+	answers *cache.Memory[answerKey, answer]
+	bodies  *cache.Memory[bodyKey, []byte]
+	asking  cache.Group[answerKey, Original]
+	reading cache.Group[bodyKey, *remoteBody]
+	fetches *queue.Queue
+	buffers bufferPool
+}
+
+type source struct {
+	Source
+	budget *budget
+}
+
+type routeKey struct{ host, kind string }
+
+type target struct {
+	source *source
+	prefix string
+}
+
+// Ref names an original as a request does: by Kind and ID, or by Key.
+type Ref struct {
+	Host    string
+	Kind    string
+	ID      string
+	Key     string // whole key below the route's prefix; then Kind chooses a route only
+	Version string // what the caller calls the version; a change of it makes a remembered answer stale
+}
+
+// Original is an original that exists.
+type Original struct {
+	source   *source
+	Source   string // name of the source
+	Key      string
+	ETag     string
+	Size     int64
+	Modified time.Time
+}
+
+// Identity is what tells this content from every other: equal identities are
+// equal bytes.
+func (o *Original) Identity() string { return o.Source + "\x00" + o.Key + "\x00" + o.ETag }
+
+// Remote says whether reading costs a network.
+func (o *Original) Remote() bool { return o.source.Remote }
+
+type answerKey struct {
+	source, key, version string
+	literal              bool
+}
+
+type answer struct {
+	original Original
+	missing  bool
+	until    time.Time
+}
+
+type bodyKey struct{ source, key, etag string }
+
+// New makes a Finder. A route to a source that does not exist is an error.
+func New(cfg Config) (*Finder, error) {
+	if cfg.BytesMax <= 0 {
+		cfg.BytesMax = DefaultBytesMax
+	}
+	if cfg.Fetches <= 0 {
+		cfg.Fetches = DefaultFetches
+	}
+	if cfg.FetchWaiting <= 0 {
+		cfg.FetchWaiting = DefaultFetchWaiting
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	f := &Finder{
+		cfg: cfg, sources: map[string]*source{}, routes: map[routeKey]target{},
+		answers: cache.NewMemory[answerKey, answer](answersMax * answerBytes),
+		bodies:  cache.NewMemory[bodyKey, []byte](cfg.CacheBytes),
+		fetches: queue.New(queue.Config{Places: cfg.Fetches, Waiting: cfg.FetchWaiting}),
+	}
+	for _, s := range cfg.Sources {
+		if s.Timeout <= 0 {
+			s.Timeout = DefaultTimeout
+		}
+		if s.Fresh == 0 {
+			s.Fresh = DefaultFresh
+		}
+		if len(s.Names) == 0 {
+			s.Names = Names
+		}
+		f.sources[s.Name] = &source{Source: s, budget: newBudget(failuresMax, failureWindow, cooldown)}
+	}
+	for _, r := range cfg.Routes {
+		s := f.sources[r.Source]
+		if s == nil {
+			return nil, fmt.Errorf("originals of host %q, kind %q: no origin is named %q", r.Host, r.Kind, r.Source)
+		}
+		f.routes[routeKey{strings.ToLower(r.Host), r.Kind}] = target{s, r.Prefix}
+	}
+	return f, nil
+}
+
+// route finds the most exact route of a reference.
+func (f *Finder) route(host, kind string) (target, bool) {
+	if len(f.routes) == 1 {
+		if t, ok := f.routes[routeKey{}]; ok {
+			return t, true
+		}
+	}
+	host = bareHost(host)
+	for _, k := range [...]routeKey{{host, kind}, {host, ""}, {"", kind}, {"", ""}} {
+		if t, ok := f.routes[k]; ok {
+			return t, true
+		}
+	}
+	return target{}, false
+}
+
+// bareHost is a Host header in lower case without its port.
+func bareHost(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:i]
+	}
+	return strings.ToLower(host)
+}
+
+// Find asks whether an original is there. The outcome is one of:
+//  1. the original;
+//  2. images.NotFound: none of its names is there, or no route leads to it;
+//  3. images.Invalid: its name cannot be a key;
+//  4. images.Unavailable or images.Timeout: the source cannot be asked now;
+//  5. the context's error.
+func (f *Finder) Find(ctx context.Context, ref Ref) (Original, error) {
+	t, ok := f.route(ref.Host, ref.Kind)
+	if !ok {
+		return Original{}, images.Errorf(images.NotFound, "no originals of the kind %q are served here", ref.Kind)
+	}
+	key, literal := t.prefix+ref.Key, ref.Key != ""
+	if !literal {
+		key = t.prefix + ref.Kind + "/" + ref.ID
+	}
+	if !t.source.Remote {
+		return f.ask(ctx, t.source, key, literal)
+	}
+	ak := answerKey{t.source.Name, key, ref.Version, literal}
+	if a, ok := f.answers.Get(ak); ok && f.cfg.Now().Before(a.until) {
+		if a.missing {
+			return Original{}, notFound()
+		}
+		return a.original, nil
+	}
+	o, _, err := f.asking.Do(ctx, ak, func(ctx context.Context) (Original, error) {
+		o, err := f.ask(ctx, t.source, key, literal)
+		missing := images.KindOf(err) == images.NotFound
+		if t.source.Fresh > 0 && (err == nil || missing) {
+			f.answers.Add(ak, answer{o, missing, f.cfg.Now().Add(t.source.Fresh)}, answerBytes+int64(len(key)))
+		}
+		return o, err
+	})
+	return o, err
+}
+
+func notFound() error { return images.Errorf(images.NotFound, "there is no such original") }
+
+// ask tries the names of a key at its source.
+func (f *Finder) ask(ctx context.Context, s *source, key string, literal bool) (Original, error) {
+	names := s.Names
+	if literal {
+		names = Names[:1]
+	}
+	for i, ending := range names {
+		info, err := f.stat(ctx, s, key+ending)
+		switch {
+		case err == nil:
+			return Original{source: s, Source: s.Name, Key: key + ending, ETag: info.ETag, Size: info.Size, Modified: info.ModTime}, nil
+		case errors.Is(err, blob.ErrNotFound), i > 0 && errors.Is(err, blob.ErrInvalidKey):
+			continue
+		}
+		return Original{}, sourceError(s, "find", err)
+	}
+	return Original{}, notFound()
+}
+
+// stat asks a source about one key, within its budget and timeout.
+func (f *Finder) stat(ctx context.Context, s *source, key string) (info blob.Info, err error) {
+	if !s.Remote {
+		return s.Store.Stat(ctx, key)
+	}
+	err = f.spend(ctx, s, func(ctx context.Context) error {
+		info, err = s.Store.Stat(ctx, key)
+		return err
+	})
+	return info, err
+}
+
+// spend does a call to a remote source when its error budget allows.
+func (f *Finder) spend(ctx context.Context, s *source, call func(context.Context) error) error {
+	if !s.budget.allow(f.cfg.Now()) {
+		return errBudget
+	}
+	callCtx, cancel := context.WithTimeoutCause(ctx, s.Timeout, errSlow)
+	defer cancel()
+	err := call(callCtx)
+	if err != nil && ctx.Err() == nil && context.Cause(callCtx) == errSlow {
+		err = fmt.Errorf("%w after %v: %w", errSlow, s.Timeout, err)
+	}
+	// A caller that left says nothing about the source.
+	s.budget.report(f.cfg.Now(), err == nil || !sourceFault(err), ctx.Err() != nil)
+	return err
+}
+
+var (
+	errSlow   = errors.New("origin took too long")
+	errBudget = errors.New("origin failed too often, not asked for a moment")
+)
+
+// sourceFault says whether an error speaks against the source as a whole.
+func sourceFault(err error) bool {
+	return !errors.Is(err, blob.ErrNotFound) && !errors.Is(err, blob.ErrInvalidKey) && !errors.Is(err, blob.ErrTooLarge)
+}
+
+// sourceError turns a store's error into the room's.
+func sourceError(s *source, op string, err error) error {
+	op = "origin " + s.Name + ": " + op
+	switch {
+	case errors.Is(err, blob.ErrNotFound):
+		return images.Wrap(images.NotFound, op, "there is no such original", err)
+	case errors.Is(err, blob.ErrInvalidKey):
+		return &images.Error{Op: op, Kind: images.Invalid, Part: "original", Detail: "this cannot be the name of an original", Err: err}
+	case errors.Is(err, blob.ErrTooLarge):
+		return &images.Error{Op: op, Kind: images.TooLarge, Part: "max_bytes", Detail: "the original has more bytes than allowed", Err: err}
+	case errors.Is(err, errBudget):
+		return &images.Error{Op: op, Kind: images.Unavailable, Detail: "the origin fails; it is asked again in a moment", Err: err, RetryAfter: cooldown}
+	case errors.Is(err, errSlow):
+		return images.Wrap(images.Timeout, op, "the origin took too long", err)
+	case errors.Is(err, queue.ErrFull), errors.Is(err, queue.ErrLate):
+		return &images.Error{Op: op, Kind: images.Exhausted, Detail: "too many requests wait for the origin", Err: err}
+	case errors.Is(err, blob.ErrShort):
+		return images.Wrap(images.Unavailable, op, "the origin cut the original short", err)
+	case errors.Is(err, blob.ErrDenied):
+		return images.Wrap(images.Unavailable, op, "the origin refuses access", err)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	}
+	return images.Wrap(images.Unavailable, op, "the origin cannot be read now", err)
+}

@@ -1,0 +1,177 @@
+package origin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/internal/blob"
+)
+
+// Body is the bytes of an original. Data is valid until Release, which is
+// called once.
+type Body struct {
+	Original Original // what was read; its identity may be newer than the one asked for
+	Data     []byte   // shared or pooled, never written to
+	Cached   bool     // came from the original cache
+
+	free   func([]byte)
+	finish func()
+}
+
+// Release gives the memory and the place among the fetches back.
+func (b *Body) Release() {
+	if b.free != nil {
+		b.free(b.Data)
+	}
+	if b.finish != nil {
+		b.finish()
+	}
+	b.Data, b.free, b.finish = nil, nil, nil
+}
+
+// Read reads an original that Find gave. When it changed since, the newer one
+// is read, and Body.Original says so. Errors are those of Find, and
+// images.TooLarge, and images.Exhausted when too many wait for remote reads.
+func (f *Finder) Read(ctx context.Context, o *Original) (*Body, error) {
+	s := o.source
+	if o.Size > f.cfg.BytesMax {
+		return nil, sourceError(s, "read", fmt.Errorf("%w: %d bytes, limit %d", blob.ErrTooLarge, o.Size, f.cfg.BytesMax))
+	}
+	if !s.Remote {
+		return f.readLocal(ctx, s, o)
+	}
+	bk := bodyKey{s.Name, o.Key, o.ETag}
+	if data, ok := f.bodies.Get(bk); ok {
+		return &Body{Original: *o, Data: data, Cached: true}, nil
+	}
+	if err := f.fetches.Acquire(ctx); err != nil {
+		return nil, sourceError(s, "read", err)
+	}
+	body, _, err := f.reading.Do(ctx, bk, func(ctx context.Context) (*remoteBody, error) { return f.readRemote(ctx, s, o) })
+	if err != nil {
+		f.fetches.Release()
+		return nil, err
+	}
+	return &Body{Original: body.original, Data: body.data, finish: f.fetches.Release}, nil
+}
+
+// readLocal reads into a pooled buffer.
+func (f *Finder) readLocal(ctx context.Context, s *source, o *Original) (*Body, error) {
+	buf := f.buffers.get(o.Size)
+	var err error
+	for range readTries {
+		var data []byte
+		var info blob.Info
+		data, info, err = blob.GetAll(ctx, s.Store, o.Key, buf[:0], f.cfg.BytesMax)
+		if err == nil {
+			return &Body{Original: o.at(info), Data: data, free: f.buffers.put}, nil
+		}
+		if !errors.Is(err, blob.ErrShort) {
+			break
+		}
+	}
+	f.buffers.put(buf)
+	return nil, sourceError(s, "read", err)
+}
+
+// at is the original as it was when it was read.
+func (o *Original) at(info blob.Info) Original {
+	n := *o
+	n.ETag, n.Size, n.Modified = info.ETag, info.Size, info.ModTime
+	return n
+}
+
+type remoteBody struct {
+	original Original
+	data     []byte
+}
+
+// readRemote reads and caches. A body cut short, and a source that failed once,
+// are tried again.
+func (f *Finder) readRemote(ctx context.Context, s *source, o *Original) (*remoteBody, error) {
+	var err error
+	for range readTries {
+		var data []byte
+		var info blob.Info
+		err = f.spend(ctx, s, func(ctx context.Context) (err error) {
+			data, info, err = blob.GetAll(ctx, s.Store, o.Key, nil, f.cfg.BytesMax)
+			return err
+		})
+		if err == nil {
+			body := &remoteBody{original: o.at(info), data: data}
+			f.bodies.Add(bodyKey{s.Name, o.Key, info.ETag}, data, int64(cap(data))+originalOverheadByte)
+			return body, nil
+		}
+		if ctx.Err() != nil || !errors.Is(err, blob.ErrShort) {
+			break
+		}
+	}
+	return nil, sourceError(s, "read", err)
+}
+
+// bufferPool keeps some buffers for originals, so that reading a directory
+// makes no garbage.
+type bufferPool struct {
+	mu   sync.Mutex
+	free [][]byte
+}
+
+// get gives an empty buffer with room for size bytes: the smallest that is
+// large enough, else the largest is dropped for one with a quarter to spare.
+func (p *bufferPool) get(size int64) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	best, largest := -1, -1
+	for i, b := range p.free {
+		if largest < 0 || cap(b) > cap(p.free[largest]) {
+			largest = i
+		}
+		if int64(cap(b)) >= size && (best < 0 || cap(b) < cap(p.free[best])) {
+			best = i
+		}
+	}
+	if best < 0 {
+		if largest >= 0 {
+			p.take(largest)
+		}
+		return make([]byte, 0, size+size/4+4096)
+	}
+	return p.take(best)
+}
+
+func (p *bufferPool) take(i int) []byte {
+	b, last := p.free[i], len(p.free)-1
+	p.free[i] = p.free[last]
+	p.free[last] = nil
+	p.free = p.free[:last]
+	return b[:0]
+}
+
+// put keeps a buffer unless enough are kept or it is large.
+func (p *bufferPool) put(b []byte) {
+	if cap(b) == 0 || cap(b) > bufferKeepBytes {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.free) < buffersFree {
+		p.free = append(p.free, b)
+	}
+}
+
+// List gives originals of a source whose key begins with prefix, in order of
+// their keys; see blob.Store.
+func (f *Finder) List(ctx context.Context, sourceName, prefix, after string, limit int) ([]blob.Info, error) {
+	s := f.sources[sourceName]
+	if s == nil {
+		return nil, images.Errorf(images.NotFound, "no origin has this name")
+	}
+	infos, err := s.Store.List(ctx, prefix, after, limit)
+	if err != nil {
+		return nil, sourceError(s, "list", err)
+	}
+	return infos, nil
+}
