@@ -97,7 +97,9 @@ func Default() Config {
 }
 
 // Enabled says whether the listener speaks TLS.
-func (c TLSConfig) Enabled() bool { return c.CertFile != "" || c.KeyFile != "" || len(c.ACME.Domains) > 0 }
+func (c TLSConfig) Enabled() bool {
+	return c.CertFile != "" || c.KeyFile != "" || len(c.ACME.Domains) > 0
+}
 
 // Validate gives all complaints at once.
 func (c Config) Validate() error {
