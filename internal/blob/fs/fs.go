@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	iofs "io/fs"
 	"os"
-	"strconv"
 	"sync"
 	"syscall"
 
@@ -24,7 +22,12 @@ const (
 // Store is a blob.Store and a blob.Ranger in a directory.
 type Store struct {
 	root  *os.Root
+	dir   *os.File  // the same directory, for beneath
 	sweep sync.Once // removes leftovers before the first Put
+
+	// beneath is openBeneath, or what a kernel without openat2 (before 5.6, or
+	// behind a filter) answers.
+	beneath func(dir int, key string) (int, error)
 }
 
 // Open opens the store in the existing directory dir. It writes nothing there
@@ -34,11 +37,17 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open blob directory: %w", err)
 	}
-	return &Store{root: root}, nil
+	f, err := root.Open(".")
+	if err != nil {
+		root.Close()
+		return nil, fmt.Errorf("open blob directory: %w", err)
+	}
+	return &Store{root: root, dir: f, beneath: openBeneath}, nil
 }
 
-// Close gives the directory back. Objects that are open stay readable.
-func (s *Store) Close() error { return s.root.Close() }
+// Close gives the directory back, when no call is under way. Objects that are
+// open stay readable.
+func (s *Store) Close() error { return errors.Join(s.dir.Close(), s.root.Close()) }
 
 // Get implements blob.Store.
 func (s *Store) Get(ctx context.Context, key string) (*blob.Object, error) {
@@ -128,79 +137,8 @@ func (s *Store) prune(dir string) error {
 	return err
 }
 
-// body is an open object. It holds the blob.Object that points to it, so that a
-// Get costs one allocation for both.
-type body struct {
-	blob.Object
-	f      *os.File
-	offset int64 // of the next byte
-	left   int64 // bytes still owed to the reader
-}
-
-func (s *Store) open(ctx context.Context, key string) (*body, int64, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, 0, err
-	}
-	if err := blob.CheckKey(key); err != nil {
-		return nil, 0, err
-	}
-	// O_NONBLOCK: opening a FIFO that has no writer must not wait.
-	f, err := s.root.OpenFile(key, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, 0, translate(err)
-	}
-	fi, err := f.Stat()
-	if err == nil && !fi.Mode().IsRegular() {
-		err = blob.ErrNotFound
-	}
-	if err != nil {
-		f.Close()
-		return nil, 0, translate(err)
-	}
-	b := &body{f: f, left: fi.Size()}
-	b.Object = blob.Object{ReadCloser: b, Size: fi.Size(), ETag: etag(fi), ModTime: fi.ModTime()}
-	return b, fi.Size(), nil
-}
-
-// Read gives exactly the size that the object had when it was opened.
-func (b *body) Read(p []byte) (int, error) {
-	if b.left == 0 {
-		return 0, io.EOF
-	}
-	if int64(len(p)) > b.left {
-		p = p[:b.left]
-	}
-	n, err := b.f.ReadAt(p, b.offset)
-	b.offset += int64(n)
-	b.left -= int64(n)
-	switch {
-	case n > 0:
-		return n, nil // an error comes back with the next call
-	case err == io.EOF:
-		return 0, fmt.Errorf("%w: file was truncated, %d bytes missing", blob.ErrShort, b.left)
-	}
-	return 0, translate(err)
-}
-
-func (b *body) Close() error { return b.f.Close() }
-
 func info(key string, fi iofs.FileInfo) blob.Info {
-	return blob.Info{Key: key, Size: fi.Size(), ETag: etag(fi), ModTime: fi.ModTime()}
-}
-
-// etag is "size-mtime-inode" in hexadecimal, mtime in nanoseconds: it costs no
-// read of the bytes. A Put makes a new inode and mtime; a rewrite in place
-// changes the mtime. docs/adr/0002-blob-etag.md weighs it against a hash.
-func etag(fi iofs.FileInfo) string {
-	var buf [3*16 + 2]byte
-	t := strconv.AppendUint(buf[:0], uint64(fi.Size()), 16)
-	t = append(t, '-')
-	t = strconv.AppendUint(t, uint64(fi.ModTime().UnixNano()), 16)
-	t = append(t, '-')
-	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
-		t = strconv.AppendUint(t, st.Ino, 16)
-	}
-	return string(t)
+	return blob.Info{Key: key, Size: fi.Size(), ETag: etag(fi.Sys().(*syscall.Stat_t)), ModTime: fi.ModTime()}
 }
 
 // translate puts the store's word before an error of the operating system.

@@ -15,12 +15,18 @@ import (
 	"github.com/kamado/kamado/internal/blob"
 )
 
-// readDirBatch is how many names are asked of the system at once.
-const readDirBatch = 512
+// readDirBatch is how many names are asked of the system at once; namesMax how
+// many of them are held for each level. It does not follow the limit of the
+// call: names may be empty directories, and asking for one object must not read
+// a directory once for each name.
+const (
+	readDirBatch = 512
+	namesMax     = blob.ListMax
+)
 
-// List implements blob.Store. It holds at most blob.ListMax names for each level
+// List implements blob.Store. It holds at most namesMax names for each level
 // of directories, whatever a directory holds; a directory of n names is read
-// once for each blob.ListMax of them that come after `after`.
+// once for each namesMax of them that come after `after`.
 // Symbolic links to directories are not followed, since they could make a
 // cycle; links to files inside the store are objects.
 func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]blob.Info, error) {
@@ -68,7 +74,7 @@ func (l *lister) walk(ctx context.Context, dir string) error {
 			}
 			from = p
 		}
-		if len(names) < l.limit {
+		if len(names) < namesMax {
 			return nil
 		}
 	}
@@ -91,7 +97,7 @@ func (l *lister) visit(ctx context.Context, p string) error {
 	return nil
 }
 
-// names gives the limit smallest paths of dir that are greater than from and may
+// names gives the namesMax smallest paths of dir that are greater than from and may
 // hold something asked for, ascending. A directory ends in "/", which puts it
 // where its objects belong: "a.txt" < "a/b", because '.' < '/'.
 func (l *lister) names(ctx context.Context, dir, from string) ([]string, error) {
@@ -114,9 +120,9 @@ func (l *lister) names(ctx context.Context, dir, from string) ([]string, error) 
 				names = append(names, p)
 			}
 		}
-		if len(names) > l.limit+readDirBatch || err != nil {
+		if len(names) > namesMax+readDirBatch || err != nil {
 			slices.Sort(names)
-			names = names[:min(len(names), l.limit)]
+			names = names[:min(len(names), namesMax)]
 		}
 		switch {
 		case errors.Is(err, io.EOF):
