@@ -1,6 +1,7 @@
 package images
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -95,4 +96,18 @@ func CheckKey(key string) error {
 		}
 	}
 	return nil
+}
+
+// ParseExpiry reads a Unix time in seconds in its one spelling; an empty one
+// is never. part names it in errors.
+func ParseExpiry(part, s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	seconds, err := strconv.ParseInt(s, 10, 64)
+	const most = 1 << 40 // the year 36812
+	if err != nil || seconds < 1 || seconds > most || strconv.FormatInt(seconds, 10) != s {
+		return time.Time{}, Invalidf(part, "%q is not a Unix time in seconds", clip(s))
+	}
+	return time.Unix(seconds, 0).UTC(), nil
 }
