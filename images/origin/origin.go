@@ -47,13 +47,13 @@ type Source struct {
 	Names   []string      // endings tried; default Names
 }
 
-// Route says where originals are. The most exact route wins: host and kind,
-// host alone, kind alone, neither.
+// Route says where originals are. A route of the kind goes before one of the
+// host, and that before the one with neither.
 type Route struct {
-	Host   string // without port, lower case; empty: any
-	Kind   string // empty: any
+	Kind   string // at most one of Kind and Host is set
+	Host   string // without port
 	Source string // name of a source
-	Prefix string // of keys, put before {kind}/{id}; empty or ending with "/"
+	Prefix string // of keys, put before {kind}/{id} or the whole key
 }
 
 // Config is what a Finder needs.
@@ -63,6 +63,8 @@ type Config struct {
 	BytesMax int64 // of an original; default 64 MiB
 	// CacheBytes bounds the originals of remote sources kept in memory; 0: none.
 	CacheBytes int64
+	// CacheDisk keeps originals of remote sources on disk; nil: none.
+	CacheDisk *cache.Disk
 	// Fetches is how many remote originals may be held at once, from before
 	// their first byte is read until Release; default 32. Memory for them is
 	// at most Fetches times BytesMax.
@@ -90,7 +92,7 @@ type source struct {
 	budget *budget
 }
 
-type routeKey struct{ host, kind string }
+type routeKey struct{ kind, host string }
 
 type target struct {
 	source *source
@@ -171,27 +173,25 @@ func New(cfg Config) (*Finder, error) {
 	for _, r := range cfg.Routes {
 		s := f.sources[r.Source]
 		if s == nil {
-			return nil, fmt.Errorf("originals of host %q, kind %q: no origin is named %q", r.Host, r.Kind, r.Source)
+			return nil, fmt.Errorf("originals of kind %q, host %q: no origin is named %q", r.Kind, r.Host, r.Source)
 		}
-		f.routes[routeKey{strings.ToLower(r.Host), r.Kind}] = target{s, r.Prefix}
+		f.routes[routeKey{r.Kind, strings.ToLower(r.Host)}] = target{s, r.Prefix}
 	}
 	return f, nil
 }
 
-// route finds the most exact route of a reference.
+// route finds the route of a reference.
 func (f *Finder) route(host, kind string) (target, bool) {
-	if len(f.routes) == 1 {
-		if t, ok := f.routes[routeKey{}]; ok {
+	if len(f.routes) > 1 {
+		if t, ok := f.routes[routeKey{kind: kind}]; ok && kind != "" {
+			return t, true
+		}
+		if t, ok := f.routes[routeKey{host: bareHost(host)}]; ok && host != "" {
 			return t, true
 		}
 	}
-	host = bareHost(host)
-	for _, k := range [...]routeKey{{host, kind}, {host, ""}, {"", kind}, {"", ""}} {
-		if t, ok := f.routes[k]; ok {
-			return t, true
-		}
-	}
-	return target{}, false
+	t, ok := f.routes[routeKey{}]
+	return t, ok
 }
 
 // bareHost is a Host header in lower case without its port.

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/cache"
 	"github.com/kamado/kamado/internal/blob"
 )
 
@@ -44,7 +45,7 @@ func (f *Finder) Read(ctx context.Context, o *Original) (*Body, error) {
 		return f.readLocal(ctx, s, o)
 	}
 	bk := bodyKey{s.Name, o.Key, o.ETag}
-	if data, ok := f.bodies.Get(bk); ok {
+	if data, ok := f.cached(bk); ok {
 		return &Body{Original: *o, Data: data, Cached: true}, nil
 	}
 	if err := f.fetches.Acquire(ctx); err != nil {
@@ -102,7 +103,7 @@ func (f *Finder) readRemote(ctx context.Context, s *source, o *Original) (*remot
 		})
 		if err == nil {
 			body := &remoteBody{original: o.at(info), data: data}
-			f.bodies.Add(bodyKey{s.Name, o.Key, info.ETag}, data, int64(cap(data))+originalOverheadByte)
+			f.keep(bodyKey{s.Name, o.Key, info.ETag}, data)
 			return body, nil
 		}
 		if ctx.Err() != nil || !errors.Is(err, blob.ErrShort) {
@@ -111,6 +112,32 @@ func (f *Finder) readRemote(ctx context.Context, s *source, o *Original) (*remot
 	}
 	return nil, sourceError(s, "read", err)
 }
+
+// cached looks for the bytes of a remote original in memory, then on disk.
+func (f *Finder) cached(bk bodyKey) ([]byte, bool) {
+	if data, ok := f.bodies.Get(bk); ok {
+		return data, true
+	}
+	if f.cfg.CacheDisk == nil {
+		return nil, false
+	}
+	e, ok := f.cfg.CacheDisk.Get(bk.sum())
+	if !ok {
+		return nil, false
+	}
+	f.bodies.Add(bk, e.Data, int64(cap(e.Data))+originalOverheadByte)
+	return e.Data, true
+}
+
+// keep caches the bytes of a remote original where a cache is on.
+func (f *Finder) keep(bk bodyKey, data []byte) {
+	f.bodies.Add(bk, data, int64(cap(data))+originalOverheadByte)
+	if f.cfg.CacheDisk != nil {
+		f.cfg.CacheDisk.Put(bk.sum(), &cache.Entry{Data: data})
+	}
+}
+
+func (bk bodyKey) sum() cache.Key { return cache.Sum("original", bk.source, bk.key, bk.etag) }
 
 // bufferPool keeps some buffers for originals, so that reading a directory
 // makes no garbage.

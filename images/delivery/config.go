@@ -1,0 +1,89 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/cache"
+	"github.com/kamado/kamado/images/origin"
+	"github.com/kamado/kamado/images/queue"
+)
+
+// Config is how answers look.
+type Config struct {
+	Caching images.Caching
+	// Immutable adds that directive to Cache-Control: browsers then do not
+	// ask again even on reload. For originals that never change their name.
+	Immutable bool
+	// Negotiable are the formats that Accept may choose, the best first.
+	Negotiable []images.Format
+	// NegotiateAll negotiates every URL that names no format.
+	NegotiateAll bool
+	// Time bounds the work for one rendition. Default 20 s.
+	Time time.Duration
+	// Salt is whatever changes the bytes of a rendition and is neither in the
+	// rendition nor in the original: default qualities, the version of the
+	// renderer. It enters every key.
+	Salt string
+	// Fallback is shown instead of an error to clients that want a picture;
+	// nil: one with the error written on it.
+	Fallback *Fallback
+}
+
+// Fallback is an encoded picture.
+type Fallback struct {
+	Data   []byte
+	Format images.Format
+}
+
+// Deps are what the handler uses. Parse, Originals, Renderer, Places and Log
+// are needed.
+type Deps struct {
+	// Parse reads a URL in whichever grammar it is, checks that the rendition
+	// may be asked for, and checks the signature. Its errors are *images.Error.
+	Parse     func(r *http.Request) (images.Request, error)
+	Originals *origin.Finder
+	Renderer  Renderer
+	Places    *queue.Queue
+
+	Memory     *cache.Memory[cache.Key, *Result] // nil: off
+	Disk       *cache.Disk                       // nil: off
+	Mezzanines Mezzanines                        // nil: off
+
+	Metrics *Metrics    // nil: none
+	Events  func(Event) // nil: nobody listens. Must not wait
+	Log     *slog.Logger
+}
+
+// Rendering is what a Renderer gives.
+type Rendering struct {
+	Data          []byte // not touched by the renderer any more
+	Format        images.Format
+	Width, Height int
+	Truncated     bool // the original was cut short
+	Stages        []Stage
+}
+
+// Stage is how long one part of the work took.
+type Stage struct {
+	Name     string // "decode", "resize", "encode", ...: a fixed list, it becomes a label
+	Duration time.Duration
+}
+
+// Renderer makes renditions; server puts render.Renderer here.
+type Renderer interface {
+	Render(ctx context.Context, src []byte, want images.Rendition) (Rendering, error)
+}
+
+// Mezzanines keeps smaller JPEGs beside large originals.
+type Mezzanines interface {
+	// Find gives a mezzanine of the original that is large enough for the
+	// rendition, and the rendition to ask of it.
+	Find(o *origin.Original, want images.Rendition) (data []byte, of images.Rendition, ok bool)
+	// Offer says that an original was rendered and may deserve a mezzanine.
+	// data is valid during the call only.
+	Offer(o *origin.Original, data []byte)
+}

@@ -1,0 +1,94 @@
+package delivery
+
+import (
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/cache"
+)
+
+// Result is a finished rendition and the header values of its answer, ready to
+// be put into a header map. It is shared by requests and never written to.
+type Result struct {
+	entry *cache.Entry
+	tag   string // the ETag without a version: "hex" in quotes
+
+	etag, contentType, contentLength, disposition, lastModified, cacheControl []string
+}
+
+// resultOverhead is about what a Result takes beside its bytes, for the bound
+// of the memory cache.
+const resultOverhead = 900
+
+func (r *Result) cost() int64 { return int64(cap(r.entry.Data)) + resultOverhead }
+
+// newResult prepares the header values of an entry.
+func (h *Handler) newResult(key cache.Key, originalKey string, e *cache.Entry) *Result {
+	format := images.Format(e.Format)
+	r := &Result{
+		entry:         e,
+		tag:           tagOf(key, e.Flags),
+		contentType:   []string{format.MediaType()},
+		contentLength: []string{strconv.Itoa(len(e.Data))},
+		disposition:   []string{`inline; filename="` + fileName(originalKey, format) + `"`},
+		cacheControl:  h.cacheControl,
+	}
+	r.etag = []string{r.tag}
+	if e.Flags&cache.FlagTruncated != 0 {
+		r.cacheControl = h.truncatedCacheControl
+	}
+	if !e.Modified.IsZero() {
+		r.lastModified = []string{e.Modified.UTC().Format(httpTime)}
+	}
+	return r
+}
+
+// httpTime is the form of dates in HTTP (RFC 9110 §5.6.7).
+const httpTime = "Mon, 02 Jan 2006 15:04:05 GMT"
+
+// tagOf is the strong ETag of a result. A rendition made from the mezzanine is
+// the same picture but not the same bytes, so it has a tag of its own; so has
+// one of a truncated original, because it may be kept for a short time only.
+func tagOf(key cache.Key, flags cache.Flags) string {
+	switch {
+	case flags&cache.FlagTruncated != 0:
+		return `"` + key.String() + `-t"`
+	case flags&cache.FlagMezzanine != 0:
+		return `"` + key.String() + `-m"`
+	}
+	return `"` + key.String() + `"`
+}
+
+// withVersion makes the ETag for a version that the URL names (?p=).
+func withVersion(tag, version string) string {
+	if version == "" {
+		return tag
+	}
+	return `"` + cache.Sum("etag", tag, version).String() + `"`
+}
+
+// fileNameMax bounds the name in Content-Disposition. Unit: bytes.
+const fileNameMax = 80
+
+// fileName is a name under which the picture can be saved: the original's last
+// segment in plain letters, with the rendition's extension.
+func fileName(key string, format images.Format) string {
+	base := path.Base(key)
+	base = strings.TrimSuffix(base, path.Ext(base))
+	name := []byte(base)
+	for i, c := range name {
+		plain := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
+		if !plain && !(c == '.' && i > 0) {
+			name[i] = '_'
+		}
+	}
+	if len(name) > fileNameMax {
+		name = name[:fileNameMax]
+	}
+	if len(name) == 0 {
+		name = []byte("picture")
+	}
+	return string(name) + "." + format.Extension()
+}
