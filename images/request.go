@@ -13,7 +13,7 @@ type Request struct {
 	Grammar string // "tofu1", "tofu2" or "native": for metrics and logs
 
 	// The original, either by Kind and ID, which the configuration maps to
-	// an origin and a list of names, or by Key, exactly.
+	// an origin, or by Key. Candidates lists the names it may have there.
 	Kind, ID string
 	Key      string
 
@@ -43,14 +43,18 @@ func (r *Request) Original() string {
 var originalExtensions = [...]string{"", ".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".tif"}
 
 // Candidates lists the names under which the original may lie in its origin,
-// in the order in which they are tried; there are no others. A key is exact.
+// in the order in which they are tried; there are no others. A key that ends
+// in the extension of a picture is exact.
 func (r *Request) Candidates() []string {
-	if r.Key != "" {
-		return []string{r.Key}
+	if i := strings.LastIndexByte(r.Key, '.'); i >= 0 {
+		if _, exact := ParseFormat(strings.ToLower(r.Key[i+1:])); exact {
+			return []string{r.Key}
+		}
 	}
+	name := r.Original()
 	names := make([]string, len(originalExtensions))
 	for i, ext := range originalExtensions {
-		names[i] = r.Kind + "/" + r.ID + ext
+		names[i] = name + ext
 	}
 	return names
 }

@@ -115,3 +115,6 @@ func (g *Grammar) URL(style Style, req images.Request, name string, sign func(ca
 	}
 	return g.native.URL(req, sign)
 }
+
+// Names is what names in URLs can mean.
+func (g *Grammar) Names() images.Catalogue { return g.names }

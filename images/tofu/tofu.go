@@ -48,6 +48,8 @@ const maxName = 255
 type Grammar struct {
 	Generation Generation
 	Names      images.Catalogue
+
+	anyPreset bool
 }
 
 // Parse reads a URL. It checks everything about its form and nothing else: not
@@ -60,7 +62,7 @@ func (g Grammar) Parse(u *url.URL) (images.Request, error) {
 	if len(parts) != 4 {
 		return images.Request{}, images.Invalidf("path", "it has %d parts where /{kind}/{id}/{size}/{name} has 4", len(parts))
 	}
-	p := parser{names: g.Names}
+	p := parser{names: g.Names, anyPreset: g.anyPreset}
 	p.req.Kind, p.req.ID = parts[0], parts[1]
 	if err := images.CheckSegment("kind", p.req.Kind, images.MaxKind); err != nil {
 		return p.req, err
@@ -82,10 +84,11 @@ func (g Grammar) Parse(u *url.URL) (images.Request, error) {
 
 // parser holds a URL half read.
 type parser struct {
-	names  images.Catalogue
-	req    images.Request
-	size   Size
-	format images.Format // FormatUnknown: no extension
+	names     images.Catalogue
+	anyPreset bool // presets need not be known; the request then has no rendition
+	req       images.Request
+	size      Size
+	format    images.Format // FormatUnknown: no extension
 }
 
 // last reads the last part of the path, which tells the generations apart.
@@ -188,6 +191,11 @@ func (p *parser) query(u *url.URL) error {
 
 // finish makes the rendition and the canonical form.
 func (p *parser) finish() (images.Request, error) {
+	if p.anyPreset && p.size.Preset != "" {
+		p.req.Preset = p.size.Preset
+		p.req.Canonical = canonical(&p.req, p.size, p.format)
+		return p.req, nil
+	}
 	r, err := p.size.Rendition(p.names)
 	if err != nil {
 		return p.req, err
@@ -276,10 +284,17 @@ func (g Grammar) URL(req images.Request, name string, sign func(canonical string
 	format := req.Rendition.Format
 	if req.Preset != "" {
 		// The preset brings its format; only another one has to be written.
-		if preset, err := g.Names.Preset(req.Preset); err != nil {
+		preset, err := g.Names.Preset(req.Preset)
+		if err != nil {
 			return "", err
-		} else if preset.Format == format {
+		}
+		if preset.Format == format && preset.AutoFormat == req.Rendition.AutoFormat {
 			format = images.FormatUnknown
+		}
+		changed := req.Rendition
+		changed.Format, changed.AutoFormat = preset.Format, preset.AutoFormat
+		if changed != preset {
+			return "", images.Invalidf("size", "TOFU URLs cannot change a preset in anything but its format")
 		}
 	}
 	generation := g.Generation
@@ -325,9 +340,10 @@ func write(req *images.Request, size Size, format images.Format, generation Gene
 
 // Sign writes a URL with its signature. The last part of a generation 1 path
 // may be missing, a placeholder or an old signature: all of it but an
-// extension is replaced. expires replaces the URL's own expiry unless it is
-// zero.
+// extension is replaced. A preset need not be known here. expires replaces the
+// URL's own expiry unless it is zero.
 func (g Grammar) Sign(u *url.URL, expires time.Time, sign func(canonical string) string) (string, error) {
+	g.anyPreset = true
 	complete := *u
 	if parts, err := images.Segments(u); err == nil && (len(parts) == 3 || len(parts) == 4 && parts[3] == "") {
 		// Without a last part it is generation 1 whatever the size says: only
