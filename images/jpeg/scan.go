@@ -1,0 +1,215 @@
+package jpeg
+
+// interval tracks restart intervals within a scan.
+type interval struct {
+	left  int   // MCUs to the next restart marker
+	due   uint8 // number of that marker, 0..7
+	empty bool  // no data for the rest of the interval
+}
+
+// scanShape is the geometry of one scan.
+type scanShape struct {
+	mcusX, mcusY       int
+	mx0, my0, mx1, my1 int // MCUs that the view needs
+}
+
+// shape gives the geometry of a scan: of one component the MCU is one block.
+func (d *Decoder) shape(h *scanHeader) scanShape {
+	f, v := &d.frame, &d.view
+	if h.n > 1 {
+		return scanShape{f.mcusX, f.mcusY, v.mx0, v.my0, v.mx1, v.my1}
+	}
+	c := &f.comps[h.comps[0]]
+	return scanShape{
+		c.blocksX, c.blocksY,
+		v.mx0 * c.h, v.my0 * c.v,
+		min(v.mx1*c.h, c.blocksX), min(v.my1*c.v, c.blocksY),
+	}
+}
+
+// decodeSequential decodes one sequential scan straight to the planes.
+func (d *Decoder) decodeSequential(h *scanHeader) error {
+	if err := d.planScan(h); err != nil {
+		return err
+	}
+	s := d.shape(h)
+	iv := interval{left: d.frame.restart}
+	d.bits.begin(&d.src)
+	last := s.mcusY
+	if h.n == d.frame.n {
+		last = s.my1 // nothing that is needed follows
+	}
+	for my := range last {
+		if err := d.poll(my); err != nil {
+			return err
+		}
+		if my < s.my0 || my >= s.my1 {
+			d.passOver(s.mcusX, &iv)
+			continue
+		}
+		d.passOver(s.mx0, &iv)
+		for mx := s.mx0; mx < s.mx1; mx += d.batch {
+			n := min(d.batch, s.mx1-mx)
+			d.decodeBatch(n, &iv)
+			d.emit(h, mx, my, n)
+		}
+		d.passOver(s.mcusX-s.mx1, &iv)
+	}
+	return nil
+}
+
+// planScan fetches the tables of a scan and lays out its MCU.
+func (d *Decoder) planScan(h *scanHeader) error {
+	f := &d.frame
+	d.planned = 0
+	base := 0
+	for i, ci := range h.comps[:h.n] {
+		c := &f.comps[ci]
+		dc, ac, err := d.tables(c)
+		if err != nil {
+			return err
+		}
+		d.dequantTable(&d.dequant[i], &c.quant, d.orient)
+		d.pred[i] = 0
+		bh, bv := c.h, c.v
+		if h.n == 1 {
+			bh, bv = 1, 1
+		}
+		row := d.rowSize(bh)
+		for y := range bv {
+			for x := range bh {
+				d.plan[d.planned] = blockPlan{
+					dc: dc, ac: ac, dequant: &d.dequant[i], pred: &d.pred[i],
+					quantDC: int32(c.quant[0]), base: base + y*row, step: bh, first: x,
+				}
+				past := d.plan[d.planned]
+				past.base, past.step, past.first = 0, 0, 0
+				d.past[d.planned] = past
+				d.planned++
+			}
+		}
+		base += bv * row
+	}
+	return nil
+}
+
+// rowSize is how much scratch a row of blocks of a batch takes, for a
+// component with bh blocks in an MCU.
+func (d *Decoder) rowSize(bh int) int {
+	if d.n == 1 {
+		return d.batch * bh
+	}
+	return d.lay.row(d.batch * bh)
+}
+
+// tables fetches the Huffman tables that the scan names for a component and
+// builds the parts that the scale needs. Absent tables 0 and 1 are the usual
+// ones of T.81 K.3, as in libjpeg-turbo: some camera streams leave them out.
+func (d *Decoder) tables(c *component) (dc, ac *huffTable, err error) {
+	f := &d.frame
+	if c.td >= tablesMax || c.ta >= tablesMax {
+		return nil, nil, FormatError("scan names a Huffman table past 3")
+	}
+	specDC, specAC := &f.dc[c.td], &f.ac[c.ta]
+	if !specDC.ok && c.td < 2 {
+		specDC = &standardDC[c.td]
+	}
+	if !specAC.ok && c.ta < 2 {
+		specAC = &standardAC[c.ta]
+	}
+	if !specDC.ok || !specAC.ok {
+		return nil, nil, FormatError("scan without its Huffman table")
+	}
+	if dc, err = d.cache.get(specDC, 0); err != nil {
+		return nil, nil, err
+	}
+	if ac, err = d.cache.get(specAC, 1); err != nil {
+		return nil, nil, err
+	}
+	dc.buildDC()
+	if d.skip == nil {
+		d.skip = new(skipScratch)
+	}
+	ac.buildSkip(d.skip)
+	if d.n > 1 {
+		ac.buildVal()
+	}
+	return dc, ac, nil
+}
+
+// decodeBatch decodes n MCUs, crossing restart markers as they come. MCUs without
+// data become zero coefficients: grey.
+func (d *Decoder) decodeBatch(n int, iv *interval) {
+	for m := 0; m < n; {
+		run := d.interval(n-m, iv)
+		got := m
+		if !iv.empty {
+			if d.n == 1 {
+				got = d.runDC(d.plan[:d.planned], m, m+run)
+			} else {
+				got = d.runCoefs(m, m+run)
+			}
+			iv.empty = got < m+run
+		}
+		if got < m+run {
+			d.blank(got, m+run)
+		}
+		m += run
+	}
+}
+
+// passOver decodes n MCUs only to know where the next one begins.
+func (d *Decoder) passOver(n int, iv *interval) {
+	for n > 0 {
+		run := d.interval(n, iv)
+		if !iv.empty {
+			iv.empty = d.runDC(d.past[:d.planned], 0, run) < run
+		}
+		n -= run
+	}
+}
+
+// interval passes the restart marker that is due, if one is, and returns how
+// many of n MCUs come before the next.
+func (d *Decoder) interval(n int, iv *interval) int {
+	if d.frame.restart == 0 {
+		return n
+	}
+	if iv.left == 0 {
+		iv.left = d.frame.restart
+		data, warned := d.src.restart(iv.due)
+		iv.due = (iv.due + 1) & 7
+		if warned {
+			d.warnings++
+		}
+		if data {
+			iv.empty = false
+		}
+		d.bits.begin(&d.src)
+		d.pred = [componentsMax]int32{}
+	}
+	run := min(n, iv.left)
+	iv.left -= run
+	return run
+}
+
+// blank makes MCUs m0 to m1 of the batch grey: DC 0.
+func (d *Decoder) blank(m0, m1 int) {
+	d.truncated = d.truncated || d.src.ended
+	d.warnings++
+	if d.n > 1 {
+		for m := m0; m < m1; m++ {
+			for i := range d.plan[:d.planned] {
+				p := &d.plan[i]
+				d.coefs[p.base+d.lay.offset(m*p.step+p.first)] = 0
+			}
+		}
+		return
+	}
+	for m := m0; m < m1; m++ {
+		for i := range d.plan[:d.planned] {
+			p := &d.plan[i]
+			d.line[p.base+m*p.step+p.first] = rangeLimit[0]
+		}
+	}
+}
