@@ -1,0 +1,86 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kamado/kamado/images/bench"
+)
+
+// newImagesBenchCommand measures this very program beside the peers that are installed.
+func newImagesBenchCommand(a *app) *cobra.Command {
+	config := bench.Default()
+	var peers string
+	cmd := &cobra.Command{
+		Use:   "bench --originals DIR",
+		Short: "Measure the cost of a picture beside the peers that are installed",
+		Long: `Measure the CPU of a picture, its bytes, its likeness to the original and the memory it takes: of this program as it
+is served with every cache off, and of those peers that are installed (sharp, vipsthumbnail, ImageMagick, nginx), on the
+same originals, alternating in one run. Only pictures that arrive whole and in the right size count; every ratio says
+whether the quality rule holds: mean ssimulacra2 >= the peer's - 0.5, mean PSNR >= the peer's - 0.3 dB, bytes <= 1.03x.
+
+The originals are DIR/{kind}/{id}.jpg, best 4:3. The npm packages sharp and calc-s2-rust are looked for in --peers,
+$KAMADO_PEERS, .cache/peers, and .cache/peers beside the folder of this program; "./setup bench" puts them there.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			program, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			config.Program, config.Version = program, currentVersion().Version
+			if revision := currentVersion().Revision; revision != "" {
+				config.Version += " " + revision[:min(12, len(revision))]
+			}
+			config.Peers = benchPeers(peers, a.getenv("KAMADO_PEERS"), program)
+			config.Talk = io.Discard
+			if a.interactive() {
+				config.Talk = a.stderr
+			}
+			if err := config.Validate(); err != nil {
+				return usagef("%w", err)
+			}
+			report, err := bench.Run(cmd.Context(), config)
+			switch {
+			case errors.Is(err, os.ErrNotExist), errors.Is(err, bench.ErrNoOriginals):
+				return notFoundf("%w", err)
+			case err != nil:
+				return err
+			}
+			head, rows := report.Rows()
+			if err := a.show(report, table{head: head, rows: rows}); err != nil {
+				return err
+			}
+			for _, line := range report.Lines() {
+				a.talkf("%s", line)
+			}
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&config.Originals, "originals", "", "folder of {kind}/{id}.jpg")
+	flags.StringVar(&peers, "peers", "", "folder whose node_modules holds sharp and calc-s2-rust")
+	flags.StringSliceVar(&config.Only, "only", nil, "peers to measure, by name (default: all that are installed)")
+	flags.IntVar(&config.Rounds, "rounds", config.Rounds, "alternating rounds that count; one more warms up")
+	flags.IntVar(&config.Repeat, "repeat", config.Repeat, "how often a round repeats each original, at another size each time")
+	flags.IntVar(&config.Quality, "quality", config.Quality, "JPEG quality of the renditions")
+	flags.DurationVar(&config.Timeout, "timeout", config.Timeout, "longest wait for one picture, and for a subject to start")
+	_ = cmd.MarkFlagRequired("originals") // fails only for a flag that does not exist
+	return cmd
+}
+
+// benchPeers are the folders that may hold the npm packages, the named ones first.
+func benchPeers(flag, env, program string) []string {
+	var folders []string
+	for _, folder := range []string{
+		flag, env, filepath.Join(".cache", "peers"), filepath.Join(filepath.Dir(filepath.Dir(program)), ".cache", "peers"),
+	} {
+		if folder != "" {
+			folders = append(folders, folder)
+		}
+	}
+	return folders
+}
