@@ -1,0 +1,65 @@
+package raster
+
+import "github.com/kamado/kamado/images/plane"
+
+// Orient writes src into dst as EXIF orientation o (tag 0x0112, 1 to 8) asks:
+// what is done to the stored samples so that they stand upright. Any other
+// number copies. Subsampled chroma turns with its plane, so a quarter turn of
+// 4:2:2 gives 4:4:0.
+func Orient(dst, src *plane.Picture, o int) {
+	swap := o >= 5 && o <= 8
+	width, height := src.Width, src.Height
+	exactWidth, exactHeight := src.ExactWidth, src.ExactHeight
+	subX, subY := 1, 1
+	if src.Model == plane.YCbCr {
+		subX, subY = src.Planes[1].SubX, src.Planes[1].SubY
+	}
+	if swap {
+		width, height, subX, subY = height, width, subY, subX
+		exactWidth, exactHeight = exactHeight, exactWidth
+	}
+	dst.Reset(src.Model, src.Alpha, width, height, subX, subY)
+	dst.ExactWidth, dst.ExactHeight = exactWidth, exactHeight
+	for i := range src.N() {
+		orientPlane(&dst.Planes[i], &src.Planes[i], o)
+	}
+}
+
+// orientPlane walks the destination; each of its rows is a row or a column of
+// the source, forwards or backwards.
+func orientPlane(dst, src *plane.Plane, o int) {
+	flipX := o == 2 || o == 3 || o == 7 || o == 8
+	flipY := o == 3 || o == 4 || o == 6 || o == 7
+	// Walking a destination row moves through the source by step, from start.
+	for y := range dst.Height {
+		row := dst.Row(y)
+		if o < 5 || o > 8 {
+			sy := y
+			if flipY {
+				sy = src.Height - 1 - y
+			}
+			from := src.Row(sy)
+			if !flipX {
+				copy(row, from)
+				continue
+			}
+			for x := range row {
+				row[x] = from[len(row)-1-x]
+			}
+			continue
+		}
+		// Transposed: this row is a column of the source.
+		sx := y
+		if flipX {
+			sx = src.Width - 1 - y
+		}
+		at, step := sx, src.Stride
+		if flipY {
+			at, step = sx+(src.Height-1)*src.Stride, -src.Stride
+		}
+		for x := range row {
+			row[x] = src.Pix[at]
+			at += step
+		}
+	}
+}
