@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-var path = regexp.MustCompile(`^/([a-z]+)/([0-9a-z]+)/(\d+)x(\d+)cq(\d+)/any\.jpg$`)
+var path = regexp.MustCompile(`^/([a-z0-9-]+)/([0-9a-z]+)/(\d+)x(\d+)cq(\d+)/any\.jpg$`)
 
 func serve(args []string) {
 	flags := flag.NewFlagSet("serve", flag.ExitOnError)
