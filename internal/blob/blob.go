@@ -22,7 +22,8 @@ type Info struct {
 // It is not for concurrent use.
 type Object struct {
 	// The body: exactly Size bytes and then io.EOF, or ErrShort or
-	// ErrUnavailable at the place where it broke off.
+	// ErrUnavailable at the place where it broke off. Read on until an error:
+	// a checksum is compared behind the last byte.
 	io.ReadCloser
 
 	Size    int64  // bytes that the body gives: of the whole object, or of the range

@@ -23,7 +23,24 @@ func ReadAll(dst []byte, o *Object, bytesMax int64) ([]byte, error) {
 		// the same promise here.
 		err = fmt.Errorf("%w: %d of %d bytes", ErrShort, got, o.Size)
 	}
+	if err == nil {
+		err = end(o)
+	}
 	return dst[:n+got], err
+}
+
+// end reads past the last byte, where an engine says whether the body was what
+// the store announced.
+func end(o *Object) error {
+	var more [1]byte
+	switch n, err := io.ReadFull(o, more[:]); {
+	case n > 0:
+		return fmt.Errorf("%w: more than %d bytes", ErrShort, o.Size)
+	case errors.Is(err, io.EOF):
+		return nil
+	default:
+		return err
+	}
 }
 
 // GetAll reads the object under key into dst (see ReadAll) and gives its
