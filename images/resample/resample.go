@@ -1,0 +1,158 @@
+package resample
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/kamado/kamado/images/plane"
+)
+
+// Window is a part of a plane or picture, in its own samples; the first
+// sample covers 0..1.
+type Window struct{ X, Y, Width, Height float64 }
+
+// Whole is the window of all that a picture stands for.
+func Whole(p *plane.Picture) Window {
+	return Window{Width: p.ExactWidth, Height: p.ExactHeight}
+}
+
+// ErrWindow says that a window is empty, not a number or outside its plane.
+var ErrWindow = errors.New("resample: window outside the plane")
+
+// ErrSize says that a size asked for is not a size.
+var ErrSize = errors.New("resample: bad size")
+
+// sideMax bounds the side of a result, as a guard against nonsense; limits of
+// what may be asked for are the caller's.
+const sideMax = 1 << 20
+
+// Resampler changes sizes. The zero value is ready. It keeps its scratch
+// memory: reuse it, and it allocates nothing for sizes seen lately. Not for concurrent use.
+type Resampler struct {
+	ring    []int16 // pairs of source rows, interleaved
+	held    []int   // byte offsets into ring of the pairs of the row in work
+	rows    []int16 // eight combined rows
+	columns []int16 // the same turned: pairs of columns of eight rows
+	band    []byte  // eight rows of result where the plane has no room for whole groups
+
+	premultiplied plane.Plane // scratch of pictures with alpha
+	alpha         plane.Plane // alpha at the size of a subsampled plane
+}
+
+// Plane resamples the window of src to the whole of dst, whose size is set
+// already. The two must not share memory.
+func (r *Resampler) Plane(dst, src *plane.Plane, win Window, k Kernel) error {
+	if err := checkPlane(src); err != nil {
+		return err
+	}
+	if err := checkPlane(dst); err != nil {
+		return err
+	}
+	if err := win.check(float64(src.Width), float64(src.Height)); err != nil {
+		return err
+	}
+	if k >= kernels {
+		return fmt.Errorf("resample: no such kernel: %v", k)
+	}
+	r.resample(dst, src, win, float64(dst.Width), float64(dst.Height), k)
+	return nil
+}
+
+// Picture resamples the window of src, in picture samples, to a picture of
+// width x height whose chroma covers subX x subY samples. dst gets its model
+// and size from the call; it must not share memory with src. Colour is
+// weighted by alpha where there is alpha, so that what is transparent does
+// not bleed.
+func (r *Resampler) Picture(dst, src *plane.Picture, win Window, width, height, subX, subY int, k Kernel) error {
+	if err := src.Check(); err != nil {
+		return err
+	}
+	if err := win.check(float64(src.Width), float64(src.Height)); err != nil {
+		return err
+	}
+	if width < 1 || height < 1 || width > sideMax || height > sideMax || subX < 1 || subY < 1 || subX > 4 || subY > 4 {
+		return fmt.Errorf("%w: %dx%d, chroma by %dx%d", ErrSize, width, height, subX, subY)
+	}
+	if k >= kernels {
+		return fmt.Errorf("resample: no such kernel: %v", k)
+	}
+	dst.Reset(src.Model, src.Alpha, width, height, subX, subY)
+	opaque := !src.Alpha || isOpaque(src.AlphaPlane())
+	for i := range src.N() {
+		from, to := &src.Planes[i], &dst.Planes[i]
+		if !opaque && i < src.Model.Components() {
+			from = r.premultiply(src, i)
+		}
+		part := Window{
+			win.X / float64(from.SubX), win.Y / float64(from.SubY),
+			win.Width / float64(from.SubX), win.Height / float64(from.SubY),
+		}
+		r.resample(to, from, part, float64(width)/float64(to.SubX), float64(height)/float64(to.SubY), k)
+	}
+	if !opaque {
+		r.unpremultiply(dst)
+	}
+	return nil
+}
+
+// check returns ErrWindow unless the window covers a part of width x height.
+func (w Window) check(width, height float64) error {
+	// Written so that NaN fails.
+	if !(w.Width > 0 && w.Height > 0 && w.X >= 0 && w.Y >= 0 &&
+		w.X+w.Width <= width+windowSlack && w.Y+w.Height <= height+windowSlack) {
+		return fmt.Errorf("%w: %+v in %gx%g", ErrWindow, w, width, height)
+	}
+	return nil
+}
+
+// windowSlack is how far a window may reach outside through rounding of its numbers.
+const windowSlack = 1e-6
+
+func checkPlane(p *plane.Plane) error {
+	if p.Width < 1 || p.Height < 1 || p.Stride < p.Width || len(p.Pix) < (p.Height-1)*p.Stride+p.Width+plane.Slack {
+		return fmt.Errorf("%w: %dx%d stride %d len %d", plane.ErrShape, p.Width, p.Height, p.Stride, len(p.Pix))
+	}
+	return nil
+}
+
+// resample does one plane. width and height are the exact size that dst stands for:
+// a chroma plane of 244 samples may stand for 243.5.
+func (r *Resampler) resample(dst, src *plane.Plane, win Window, width, height float64, k Kernel) {
+	across := span(win.X, win.Width, width, dst.Width, src.Width, k)
+	down := span(win.Y, win.Height, height, dst.Height, src.Height, k)
+	if x, y, ok := across.copies(&down); ok {
+		for row := range dst.Height {
+			copy(dst.Row(row), src.Pix[(y+row)*src.Stride+x:][:dst.Width])
+		}
+		return
+	}
+	fx, fy := filters.get(across.padded(groupColumns)), filters.get(down)
+	if useAVX2 {
+		r.vector(dst, src, fx, fy)
+	} else {
+		r.scalar(dst, src, fx, fy)
+	}
+}
+
+// span is the axis that lays n samples, which stand for exact, over a part
+// of limit source samples.
+func span(offset, size, exact float64, n, limit int, k Kernel) axis {
+	lo := min(max(int(math.Floor(offset+windowSlack)), 0), limit-1)
+	hi := min(int(math.Ceil(offset+size-windowSlack)), limit)
+	return axis{offset: offset, step: size / exact, n: n, lo: lo, hi: max(hi, lo+1), kernel: k, padding: 1}
+}
+
+// padded is the axis whose filter has a multiple of n output samples.
+func (a axis) padded(n int) axis {
+	a.padding = n
+	return a
+}
+
+// copies says whether a pair of axes only picks samples, and from where.
+func (a *axis) copies(b *axis) (x, y int, ok bool) {
+	x, y = int(a.offset), int(b.offset)
+	ok = a.step == 1 && b.step == 1 && float64(x) == a.offset && float64(y) == b.offset &&
+		x+a.n <= a.hi && y+b.n <= b.hi && a.kernel != Mitchell
+	return x, y, ok
+}
