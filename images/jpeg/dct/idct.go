@@ -39,7 +39,7 @@ const (
 // dst and clears the group.
 func Inverse8(dst []byte, stride int, group []int16) {
 	g := (*[Group8]int16)(group)
-	_ = dst[7*stride+Width8-1]
+	checkRows(dst, stride, 8, Width8)
 	if haveKernels {
 		inverse8Kernel(&dst[0], stride, g)
 		return
@@ -51,7 +51,7 @@ func Inverse8(dst []byte, stride int, group []int16) {
 // at dst and clears the group.
 func Inverse4(dst []byte, stride int, group []int16) {
 	g := (*[Group4]int16)(group)
-	_ = dst[3*stride+Width4-1]
+	checkRows(dst, stride, 4, Width4)
 	if haveKernels {
 		inverse4Kernel(&dst[0], stride, g)
 		return
@@ -63,12 +63,19 @@ func Inverse4(dst []byte, stride int, group []int16) {
 // samples at dst and clears the group.
 func Inverse2(dst []byte, stride int, group []int16) {
 	g := (*[Group2]int16)(group)
-	_ = dst[stride+Width2-1]
+	checkRows(dst, stride, 2, Width2)
 	if haveKernels {
 		inverse2Kernel(&dst[0], stride, g)
 		return
 	}
 	inverse2Scalar(dst, stride, g)
+}
+
+// checkRows panics unless dst holds rows of width bytes, stride apart.
+func checkRows(dst []byte, stride, rows, width int) {
+	if stride < width || len(dst) < (rows-1)*stride+width {
+		panic("dct: destination is too small for its stride")
+	}
 }
 
 func inverse8Scalar(dst []byte, stride int, g *[Group8]int16) {
@@ -95,15 +102,15 @@ func inverse8Scalar(dst []byte, stride int, g *[Group8]int16) {
 	clear(g[:])
 }
 
-// idct8 is one 8-point pass. Sums of two inputs wrap at 16 bits, products sum
-// at 32, and the shifted result saturates at 16: what vector units do.
+// idct8 is one 8-point pass. The two sums of odd inputs wrap at 16 bits, all
+// else at 32, and the shifted result saturates at 16: what vector units do.
 func idct8(out, in *[8]int16, shift uint) {
 	round := int32(1) << (shift - 1)
 	z2, z3 := int32(in[2]), int32(in[6])
 	t2 := z2*fix0541196100 + z3*(fix0541196100-fix1847759065)
 	t3 := z2*(fix0541196100+fix0765366865) + z3*fix0541196100
-	t0 := int32(in[0]+in[4]) << inverseBits
-	t1 := int32(in[0]-in[4]) << inverseBits
+	t0 := (int32(in[0]) + int32(in[4])) << inverseBits
+	t1 := (int32(in[0]) - int32(in[4])) << inverseBits
 	e0, e1, e2, e3 := t0+t3+round, t1+t2+round, t1-t2+round, t0-t3+round
 
 	i1, i3, i5, i7 := int32(in[1]), int32(in[3]), int32(in[5]), int32(in[7])

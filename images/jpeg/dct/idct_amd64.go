@@ -1,8 +1,18 @@
 package dct
 
-// haveKernels says whether the vector kernels may run.
-var haveKernels = false
+import "golang.org/x/sys/cpu"
 
-func inverse8Kernel(*byte, int, *[Group8]int16) {}
-func inverse4Kernel(*byte, int, *[Group4]int16) {}
-func inverse2Kernel(*byte, int, *[Group2]int16) {}
+// haveKernels says whether the vector kernels may run on this processor.
+// Tests set it to compare the twins.
+var haveKernels = cpu.X86.HasAVX2
+
+// The kernels trust their arguments: the exported functions have checked them.
+
+//go:noescape
+func inverse8Kernel(dst *byte, stride int, group *[Group8]int16)
+
+//go:noescape
+func inverse4Kernel(dst *byte, stride int, group *[Group4]int16)
+
+//go:noescape
+func inverse2Kernel(dst *byte, stride int, group *[Group2]int16)
