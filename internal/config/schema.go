@@ -177,6 +177,9 @@ func setPath(v reflect.Value, path []string, set func(reflect.Value) error) erro
 func nearest(word string, candidates []string) string {
 	best, alike, found := min(3, max(1, len(word)/3))+1, -1, ""
 	for _, c := range candidates {
+		if len(word)-len(c) > 3 || len(c)-len(word) > 3 {
+			continue
+		}
 		d, n := distance(word, c), 0
 		for n < min(len(word), len(c)) && word[n] == c[n] {
 			n++
