@@ -1,0 +1,57 @@
+package codec_test
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/kamado/kamado/images/codec"
+)
+
+// workerPath is the executable kamado-codec that TestMain built; buildError
+// says why there is none.
+var (
+	workerPath string
+	buildError error
+)
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "kamado-codec-test")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	workerPath = filepath.Join(dir, "kamado-codec")
+	build := exec.Command("go", "build", "-o", workerPath, "github.com/kamado/kamado/cmd/kamado-codec")
+	if out, err := build.CombinedOutput(); err != nil {
+		buildError = fmt.Errorf("build kamado-codec: %w\n%s", err, out)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// newPool starts a pool on the worker of this checkout, by default with every
+// unforeseen system call deadly.
+func newPool(t testing.TB, change func(*codec.Config)) *codec.Pool {
+	t.Helper()
+	if buildError != nil {
+		if exec.Command("pkg-config", "--exists", "vips").Run() != nil {
+			t.Skip("needs libvips-dev (./setup test installs it)")
+		}
+		t.Fatal(buildError)
+	}
+	c := codec.Config{Path: workerPath, Workers: 2, Kill: true, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	if change != nil {
+		change(&c)
+	}
+	p, err := codec.NewPool(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
