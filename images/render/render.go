@@ -1,0 +1,156 @@
+package render
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/codec"
+	"github.com/kamado/kamado/images/plane"
+)
+
+// Codec loads and saves the formats that images/jpeg does not. Its errors are
+// *images.Error, or codec.ErrNoWorker and codec.ErrFormat, which mean
+// that another Codec may still be able to.
+type Codec interface {
+	Load(ctx context.Context, req codec.LoadRequest) (*codec.Raster, codec.Info, error)
+	Save(ctx context.Context, req codec.SaveRequest) ([]byte, error)
+	Probe(ctx context.Context, data []byte, format images.Format) (codec.Info, error)
+}
+
+// Config is what a Renderer is made of.
+type Config struct {
+	Limits    images.Limits
+	Qualities images.Qualities
+
+	// Codecs are asked in this order; one that answers ErrNoWorker or
+	// ErrFormat passes the request on. Usually the sandboxed pool, then
+	// pure Go.
+	Codecs []Codec
+
+	// Watermarks by the name that renditions give: RGB with alpha, shared
+	// and never written to.
+	Watermarks map[string]*plane.Picture
+
+	// Workspaces is how many sets of scratch memory are kept for reuse,
+	// about as many as renditions are made at a time. Range: >= 1.
+	Workspaces int
+}
+
+// Stage is how long one part of the work took, for Server-Timing.
+type Stage struct {
+	Name     string // "decode", "resize", "finish", "encode"
+	Duration time.Duration
+}
+
+// Result is one finished rendition.
+type Result struct {
+	Data          []byte // owned by the caller
+	Format        images.Format
+	Width, Height int
+	Frames        int  // 1 unless animated
+	Truncated     bool // the original was cut short; what was missing is filled in
+	Stages        []Stage
+}
+
+// Renderer makes renditions. Safe for concurrent use.
+type Renderer struct {
+	cfg  Config
+	free chan *workspace
+}
+
+// New returns a Renderer. It starts nothing.
+func New(cfg Config) *Renderer {
+	return &Renderer{cfg: cfg, free: make(chan *workspace, max(1, cfg.Workspaces))}
+}
+
+// Render makes the rendition want of the original src. want.AutoFormat must
+// have been settled. src is only read, and not kept.
+//
+// Outcomes: a Result; Unprocessable when src is no picture that can be shown;
+// TooLarge when src or the rendition is over a limit; Timeout when ctx's
+// deadline passed; ctx.Err() when the caller went away; Unavailable when a
+// codec worker died, in which case trying again may succeed; Invalid when
+// want names what this service does not have.
+func (r *Renderer) Render(ctx context.Context, src []byte, want images.Rendition) (Result, error) {
+	if len(src) == 0 {
+		return Result{}, images.Errorf(images.Unprocessable, "the original is empty")
+	}
+	if int64(len(src)) > int64(r.cfg.Limits.MaxBytes) {
+		return Result{}, &images.Error{Kind: images.TooLarge, Part: "max_bytes",
+			Detail: "the original has more bytes than allowed"}
+	}
+	format := images.Sniff(src[:min(len(src), images.SniffLength)])
+	if format == images.FormatUnknown {
+		return Result{}, images.Errorf(images.Unprocessable, "the original is not a picture in a format that is known here")
+	}
+	want = want.Resolve(format, r.cfg.Qualities)
+	ws := r.workspace()
+	defer r.release(ws)
+	job := job{Renderer: r, ws: ws, want: want, format: format, started: time.Now()}
+	res, err := job.run(ctx, src)
+	if err != nil {
+		return Result{}, explain(ctx, err)
+	}
+	return res, nil
+}
+
+// job is one rendition on its way.
+type job struct {
+	*Renderer
+	ws      *workspace
+	want    images.Rendition
+	format  images.Format // of the original
+	started time.Time
+	stages  []Stage
+}
+
+// lap ends a stage.
+func (j *job) lap(name string) {
+	now := time.Now()
+	j.stages = append(j.stages, Stage{name, now.Sub(j.started)})
+	j.started = now
+}
+
+func (j *job) run(ctx context.Context, src []byte) (Result, error) {
+	if j.format == images.JPEG {
+		res, err := j.fromJPEG(ctx, src)
+		if !errors.Is(err, errNeedsCodec) {
+			return res, err
+		}
+	}
+	return j.fromCodec(ctx, src)
+}
+
+// codec calls fn with one Codec after the other until one of them can.
+func (j *job) codec(fn func(Codec) error) error {
+	err := error(codec.ErrFormat)
+	for _, c := range j.cfg.Codecs {
+		if err = fn(c); !passes(err) {
+			return err
+		}
+	}
+	return err
+}
+
+// passes says whether the next Codec may be asked.
+func passes(err error) bool {
+	return errors.Is(err, codec.ErrNoWorker) || errors.Is(err, codec.ErrFormat)
+}
+
+// explain gives every error that leaves the package a kind.
+func explain(ctx context.Context, err error) error {
+	var known *images.Error
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return images.Wrap(images.Timeout, "render", "the picture took longer than allowed", err)
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &known):
+		return err
+	case passes(err):
+		return images.Wrap(images.Unprocessable, "render", "this service cannot read or write that format: kamado-codec is not installed beside it", err)
+	}
+	return err
+}
