@@ -73,6 +73,9 @@ type Decoder struct {
 	coefs []int16 // other scales: coefficients of a batch, in groups; zero between batches
 	spare [4 * 64]byte
 
+	store    coefStore // of progressive pictures
+	dcTables [componentsMax]*huffTable
+
 	scans     int
 	warnings  int
 	truncated bool
@@ -144,24 +147,31 @@ func (d *Decoder) configure(opt *DecodeOptions) error {
 func (d *Decoder) decodeScans(head *scanHeader) error {
 	f := &d.frame
 	if f.progressive() {
-		return UnsupportedError("progressive")
-	}
-	single := head.n == f.n
-	if !single {
-		d.grey()
-	}
-	for {
-		if d.scans++; d.scans > d.opt.MaxScans {
-			return fmt.Errorf("%w: limit %d", ErrTooManyScans, d.opt.MaxScans)
-		}
-		if err := d.decodeSequential(head); err != nil {
+		d.store.prepare(f, d.n)
+		defer d.store.release()
+		if err := d.eachScan(head, d.decodeProgressive); err != nil {
 			return err
 		}
-		if single {
-			return nil
+		return d.render()
+	}
+	if head.n == f.n {
+		return d.decodeSequential(head)
+	}
+	d.grey()
+	return d.eachScan(head, d.decodeSequential)
+}
+
+// eachScan decodes a scan and those after it until the picture or the input ends.
+func (d *Decoder) eachScan(head *scanHeader, decode func(*scanHeader) error) error {
+	for {
+		if err := d.scanLimit(); err != nil {
+			return err
 		}
-		next, ok, err := f.nextScan(&d.src)
-		if f.ended || d.src.ended {
+		if err := decode(head); err != nil {
+			return err
+		}
+		next, ok, err := d.frame.nextScan(&d.src)
+		if d.src.ended {
 			d.truncated = true
 			return nil
 		}

@@ -1,0 +1,380 @@
+package jpeg
+
+import (
+	"fmt"
+	"math/bits"
+)
+
+// storeKeepMax bounds the coefficient memory that a Decoder keeps between
+// pictures. Unit: bytes. A 3 megapixel progressive file at full size needs 10 MB.
+const storeKeepMax = 16 << 20
+
+// coefStore holds the coefficients of a progressive picture between scans.
+// Only the corner that the scale uses is kept, at 1/8 the DC alone; of the
+// other coefficients refinement scans need to know no more than whether they
+// are zero, which is one bit.
+type coefStore struct {
+	values  []int16  // corner coefficients, quantised, per block
+	nonzero []uint64 // per block: bit k tells whether the coefficient at stream index k is not zero
+
+	per    int              // values per block
+	slot   [blockSize]uint8 // stream index to place among the values of a block
+	corner uint64           // which stream indices have a slot
+	comps  [componentsMax]coefPlane
+}
+
+// coefPlane is one component within a coefStore.
+type coefPlane struct {
+	base   int // number of its first block
+	stride int // blocks in a row, whole MCUs
+}
+
+// prepare makes room for a picture; all coefficients are zero then.
+func (s *coefStore) prepare(f *frame, n int) {
+	s.corner, s.per = 0, 0
+	for k := range blockSize {
+		if int(zigzag[k]>>3) < n && int(zigzag[k]&7) < n {
+			s.slot[k] = uint8(s.per)
+			s.corner |= 1 << k
+			s.per++
+		}
+	}
+	blocks := 0
+	for i := range f.n {
+		c := &f.comps[i]
+		s.comps[i] = coefPlane{blocks, f.mcusX * c.h}
+		blocks += f.mcusX * c.h * f.mcusY * c.v
+	}
+	s.values = zeroed(s.values, blocks*s.per)
+	if s.per > 1 {
+		s.nonzero = zeroed(s.nonzero, blocks)
+	}
+}
+
+// zeroed gives a slice of n zeros, in the memory of old when that suffices.
+func zeroed[T int16 | uint64](old []T, n int) []T {
+	if cap(old) < n {
+		return make([]T, n)
+	}
+	old = old[:n]
+	clear(old)
+	return old
+}
+
+// release drops memory beyond storeKeepMax.
+func (s *coefStore) release() {
+	if cap(s.values)*2+cap(s.nonzero)*8 > storeKeepMax {
+		s.values, s.nonzero = nil, nil
+	}
+}
+
+// acScan is the state of a progressive AC scan.
+type acScan struct {
+	table  *huffTable
+	ss, se uint
+	al     uint
+	run    int // blocks that an end-of-band run still covers
+}
+
+// decodeProgressive decodes one scan of a progressive picture into the store.
+func (d *Decoder) decodeProgressive(h *scanHeader) error {
+	var ac acScan
+	for _, ci := range h.comps[:h.n] {
+		if err := d.progressiveTables(&d.frame.comps[ci], h, &ac); err != nil {
+			return err
+		}
+	}
+	if h.ss > 0 && d.store.per == 1 {
+		return nil // the DC alone is needed; the search for the next marker passes over the rest
+	}
+	s := d.shape(h)
+	iv := interval{left: d.frame.restart}
+	d.pred = [componentsMax]int32{}
+	d.bits.begin(&d.src)
+	for my := range s.my1 {
+		if err := d.poll(my); err != nil {
+			return err
+		}
+		for mx := 0; mx < s.mcusX; {
+			fresh := d.frame.restart != 0 && iv.left == 0
+			run := d.interval(s.mcusX-mx, &iv)
+			if fresh {
+				ac.run = 0
+			}
+			if !iv.empty {
+				var got int
+				switch {
+				case h.ss == 0:
+					got = d.runProgressiveDC(h, mx, my, run)
+				case h.ah == 0:
+					got = d.runFirst(h.comps[0], &ac, mx, my, run)
+				default:
+					got = d.runRefine(h.comps[0], &ac, mx, my, run)
+				}
+				if iv.empty = got < run; iv.empty {
+					d.truncated = d.truncated || d.src.ended
+					d.warnings++
+				}
+			}
+			mx += run
+		}
+	}
+	return nil
+}
+
+// progressiveTables fetches the tables that a scan needs. An AC scan that will
+// be passed over has its table checked all the same.
+func (d *Decoder) progressiveTables(c *component, h *scanHeader, ac *acScan) error {
+	f := &d.frame
+	id, specs, class := c.td, &f.dc, uint8(0)
+	if h.ss > 0 {
+		id, specs, class = c.ta, &f.ac, 1
+	} else if h.ah != 0 {
+		return nil // refining DC takes no table
+	}
+	if id >= tablesMax || !specs[id].ok {
+		return FormatError("scan without its Huffman table")
+	}
+	t, err := d.cache.get(&specs[id], class)
+	if err != nil {
+		return err
+	}
+	if class == 0 {
+		t.buildDC()
+		for i := range f.n {
+			if &f.comps[i] == c {
+				d.dcTables[i] = t
+			}
+		}
+	}
+	*ac = acScan{table: t, ss: uint(h.ss), se: uint(h.se), al: uint(h.al)}
+	return nil
+}
+
+// runProgressiveDC decodes n MCUs of a DC scan, first or refining.
+func (d *Decoder) runProgressiveDC(h *scanHeader, mx, my, n int) int {
+	b, s := &d.bits, &d.store
+	for m := range n {
+		if b.pos >= b.limit && !b.more(&d.src) {
+			return m
+		}
+		for i, ci := range h.comps[:h.n] {
+			c, p := &d.frame.comps[ci], &s.comps[ci]
+			bh, bv := c.h, c.v
+			if h.n == 1 {
+				bh, bv = 1, 1
+			}
+			for y := range bv {
+				at := (p.base + (my*bv+y)*p.stride + (mx+m)*bh) * s.per
+				for range bh {
+					b.refill()
+					if h.ah != 0 {
+						s.values[at] |= int16(b.take(1)) << h.al
+					} else {
+						d.pred[i] += int32(b.difference(d.dcTables[ci]))
+						s.values[at] = int16(d.pred[i] << h.al)
+					}
+					at += s.per
+				}
+			}
+		}
+	}
+	return n
+}
+
+// difference decodes a DC difference; count must be at least 32.
+func (b *bitReader) difference(t *huffTable) int {
+	if e := int(t.dc[b.acc>>(64-dcBits)]); e != 0 {
+		b.acc <<= uint(e) & 31
+		b.count -= uint(e) & 31
+		return e >> 5
+	}
+	_, v := b.value(t)
+	return v
+}
+
+// runFirst decodes n blocks of a first AC scan.
+func (d *Decoder) runFirst(ci int, ac *acScan, bx, by, n int) int {
+	b, s := &d.bits, &d.store
+	p := &s.comps[ci]
+	block := p.base + by*p.stride + bx
+	for i := 0; i < n; i++ {
+		if ac.run > 0 {
+			skip := min(ac.run, n-i)
+			ac.run -= skip
+			i += skip - 1
+			continue
+		}
+		if b.pos >= b.limit && !b.more(&d.src) {
+			return i
+		}
+		values := s.values[(block+i)*s.per:][:s.per]
+		mask := s.nonzero[block+i]
+		for k := ac.ss; k <= ac.se; k++ {
+			b.refill()
+			symbol := b.symbol(ac.table)
+			r, size := uint(symbol>>4), uint(symbol&15)
+			if size == 0 {
+				if r != 15 {
+					ac.run = 1<<r + b.take(r) - 1
+					break
+				}
+				k += 15
+				continue
+			}
+			k += r
+			v := int16(extend(b.take(size), int(size)) << ac.al)
+			at := min(k, blockSize-1) // past the block: the last, as libjpeg-turbo has it
+			if s.corner>>at&1 != 0 {
+				values[s.slot[at]] = v
+			}
+			mask |= 1 << at
+			if v == 0 {
+				mask &^= 1 << at
+			}
+		}
+		s.nonzero[block+i] = mask
+	}
+	return n
+}
+
+// runRefine decodes n blocks of a refining AC scan.
+func (d *Decoder) runRefine(ci int, ac *acScan, bx, by, n int) int {
+	b, s := &d.bits, &d.store
+	p := &s.comps[ci]
+	block := p.base + by*p.stride + bx
+	for i := range n {
+		if b.pos >= b.limit && !b.more(&d.src) {
+			return i
+		}
+		values := s.values[(block+i)*s.per:][:s.per]
+		mask := s.nonzero[block+i]
+		k := ac.ss
+		if ac.run == 0 {
+			for ; k <= ac.se; k++ {
+				b.refill()
+				symbol := b.symbol(ac.table)
+				r, size := uint(symbol>>4), symbol&15
+				v := int16(0)
+				if size != 0 {
+					v = int16(2*b.take(1)-1) << ac.al
+				} else if r != 15 {
+					ac.run = 1<<r + b.take(r)
+					break
+				}
+				end := zeroAfter(mask, k, ac.se, r)
+				s.correct(b, values, mask&(1<<end-1)&^(1<<k-1), ac.al)
+				k = end
+				if v != 0 {
+					at := min(k, blockSize-1)
+					if s.corner>>at&1 != 0 {
+						values[s.slot[at]] = v
+					}
+					mask |= 1 << at
+				}
+			}
+		}
+		if ac.run > 0 {
+			if k <= ac.se {
+				s.correct(b, values, mask&(2<<ac.se-1)&^(1<<k-1), ac.al)
+			}
+			ac.run--
+		}
+		s.nonzero[block+i] = mask
+	}
+	return n
+}
+
+// zeroAfter is the index of the zero coefficient that r more zeros precede,
+// from k on; se+1 when the band ends first.
+func zeroAfter(mask uint64, k, se, r uint) uint {
+	zeros := ^mask & (2<<se - 1) &^ (1<<k - 1)
+	for ; r > 0 && zeros != 0; r-- {
+		zeros &= zeros - 1
+	}
+	if zeros == 0 {
+		return se + 1
+	}
+	return uint(bits.TrailingZeros64(zeros))
+}
+
+// correct reads a correction bit for each coefficient of a block that mask
+// names, and grows those of the corner by a bit where it says so.
+func (s *coefStore) correct(b *bitReader, values []int16, mask uint64, al uint) {
+	one := int16(1) << al
+	for mask != 0 {
+		b.refill()
+		// At most 16 at a time: take's bound.
+		part := uint(min(bits.OnesCount64(mask), 16))
+		set := uint64(b.take(part)) << (64 - part)
+		for ; part > 0; part-- {
+			k := bits.TrailingZeros64(mask)
+			mask &= mask - 1
+			if set>>63 != 0 && s.corner>>k&1 != 0 {
+				v := &values[s.slot[k]]
+				switch {
+				case *v&one != 0:
+				case *v >= 0:
+					*v += one
+				default:
+					*v -= one
+				}
+			}
+			set <<= 1
+		}
+	}
+}
+
+// renderBatch is how many blocks are dequantised before they are transformed.
+const renderBatch = 32
+
+// render turns the stored coefficients into samples.
+func (d *Decoder) render() error {
+	f, v := &d.frame, &d.view
+	for ci := range f.n {
+		c := &f.comps[ci]
+		d.dequantTable(&d.dequant[0], &c.quant, d.orient)
+		x0, x1 := v.mx0*c.h, min(v.mx1*c.h, c.blocksX)
+		for by := v.my0 * c.v; by < min(v.my1*c.v, c.blocksY); by++ {
+			if err := d.poll(by); err != nil {
+				return err
+			}
+			for bx := x0; bx < x1; bx += renderBatch {
+				n := min(renderBatch, x1-bx)
+				d.dequantise(ci, bx, by, n)
+				d.emitRow(&d.targets[ci], 0, bx, by, n)
+			}
+		}
+	}
+	return nil
+}
+
+// dequantise brings n stored blocks into the batch buffers.
+func (d *Decoder) dequantise(ci, bx, by, n int) {
+	s := &d.store
+	p := &s.comps[ci]
+	block := p.base + by*p.stride + bx
+	quant := int32(d.frame.comps[ci].quant[0])
+	for i := range n {
+		values := s.values[(block+i)*s.per:][:s.per]
+		if s.per == 1 {
+			d.line[i] = rangeLimit[uint32(int32(values[0])*quant+4)>>3&1023]
+			continue
+		}
+		out := d.coefs[d.lay.offset(i):]
+		out[0] = int16(int32(values[0]) * quant)
+		for m := s.nonzero[block+i] & s.corner; m != 0; m &= m - 1 {
+			k := bits.TrailingZeros64(m)
+			q := d.dequant[0][k]
+			out[q&0xFFFF] = values[s.slot[k]] * int16(q>>16)
+		}
+	}
+}
+
+// scanLimit refuses a scan too many.
+func (d *Decoder) scanLimit() error {
+	if d.scans++; d.scans > d.opt.MaxScans {
+		return fmt.Errorf("%w: limit %d", ErrTooManyScans, d.opt.MaxScans)
+	}
+	return nil
+}
