@@ -40,6 +40,9 @@ const (
 // SignatureLength is the number of hex digits of a signature.
 const SignatureLength = 32
 
+// unsigned stands in the place of a signature where only its form is wanted.
+const unsigned = "00000000000000000000000000000000"
+
 // maxName bounds the any-name of generation 2 and the last part of generation
 // 1, in bytes after decoding.
 const maxName = 255
@@ -322,6 +325,9 @@ func write(req *images.Request, size Size, format images.Format, generation Gene
 	switch {
 	case generation == First && signed != "":
 		stem = signed
+	case generation == First && size.complete():
+		// Only what has the form of a signature is generation 1 here.
+		stem = unsigned
 	case stem == "":
 		stem = "any"
 	}
