@@ -51,7 +51,9 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration, 3 not found, 4 try a
 	root.PersistentFlags().StringVar(&a.configFile, "config", "", "configuration file (default: ./kamado.toml if it exists; $KAMADO_CONFIG)")
 	root.AddCommand(
 		newImagesCommand(a),
+		newConfigCommand(a),
 		newVersionCommand(a),
+		newManCommand(a),
 	)
 	finish(a, root)
 	return root

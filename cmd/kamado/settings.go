@@ -1,13 +1,99 @@
 package main
 
+import (
+	"errors"
+	"os"
+
+	"github.com/spf13/pflag"
+
+	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/internal/config"
+	"github.com/kamado/kamado/internal/httpserver"
+	"github.com/kamado/kamado/internal/telemetry"
+)
+
 // Settings is the whole of kamado.toml: a table per service or shared part. Each part owns its own Config, with its
 // defaults and its checks; this type only gives them their names in the file.
 type Settings struct {
 	// Directory under which everything is kept. It is created when it is missing.
 	Data string `toml:"data"`
+	// Address of the admin listener (metrics, profiles, readiness in detail), host:port. Empty: there is none, except that
+	// "kamado up" without it listens on 127.0.0.1:7709.
+	Admin string `toml:"admin"`
+
+	// What is logged, and how.
+	Log telemetry.Config `toml:"log"`
+	// How every listener speaks HTTP.
+	HTTP httpserver.Config `toml:"http"`
+	// Delivery of pictures.
+	Images images.Config `toml:"images"`
 }
+
+// configFileDefault is read when it lies in the working directory and no other file is named.
+const configFileDefault = "kamado.toml"
 
 // defaultSettings is what runs when nobody configured anything.
 func defaultSettings() Settings {
-	return Settings{Data: "kamado-data"}
+	return Settings{Data: "kamado-data", Log: telemetry.Default(), HTTP: httpserver.Default(), Images: images.Default()}
+}
+
+// Validate judges what no section can judge alone.
+func (s *Settings) Validate() error {
+	if s.Data == "" {
+		return errors.New("data must name a directory")
+	}
+	return nil
+}
+
+// configuration is the settings of a command and their origins. Make it with newConfiguration, bind the flags that the command
+// has, and load it in RunE:
+//
+//	c := newConfiguration()
+//	c.set.BindFlags(cmd.Flags(), "images", nil)
+//	…
+//	if err := c.load(a); err != nil { return err }
+//	use(c.Images)
+type configuration struct {
+	Settings
+	set  *config.Set
+	file string // that was read; empty: none
+}
+
+func newConfiguration() *configuration {
+	c := &configuration{Settings: defaultSettings()}
+	c.set = config.New(&c.Settings, fieldComments)
+	return c
+}
+
+// bindShared gives a command that runs a service the flags that all of them have.
+func (c *configuration) bindShared(flags *pflag.FlagSet) {
+	c.set.BindFlag(flags, "data", "data", "directory under which everything is kept")
+	c.set.BindFlag(flags, "admin", "admin", "address of the admin listener (metrics, profiles); none by default")
+	c.set.BindFlag(flags, "log.level", "log-level", "least level that is logged: debug, info, warn or error")
+	c.set.BindFlag(flags, "log.format", "log-format", "form of the log: json, text or auto")
+	c.set.BindFlag(flags, "http.access_log", "access-log", "which requests are logged: all, errors or off")
+}
+
+// load reads the file that a names, the environment and the flags. What is wrong with them is wrong usage.
+func (c *configuration) load(a *app) error {
+	c.file = a.configFile
+	if c.file == "" {
+		c.file = a.getenv("KAMADO_CONFIG")
+	}
+	if c.file == "" {
+		if _, err := os.Stat(configFileDefault); err == nil {
+			c.file = configFileDefault
+		}
+	}
+	err := c.set.Load(config.Sources{File: c.file, Environ: a.environ})
+	for _, w := range c.set.Warnings() {
+		a.talkf("kamado: warning: %s", w)
+	}
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return &exitError{code: exitNotFound, err: err}
+	case err != nil:
+		return &exitError{code: exitUsage, err: err, hint: `"kamado config example" prints a file with every setting`}
+	}
+	return nil
 }

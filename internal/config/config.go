@@ -33,6 +33,7 @@ type Set struct {
 
 	defaults map[string]string // text of each setting before Load, by path
 	origins  map[string]string // by path; those missing are defaults
+	given    map[string]bool   // the outermost sections that something was said about
 	flags    []assignment      // what the command line said, in order
 	warnings []string
 }
@@ -62,7 +63,7 @@ type Sources struct {
 // extracts them; they may be nil. It panics when the struct cannot be a schema: a field of a kind that has no text.
 func New(settings any, comments map[string]string) *Set {
 	root := reflect.ValueOf(settings).Elem()
-	s := &Set{root: root, schema: schemaOf(root), comments: comments, defaults: map[string]string{}, origins: map[string]string{}}
+	s := &Set{root: root, schema: schemaOf(root), comments: comments, defaults: map[string]string{}, origins: map[string]string{}, given: map[string]bool{}}
 	for _, v := range s.Values() {
 		s.defaults[v.Path] = v.Value
 	}
@@ -102,6 +103,9 @@ func (s *Set) Origin(path string) string {
 	}
 	return OriginDefault
 }
+
+// Given says whether file, environment or flags named an outermost section, even an empty one.
+func (s *Set) Given(section string) bool { return s.given[section] }
 
 // Values lists the effective settings in the order of the struct. Secrets show as their types show them.
 func (s *Set) Values() []Value {
@@ -268,6 +272,8 @@ func (s *Set) assign(a assignment) error {
 		return complain(err)
 	}
 	s.origins[a.path] = a.origin
+	section, _, _ := strings.Cut(a.path, ".")
+	s.given[section] = true
 	return nil
 }
 

@@ -263,6 +263,27 @@ func TestAWrongFlagIsRefusedWhenItIsParsed(t *testing.T) {
 	}
 }
 
+func TestGivenSections(t *testing.T) {
+	for name, tc := range map[string]struct {
+		file string
+		env  []string
+		args []string
+		want bool
+	}{
+		"nothing":             {"data = 'x'", nil, nil, false},
+		"an empty table":      {"[kitchen]", nil, nil, true},
+		"a variable":          {"", []string{"KAMADO_KITCHEN_HOT=on"}, nil, true},
+		"a flag":              {"", nil, []string{"--hot"}, true},
+		"a table in a table":  {"[kitchen.limits]", nil, nil, true},
+		"an unrelated marker": {"# [kitchen]", []string{"KAMADO_KITCHENS=1"}, nil, false},
+	} {
+		_, set, err := load(t, tc.file, tc.env, tc.args...)
+		if err != nil || set.Given("kitchen") != tc.want {
+			t.Errorf("%s: Given = %v, %v, want %v", name, set.Given("kitchen"), err, tc.want)
+		}
+	}
+}
+
 func TestDefaultsOfMapsAreNotShared(t *testing.T) {
 	base := defaults()
 	s := base

@@ -97,6 +97,9 @@ func (r *fileReader) putStruct(v reflect.Value, path string, table map[string]an
 	}
 	for _, name := range r.inOrder(path, table) {
 		if index, ok := fields[name]; ok {
+			if path == "" {
+				r.set.given[name] = true
+			}
 			r.put(v.FieldByIndex(index), join(path, name), table[name])
 			continue
 		}
