@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/kamado/kamado/internal/httpserver"
+	"github.com/kamado/kamado/internal/lifecycle"
+	"github.com/kamado/kamado/internal/operator"
+	"github.com/kamado/kamado/internal/telemetry"
+)
+
+// process is the frame of a command that serves: telemetry, health, the operator's guard, and the parts that run until
+// the command is asked to end. Parts stop in the reverse of the order in which they were added; listeners come last.
+type process struct {
+	cfg    *configuration
+	tel    *telemetry.Telemetry
+	health *httpserver.Health
+	guard  *operator.Guard
+	group  lifecycle.Group
+}
+
+// flushTimeout bounds sending the last traces at the end.
+const flushTimeout = 5 * time.Second
+
+// newProcess makes the frame from loaded settings, and the admin listener when they name one. It creates the data
+// directory and the operator's token where they are missing.
+func (a *app) newProcess(ctx context.Context, c *configuration) (*process, error) {
+	tel, err := telemetry.New(ctx, c.Log, telemetry.Deps{
+		Service: "kamado", Version: version, Writer: a.stderr,
+		Terminal: isTerminal(a.stderr), Colour: a.colour(a.stderr), Getenv: a.getenv,
+	})
+	if err != nil {
+		return nil, err
+	}
+	token, err := operator.Load(c.Data)
+	if err != nil {
+		return nil, err
+	}
+	if c.HTTP.TLS.ACME.CacheDir == "" {
+		c.HTTP.TLS.ACME.CacheDir = filepath.Join(c.Data, "acme")
+	}
+	p := &process{cfg: c, tel: tel, health: httpserver.NewHealth(tel.Log), guard: operator.NewGuard(token)}
+	p.group.Log = tel.Log
+	if c.Admin != "" {
+		if _, err := p.listenPlain(ctx, "admin", c.Admin, p.adminHandler()); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// adminHandler shows the inside of the process: reads from this machine, everything with the operator's token.
+func (p *process) adminHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", p.tel.AdminHandler())
+	mux.HandleFunc("GET /health", p.health.ServeReadyzDetailed)
+	return p.guard.Reads(mux)
+}
+
+// listen opens an address for a handler and adds the server to the parts. It serves from run on.
+func (p *process) listen(ctx context.Context, name, addr string, h http.Handler) (*httpserver.Server, error) {
+	return p.listenAs(ctx, name, addr, h, p.cfg.HTTP)
+}
+
+// listenPlain is listen without TLS and without an access log: for what only this machine or a scraper reads.
+func (p *process) listenPlain(ctx context.Context, name, addr string, h http.Handler) (*httpserver.Server, error) {
+	cfg := p.cfg.HTTP
+	cfg.TLS = httpserver.TLSConfig{}
+	cfg.AccessLog = httpserver.AccessLogOff
+	cfg.WriteTimeout = max(cfg.WriteTimeout, 10*time.Minute) // a profile is recorded for as long as its request asks
+	return p.listenAs(ctx, name, addr, h, cfg)
+}
+
+func (p *process) listenAs(ctx context.Context, name, addr string, h http.Handler, cfg httpserver.Config) (*httpserver.Server, error) {
+	cfg.Addr = addr
+	var tracer trace.Tracer
+	if p.tel.Tracing {
+		tracer = p.tel.Tracer.Tracer("github.com/kamado/kamado/" + name)
+	}
+	srv, err := httpserver.New(cfg, h, httpserver.Deps{Name: name, Log: p.tel.Log, Health: p.health, Registerer: p.tel.Registry, Tracer: tracer})
+	if err != nil {
+		return nil, err
+	}
+	if err := srv.Listen(ctx); err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, hinted(err, fmt.Sprintf("another program has this port; choose another address for %s", name))
+		}
+		return nil, err
+	}
+	p.group.Add(name+" listener", srv.Run)
+	return srv, nil
+}
+
+// run works until ctx ends or a part fails.
+func (p *process) run(ctx context.Context) error {
+	err := p.group.Run(ctx)
+	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	if e := p.tel.Shutdown(flush); e != nil {
+		p.tel.Log.Warn("last traces were not sent", "error", e)
+	}
+	return err
+}
