@@ -117,4 +117,8 @@ func urlGrammar(a *app, generation string) (*grammar.Grammar, error) {
 }
 
 // imagesConfig is what the configuration says about pictures.
-func imagesConfig(*app) (images.Config, error) { return images.Default(), nil }
+func imagesConfig(a *app) (images.Config, error) {
+	c := newConfiguration()
+	err := c.load(a)
+	return c.Images, err
+}
