@@ -63,6 +63,9 @@ type Decoder struct {
 	targets [componentsMax]target
 	view    view
 
+	expanding bool // components are decoded to native and expanded to dst
+	native    [componentsMax]plane.Plane
+
 	plan    [mcuBlocksMax]blockPlan
 	past    [mcuBlocksMax]blockPlan // the same for MCUs that nobody needs: all samples go to line[0]
 	planned int
@@ -111,6 +114,7 @@ func (d *Decoder) Decode(dst *plane.Picture, data []byte, opt DecodeOptions) (Re
 	if err := d.decodeScans(&head); err != nil {
 		return Result{}, err
 	}
+	d.finish(dst)
 	return Result{
 		Truncated: d.truncated,
 		Warnings:  d.warnings + f.warnings,

@@ -24,18 +24,18 @@ type target struct {
 // comes after the first change to dst.
 func (d *Decoder) prepare(dst *plane.Picture) error {
 	f := &d.frame
-	model, err := f.model()
-	if err != nil {
-		return err
-	}
-	if err := f.checkSampling(model); err != nil {
-		return err
+	model := f.model()
+	for i := range f.n {
+		if f.hMax%f.comps[i].h != 0 || f.vMax%f.comps[i].v != 0 {
+			return UnsupportedError("fractional sampling ratio")
+		}
 	}
 	d.setView()
 	v := &d.view
 	width, height := ceilDiv(v.width*d.n, blockSide), ceilDiv(v.height*d.n, blockSide)
 	subX, subY := 1, 1
-	if f.n > 1 {
+	d.expanding = !f.regular(model)
+	if f.n == 3 && !d.expanding {
 		subX, subY = f.hMax/f.comps[1].h, f.vMax/f.comps[1].v
 	}
 	exactW, exactH := float64(v.width*d.n)/blockSide, float64(v.height*d.n)/blockSide
@@ -47,6 +47,9 @@ func (d *Decoder) prepare(dst *plane.Picture) error {
 	for i := range f.n {
 		c, t := &f.comps[i], &d.targets[i]
 		t.plane = &dst.Planes[i]
+		if d.expanding {
+			t.plane = d.nativePlane(i, width, height)
+		}
 		t.x0, t.y0 = v.mx0*c.h*d.n, v.my0*c.v*d.n
 		t.w, t.h = t.plane.Width, t.plane.Height
 		if d.orient.transpose {
@@ -55,6 +58,18 @@ func (d *Decoder) prepare(dst *plane.Picture) error {
 	}
 	d.reserve()
 	return nil
+}
+
+// nativePlane is a plane of the decoder's own for component i of a picture
+// whose sampling no model can hold.
+func (d *Decoder) nativePlane(i, width, height int) *plane.Plane {
+	f := &d.frame
+	sx, sy := f.hMax/f.comps[i].h, f.vMax/f.comps[i].v
+	if d.orient.transpose {
+		sx, sy = sy, sx
+	}
+	d.native[i].Reset(ceilDiv(width, sx), ceilDiv(height, sy), sx, sy)
+	return &d.native[i]
 }
 
 // reserve makes the batch buffers large enough. Their content is zero.
@@ -75,42 +90,41 @@ func (d *Decoder) reserve() {
 	}
 }
 
-// model decides the colour model as jdapimin of libjpeg-turbo does.
-func (f *frame) model() (plane.Model, error) {
+// model decides the colour model as libjpeg-turbo does from JFIF and Adobe
+// segments and the names of the components.
+func (f *frame) model() plane.Model {
 	switch f.n {
 	case 1:
-		return plane.Gray, nil
+		return plane.Gray
 	case 3:
 		ids := [3]uint8{f.comps[0].id, f.comps[1].id, f.comps[2].id}
 		switch {
 		case f.jfif:
-			return plane.YCbCr, nil
+			return plane.YCbCr
 		case f.adobe && f.adobeTransform == 0:
-			return plane.RGB, nil
+			return plane.RGB
 		case !f.adobe && ids == [3]uint8{'R', 'G', 'B'}:
-			return plane.RGB, nil
+			return plane.RGB
 		}
-		return plane.YCbCr, nil
+		return plane.YCbCr
 	}
-	return plane.CMYK, nil
+	return plane.CMYK
 }
 
-// checkSampling refuses sampling factors that no picture model can hold.
-func (f *frame) checkSampling(m plane.Model) error {
+// regular says whether the components can be planes of a Picture as they are:
+// both chroma equal, subsampled by 1, 2 or 4; all else full.
+func (f *frame) regular(m plane.Model) bool {
 	for i := range f.n {
 		c := &f.comps[i]
-		if f.hMax%c.h != 0 || f.vMax%c.v != 0 {
-			return UnsupportedError("fractional sampling ratio")
-		}
-		if i == 0 || m != plane.YCbCr {
-			if c.h != f.hMax || c.v != f.vMax {
-				return UnsupportedError("subsampling of a component other than chroma")
+		if i > 0 && m == plane.YCbCr {
+			if c.h != f.comps[1].h || c.v != f.comps[1].v || f.hMax/c.h == 3 || f.vMax/c.v == 3 {
+				return false
 			}
-		} else if c.h != f.comps[1].h || c.v != f.comps[1].v {
-			return UnsupportedError("chroma components of different size")
+		} else if c.h != f.hMax || c.v != f.vMax {
+			return false
 		}
 	}
-	return nil
+	return true
 }
 
 // setView turns the region into MCUs of the file and pixels they show.

@@ -38,7 +38,7 @@ func ReadInfo(data []byte) (Info, error) {
 		RestartInterval: f.restart,
 		Exif:            f.exif,
 	}
-	if f.n >= 3 {
+	if f.n == 3 {
 		info.SubX, info.SubY = f.hMax/f.comps[1].h, f.vMax/f.comps[1].v
 	}
 	return info, nil

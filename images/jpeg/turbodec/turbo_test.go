@@ -196,3 +196,56 @@ func TestReducedScales(t *testing.T) {
 		}
 	})
 }
+
+func TestFourComponents(t *testing.T) {
+	const width, height = 75, 43
+	pix := scene(width, height, 4)
+	for _, v := range []Variant{
+		{Name: "cmyk", Space: CMYK, H: 1, V: 1, Quality: 90},
+		{Name: "ycck", Space: YCCK, H: 1, V: 1, Quality: 90},
+		{Name: "ycck-420", Space: YCCK, H: 2, V: 2, Quality: 90},
+		{Name: "ycck-420-progressive", Space: YCCK, H: 2, V: 2, Quality: 90, Progressive: true},
+	} {
+		t.Run(v.Name, func(t *testing.T) {
+			data, err := Encode(pix, width, height, v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw, _, err := Raw(data, 8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var d jpeg.Decoder
+			var p plane.Picture
+			if _, err := d.Decode(&p, data, jpeg.DecodeOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Check(); err != nil {
+				t.Fatal(err)
+			}
+			if p.Model != plane.CMYK || p.N() != 4 {
+				t.Fatalf("model %v, want cmyk", p.Model)
+			}
+			at := func(i, x, y int) float64 {
+				fx, fy := 1, 1
+				if i == 1 || i == 2 {
+					fx, fy = v.H, v.V
+				}
+				return float64(raw[i].Pix[y/fy*raw[i].Stride+x/fx])
+			}
+			for i := range 4 {
+				worst, x, y := diff(&p.Planes[i], func(x, y int) int {
+					ink := 255 - at(i, x, y)
+					if v.Space == YCCK && i < 3 {
+						l, cb, cr := at(0, x, y), at(1, x, y)-128, at(2, x, y)-128
+						ink = []float64{l + 1.402*cr, l - 0.344136*cb - 0.714136*cr, l + 1.772*cb}[i]
+					}
+					return int(math.Round(min(max(ink, 0), 255)))
+				})
+				if worst > 1 {
+					t.Errorf("plane %d differs by %d at (%d,%d)", i, worst, x, y)
+				}
+			}
+		})
+	}
+}
