@@ -147,7 +147,7 @@ func (j *job) saveJPEG(pic *plane.Picture) (Result, error) {
 		}
 	}
 	var err error
-	j.ws.out, err = j.ws.encoder.Encode(j.ws.out[:0], pic, jpeg.EncodeOptions{Quality: j.want.Quality})
+	j.ws.out, err = j.ws.encoder.Encode(j.ws.out[:0], pic, jpeg.EncodeOptions{Quality: j.want.Quality, Exif: j.rights})
 	if err != nil {
 		return Result{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/exif"
 	"github.com/kamado/kamado/images/jpeg"
 	"github.com/kamado/kamado/images/plane"
 	"github.com/kamado/kamado/images/resample"
@@ -44,8 +45,10 @@ func (j *job) fromJPEG(ctx context.Context, src []byte) (Result, error) {
 	if err := j.cfg.Limits.CheckOriginal(info.Width, info.Height); err != nil {
 		return Result{}, err
 	}
-	exif := images.Orientation(info.Orientation)
-	plan, err := j.want.Plan(exif.Size(info.Width, info.Height))
+	if j.want.Metadata == images.MetadataCopyright {
+		j.rights = exif.Rights(info.Exif)
+	}
+	plan, err := j.want.Plan(images.Orientation(info.Orientation).Size(info.Width, info.Height))
 	if err == nil {
 		err = j.cfg.Limits.CheckPlan(plan)
 	}

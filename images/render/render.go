@@ -103,6 +103,7 @@ type job struct {
 	want    images.Rendition
 	format  images.Format // of the original
 	started time.Time
+	rights  []byte // Exif payload to write, nil for none
 	stages  []Stage
 }
 

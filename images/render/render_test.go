@@ -334,3 +334,24 @@ func TestRenditionsDoNotDependOnEachOther(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestMetadataIsStrippedButForTheRights(t *testing.T) {
+	exif := "Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x02" +
+		"\x01\x0F\x00\x02\x00\x00\x00\x04Cam\x00" + // maker
+		"\x82\x98\x00\x02\x00\x00\x00\x04Aoi\x00" + "\x00\x00\x00\x00"
+	src := jpegOf(t, quarters(64, 64))
+	head := append([]byte{0xFF, 0xD8, 0xFF, 0xE1, 0, byte(len(exif) + 2)}, exif...)
+	src = append(head, src[2:]...)
+	for _, tt := range []struct {
+		keep       images.Metadata
+		copyrights int
+	}{{images.MetadataStrip, 0}, {images.MetadataCopyright, 1}} {
+		res, err := newRenderer(render.Config{}).Render(t.Context(), src, images.Rendition{Width: 32, Metadata: tt.keep})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := bytes.Count(res.Data, []byte("Aoi")); n != tt.copyrights || bytes.Contains(res.Data, []byte("Cam\x00")) {
+			t.Errorf("metadata choice %d: the copyright is there %d times, want %d", tt.keep, n, tt.copyrights)
+		}
+	}
+}
