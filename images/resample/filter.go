@@ -14,7 +14,8 @@ type axis struct {
 	n       int     // output samples
 	lo, hi  int     // source samples that may be looked at: lo..hi-1
 	kernel  Kernel
-	padding int // output samples are rounded up to a multiple of it
+	wide    float64 // how many source samples a unit of the kernel covers
+	padding int     // output samples are rounded up to a multiple of it
 }
 
 // filter is the weights of an axis. Taps come in pairs that begin at an even
@@ -38,29 +39,29 @@ const filterOverhead = 256
 
 // build makes the filter of an axis.
 func (a axis) build() *filter {
-	wide := max(a.step, 1) // the kernel is as wide as the coarser grid asks
-	support := a.kernel.support() * wide
-	taps := int(math.Ceil(2*support)) + 1
+	wide, support := a.wide, a.kernel.support()*a.wide
+	// As many taps for every sample, though some weigh nothing: loops of one
+	// length are what processors foresee.
+	taps := int(math.Floor(2*support)) + 1
 	if a.kernel == Nearest {
 		taps = 1
 	}
-	taps = min(taps, a.hi-a.lo)
+	inside := min(taps, a.hi-a.lo)
 	n := (a.n + a.padding - 1) / a.padding * a.padding
-	f := &filter{
-		n:     n,
-		start: make([]int32, n),
-		count: make([]int32, n),
-	}
-	room := taps/2 + 1 // pairs that taps samples from an odd one touch
+	room := inside/2 + 1 // pairs that so many samples from an odd one touch
+	f := &filter{n: n, start: make([]int32, n), count: make([]int32, n)}
 	all := make([]int16, n*2*room)
-	values := make([]float64, taps)
+	values := make([]int32, inside)
 	table := a.kernel.table()
+	step := int64(tableSteps / wide * stepOne)
 	for i := range a.n {
 		centre := a.offset + (float64(i)+0.5)*a.step
-		first, last := a.span(centre, support)
-		weigh(values[:last-first+1], table, (float64(first)+0.5-centre)/wide, 1/wide)
+		first, last := a.span(centre, support, taps)
+		part := values[:last-first+1]
+		at := ((float64(first)+0.5-centre)/wide + a.kernel.support()) * tableSteps
+		sum := weigh(part, table, int64(max(at, 0)*stepOne), step)
 		start := first &^ 1
-		last = quantize(all[i*2*room+first-start:], values[:last-first+1], first)
+		last = first + quantize(all[i*2*room+first-start:][:len(part)], part, sum)
 		f.start[i] = int32(start)
 		f.count[i] = int32((last-start)/2 + 1)
 		f.pairs = max(f.pairs, int(f.count[i]))
@@ -74,12 +75,14 @@ func (a axis) build() *filter {
 	return f
 }
 
-// span returns the first and last sample whose centres are within reach.
-func (a axis) span(centre, support float64) (first, last int) {
+// span returns the first and last of the samples whose centres are within
+// reach, at most taps, at least one.
+func (a axis) span(centre, support float64, taps int) (first, last int) {
 	if a.kernel != Nearest {
-		first = max(int(math.Ceil(centre-support-0.5)), a.lo)
-		last = min(int(math.Floor(centre+support-0.5)), a.hi-1)
-		if last-first >= 0 {
+		first = int(math.Ceil(centre - support - 0.5))
+		last = min(first+taps, a.hi) - 1
+		first = max(first, a.lo)
+		if last >= first {
 			return first, last
 		}
 	}
@@ -87,52 +90,56 @@ func (a axis) span(centre, support float64) (first, last int) {
 	return near, near
 }
 
-// weigh gives the kernel at from, from+step, ..., then makes the sum 1.
-func weigh(values []float64, table []float64, from, step float64) {
-	sum := 0.0
+// stepOne is one step of a kernel's table in the fixed point of weigh.
+const stepOne = 1 << 32
+
+// weigh gives the kernel at the places at, at+step, ... of its table, and
+// the sum.
+func weigh(values []int32, table []knot, at, step int64) (sum int64) {
 	for i := range values {
-		at := math.Abs(from+float64(i)*step) * tableSteps
-		k := int(at)
-		if k+1 < len(table) {
-			values[i] = table[k] + (table[k+1]-table[k])*(at-float64(k))
-		} else {
-			values[i] = 0
-		}
-		sum += values[i]
+		k := min(int(at>>32), len(table)-1)
+		t := table[k]
+		v := t.value + int32(int64(t.gain)*int64(uint32(at)>>1)>>31)
+		values[i] = v
+		sum += int64(v)
+		at += step
 	}
-	if math.Abs(sum) < 1e-3 { // all taps at the kernel's zeros: take them alike
-		for i := range values {
-			values[i] = 1 / float64(len(values))
-		}
-		return
-	}
-	for i := range values {
-		values[i] /= sum
-	}
+	return sum
 }
 
-// quantize rounds values to weights that sum to exactly 1<<weightBits,
-// carrying each rounding error to the next. It returns the sample of the last
-// weight that is not zero; the first value belongs to sample first.
-func quantize(to []int16, values []float64, first int) (last int) {
-	sum, before := 0.0, 0
+// quantize scales values to weights that sum to exactly 1<<weightBits,
+// carrying each rounding error to the next. It returns the index of the last
+// weight that is not zero.
+func quantize(to []int16, values []int32, sum int64) int {
+	to = to[:len(values)]
+	last := len(values) - 1
+	if sum < 1<<(knotBits-10) { // all taps at the kernel's zeros: take one
+		clear(to)
+		to[last/2] = 1 << weightBits
+		return last / 2
+	}
+	const point = 62 - weightBits - 1 // no sum of weights reaches 2
+	scale := int64(1<<(weightBits+point)) / sum
+	exact, before := int64(1<<(point-1)), int64(0)
 	for i, v := range values {
-		sum += v * (1 << weightBits)
-		now := int(math.Floor(sum + 0.5))
-		if i == len(values)-1 {
-			now = 1 << weightBits
-		}
+		exact += int64(v) * scale
+		now := exact >> point
 		to[i] = int16(now - before)
-		if now != before {
-			last = first + i
-		}
 		before = now
+	}
+	to[last] += int16(1<<weightBits - before)
+	for last > 0 && to[last] == 0 {
+		last--
 	}
 	return last
 }
 
 // compact stores the weights with just the room they need.
 func (f *filter) compact(all []int16, room int) {
+	if f.pairs == room {
+		f.weight = all
+		return
+	}
 	f.weight = make([]int16, f.n*2*f.pairs)
 	for i := range f.n {
 		copy(f.weight[i*2*f.pairs:(i+1)*2*f.pairs], all[i*2*room:(i+1)*2*room])

@@ -18,6 +18,8 @@ const (
 	Linear                   // a triangle
 	Nearest                  // one sample, no mixing even when shrinking
 	kernels
+
+	gaussian = kernels // the bell curve of deviation 1, for Blur alone
 )
 
 func (k Kernel) String() string {
@@ -32,6 +34,8 @@ func (k Kernel) String() string {
 // wider of the two grids.
 func (k Kernel) support() float64 {
 	switch k {
+	case gaussian:
+		return 3.5
 	case Lanczos3:
 		return 3
 	case Lanczos2, Mitchell, CatmullRom:
@@ -54,6 +58,8 @@ func (k Kernel) at(x float64) float64 {
 		return cubic(x, 1./3, 1./3)
 	case CatmullRom:
 		return cubic(x, 0, 0.5)
+	case gaussian:
+		return math.Exp(-x * x / 2)
 	default:
 		return 1 - x
 	}
@@ -76,24 +82,35 @@ func cubic(x, b, c float64) float64 {
 }
 
 // tableSteps is how many entries a kernel's table has per unit. Between them
-// the value is interpolated; the error is below 2e-6, a thirtieth of a weight's unit.
-const tableSteps = 512
+// the value is interpolated; the error is below 1e-5, a sixth of a weight's unit.
+const tableSteps = 256
+
+// knotBits is the number of fraction bits of a table's values.
+const knotBits = 24
+
+// knot is a kernel's value at a step and what it gains to the next step.
+type knot struct{ value, gain int32 }
 
 // tables holds each kernel by distance, made when first asked for: a filter
 // of 500 samples needs 4000 values, and sines would cost more than the resampling.
-var tables [kernels]struct {
+var tables [kernels + 1]struct {
 	once  sync.Once
-	value []float64
+	knots []knot
 }
 
-// table returns a kernel's values at 0, 1/tableSteps, ... up to its support, and two zeros more.
-func (k Kernel) table() []float64 {
+// table returns a kernel's values at -support, -support + 1/tableSteps, ... up
+// to its support, and zeros for one unit more.
+func (k Kernel) table() []knot {
 	t := &tables[k]
 	t.once.Do(func() {
-		t.value = make([]float64, int(k.support())*tableSteps+2)
-		for i := range t.value {
-			t.value[i] = k.at(float64(i) / tableSteps)
+		reach := int(k.support() * tableSteps)
+		value := func(i int) int32 {
+			return int32(math.Round(k.at(float64(i-reach)/tableSteps) * (1 << knotBits)))
+		}
+		t.knots = make([]knot, 2*reach+tableSteps+2)
+		for i := range t.knots {
+			t.knots[i] = knot{value(i), value(i+1) - value(i)}
 		}
 	})
-	return t.value
+	return t.knots
 }

@@ -36,6 +36,7 @@ type Resampler struct {
 	columns []int16 // the same turned: pairs of columns of eight rows
 	band    []byte  // eight rows of result where the plane has no room for whole groups
 
+	small         plane.Plane // a coarser grid for wide blurs
 	premultiplied plane.Plane // scratch of pictures with alpha
 	alpha         plane.Plane // alpha at the size of a subsampled plane
 }
@@ -127,6 +128,11 @@ func (r *Resampler) resample(dst, src *plane.Plane, win Window, width, height fl
 		}
 		return
 	}
+	r.filter(dst, src, across, down)
+}
+
+// filter does one plane along two axes.
+func (r *Resampler) filter(dst, src *plane.Plane, across, down axis) {
 	fx, fy := filters.get(across.padded(groupColumns)), filters.get(down)
 	if useAVX2 {
 		r.vector(dst, src, fx, fy)
@@ -140,7 +146,11 @@ func (r *Resampler) resample(dst, src *plane.Plane, win Window, width, height fl
 func span(offset, size, exact float64, n, limit int, k Kernel) axis {
 	lo := min(max(int(math.Floor(offset+windowSlack)), 0), limit-1)
 	hi := min(int(math.Ceil(offset+size-windowSlack)), limit)
-	return axis{offset: offset, step: size / exact, n: n, lo: lo, hi: max(hi, lo+1), kernel: k, padding: 1}
+	step := size / exact
+	return axis{
+		offset: offset, step: step, n: n, lo: lo, hi: max(hi, lo+1), kernel: k, padding: 1,
+		wide: max(step, 1), // as wide as the coarser grid asks
+	}
 }
 
 // padded is the axis whose filter has a multiple of n output samples.
@@ -153,6 +163,6 @@ func (a axis) padded(n int) axis {
 func (a *axis) copies(b *axis) (x, y int, ok bool) {
 	x, y = int(a.offset), int(b.offset)
 	ok = a.step == 1 && b.step == 1 && float64(x) == a.offset && float64(y) == b.offset &&
-		x+a.n <= a.hi && y+b.n <= b.hi && a.kernel != Mitchell
+		x+a.n <= a.hi && y+b.n <= b.hi && a.kernel != Mitchell && a.kernel != gaussian
 	return x, y, ok
 }
