@@ -1,0 +1,235 @@
+// Package api is the JSON interface for those who look after pictures: which
+// originals there are, what one of them is, how the service is doing, and
+// signatures for URLs. It lies under /-/api/v1/ on the listener of the
+// pictures; the console and scripts use it.
+//
+// Reads pass a guard that lets the operator and this machine's own programs
+// through; signing needs the operator's credential, because who can sign can
+// have any size of any original made. Nothing here is on the way of a picture.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/origin"
+	"github.com/kamado/kamado/internal/httpserver"
+)
+
+// Prefix begins every path of the interface.
+const Prefix = "/-/api/v1/"
+
+// Bounds of a page of originals.
+const (
+	pageDefault = 100
+	pageMax     = 1000
+)
+
+// infoTime bounds reading and probing one original.
+const infoTime = 15 * time.Second
+
+// signBytesMax bounds the body of a request to sign.
+const signBytesMax = 64 << 10
+
+// Guard decides who may; operator.Guard is the real one.
+type Guard interface {
+	Require(http.Handler) http.Handler
+	Reads(http.Handler) http.Handler
+}
+
+// Deps are what the interface uses. All but Sign are needed.
+type Deps struct {
+	Guard     Guard
+	Originals *origin.Finder
+	// Probe reads the header of an original.
+	Probe func(ctx context.Context, data []byte) (Facts, error)
+	// Stats gives the state of the service: something that becomes JSON.
+	Stats func() any
+	// Sign gives a path with its signature; nil: URLs are not signed here.
+	Sign func(u *url.URL, expires time.Time) (string, error)
+}
+
+// Facts are what the header of an original says.
+type Facts struct {
+	Format      string `json:"format"`
+	Width       int    `json:"width"` // upright
+	Height      int    `json:"height"`
+	Orientation int    `json:"orientation"` // EXIF, 1 to 8
+	Frames      int    `json:"frames"`
+	Alpha       bool   `json:"alpha"`
+	Profile     bool   `json:"icc"`
+	Bits        int    `json:"bits"`
+	Progressive bool   `json:"progressive,omitempty"`
+}
+
+// Original is one original in a list.
+type Original struct {
+	Key      string    `json:"key"`
+	Bytes    int64     `json:"bytes"`
+	ETag     string    `json:"etag"`
+	Modified time.Time `json:"modified"`
+}
+
+// Page is a page of originals in the order of their keys.
+type Page struct {
+	Originals []Original `json:"originals"`
+	Next      string     `json:"next,omitempty"` // give it as after=; empty: there are no more
+}
+
+// Info is an original with what its header says.
+type Info struct {
+	Original
+	Origin string `json:"origin"`
+	Facts
+}
+
+// New makes the handler; mount it at Prefix.
+func New(deps Deps) http.Handler {
+	a := &api{deps}
+	mux := http.NewServeMux()
+	read := func(path string, do func(r *http.Request) (any, error)) {
+		mux.Handle("GET "+Prefix+path, deps.Guard.Reads(answer(do)))
+	}
+	read("originals", a.originals)
+	read("info/{key...}", a.info)
+	read("stats", func(*http.Request) (any, error) { return deps.Stats(), nil })
+	mux.Handle("POST "+Prefix+"sign", deps.Guard.Require(answer(a.sign)))
+	return mux
+}
+
+type api struct{ Deps }
+
+func (a *api) originals(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	limit := pageDefault
+	if s := q.Get("limit"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > pageMax {
+			return nil, images.Invalidf("limit", "%q is not a number from 1 to %d", s, pageMax)
+		}
+		limit = n
+	}
+	list, err := a.Originals.List(r.Context(), sourceOf(q), q.Get("prefix"), q.Get("after"), limit)
+	if err != nil {
+		return nil, err
+	}
+	page := Page{Originals: make([]Original, len(list))}
+	for i, o := range list {
+		page.Originals[i] = Original{Key: o.Key, Bytes: o.Size, ETag: o.ETag, Modified: o.ModTime.UTC()}
+	}
+	if len(list) == limit {
+		page.Next = list[len(list)-1].Key
+	}
+	return page, nil
+}
+
+func sourceOf(q url.Values) string {
+	if name := q.Get("origin"); name != "" {
+		return name
+	}
+	return images.DefaultOrigin
+}
+
+func (a *api) info(r *http.Request) (any, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), infoTime)
+	defer cancel()
+	o, err := a.Originals.Find(ctx, origin.Ref{Host: r.Host, Key: r.PathValue("key")})
+	if images.KindOf(err) == images.NotFound {
+		if kind, id, ok := strings.Cut(r.PathValue("key"), "/"); ok {
+			o, err = a.Originals.Find(ctx, origin.Ref{Host: r.Host, Kind: kind, ID: id})
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	body, err := a.Originals.Read(ctx, &o)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Release()
+	facts, err := a.Probe(ctx, body.Data)
+	if err != nil {
+		return nil, err
+	}
+	o = body.Original
+	return Info{Original{o.Key, o.Size, o.ETag, o.Modified.UTC()}, o.Source, facts}, nil
+}
+
+// SignRequest is the body of POST sign.
+type SignRequest struct {
+	Path    string     `json:"path"`              // path and query as images sign takes them
+	Expires *time.Time `json:"expires,omitempty"` // absent: never
+}
+
+// SignAnswer is what POST sign gives.
+type SignAnswer struct {
+	Path string `json:"path"`
+}
+
+func (a *api) sign(r *http.Request) (any, error) {
+	if a.Sign == nil {
+		return nil, images.Invalidf("path", "URLs are not signed here: the service runs with --insecure-unsigned")
+	}
+	var req SignRequest
+	dec := json.NewDecoder(http.MaxBytesReader(nil, r.Body, signBytesMax))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&req); err != nil {
+		return nil, images.Invalidf("body", "it is not {\"path\": \"/...\"}")
+	}
+	u, err := url.Parse(req.Path)
+	if err != nil || !strings.HasPrefix(req.Path, "/") || u.Host != "" {
+		return nil, images.Invalidf("path", "it does not begin with one slash")
+	}
+	var expires time.Time
+	if req.Expires != nil {
+		expires = *req.Expires
+	}
+	path, err := a.Sign(u, expires)
+	return SignAnswer{path}, err
+}
+
+// answer turns what do gives into JSON, and its error into a problem.
+func answer(do func(r *http.Request) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v, err := do(r)
+		if err != nil {
+			problem(w, r, err)
+			return
+		}
+		body, err := json.Marshal(v)
+		if err != nil {
+			problem(w, r, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		_, _ = w.Write(append(body, '\n')) // a client that left is nobody to tell
+	})
+}
+
+// statuses is the table from kinds to HTTP, as for pictures.
+var statuses = map[images.Kind]int{
+	images.Internal: 500, images.Invalid: 400, images.Denied: 403, images.NotFound: 404, images.TooLarge: 413,
+	images.Unprocessable: 422, images.Exhausted: 503, images.Unavailable: 502, images.Timeout: 504,
+}
+
+func problem(w http.ResponseWriter, r *http.Request, err error) {
+	p := httpserver.Problem{Status: http.StatusInternalServerError}
+	var known *images.Error
+	if errors.As(err, &known) {
+		p.Status, p.Detail = statuses[known.Kind], known.Detail
+		p.Extra = map[string]any{"kind": known.Kind.String()}
+		if known.Part != "" {
+			p.Extra["part"] = known.Part
+		}
+	}
+	httpserver.WriteProblem(w, r, p)
+}

@@ -1,0 +1,278 @@
+// Package server builds the images room from its configuration and runs it. It
+// is the only place that picks engines: which store an origin is, which codecs
+// there are, which caches are on.
+//
+// A Server is a handler for pictures and the JSON interface, and background
+// work (counting and writing disk caches, making mezzanines) that Run does. It
+// opens no listener; that is the caller's. Under its data directory lie
+// results, originals, mezzanines and signing.keys; all but the last may be
+// deleted at any time.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/api"
+	"github.com/kamado/kamado/images/cache"
+	"github.com/kamado/kamado/images/codec"
+	"github.com/kamado/kamado/images/delivery"
+	"github.com/kamado/kamado/images/grammar"
+	"github.com/kamado/kamado/images/mezzanine"
+	"github.com/kamado/kamado/images/origin"
+	"github.com/kamado/kamado/images/queue"
+	"github.com/kamado/kamado/images/render"
+	"github.com/kamado/kamado/images/signature"
+	"github.com/kamado/kamado/internal/httpserver"
+	"github.com/kamado/kamado/internal/lifecycle"
+	"github.com/kamado/kamado/internal/unit"
+)
+
+// Names of what lies under the data directory.
+const (
+	resultsDir   = "results"
+	originalsDir = "originals"
+	mezzanineDir = "mezzanines"
+	keysFile     = "signing.keys"
+)
+
+// DefaultMezzanineDisk is how much disk mezzanines may take.
+const DefaultMezzanineDisk = unit.GiB
+
+// renderVersion enters every key of a result. It is raised whenever a change
+// of the program makes other bytes of the same rendition and original.
+const renderVersion = "1"
+
+// Options say what to build.
+type Options struct {
+	Config images.Config
+	Data   string // directory for caches and keys; it exists
+	// Mezzanine is how much disk mezzanines may take; 0: there are none.
+	Mezzanine unit.Bytes
+	// Immutable adds that directive to the answers' Cache-Control.
+	Immutable bool
+}
+
+// Deps are what the room uses of its process. Log is needed.
+type Deps struct {
+	Log        *slog.Logger
+	Registerer prometheus.Registerer // nil: no metrics
+	Guard      api.Guard             // nil: no JSON interface
+	Events     func(delivery.Event)  // nil: nobody listens; must not wait
+	Getenv     func(string) string   // default os.Getenv; for credentials of S3
+}
+
+// Server is the room, built.
+type Server struct {
+	opts Options
+	deps Deps
+
+	keys    *signature.Keys // nil: unsigned
+	keyFile string
+	keyMade bool // the file was made by this start
+
+	grammar    *grammar.Grammar
+	originals  *origin.Finder
+	dirs       map[string]string // local origins by name
+	places     *queue.Queue
+	pool       *codec.Pool // nil: no kamado-codec
+	codecs     []render.Codec
+	renderer   *render.Renderer
+	memory     *cache.Memory[cache.Key, *delivery.Result]
+	disk       *cache.Disk // of results; nil: off
+	bodies     *cache.Disk // of originals; nil: off
+	mezzDisk   *cache.Disk
+	mezzanines *mezzanine.Store // nil: off
+	handler    http.Handler
+
+	closers []func() error
+}
+
+// New builds the room. It starts nothing; call Run, and Close at the end, also
+// when Run was never called.
+func New(opts Options, deps Deps) (_ *Server, err error) {
+	if err := opts.Config.Validate(); err != nil {
+		return nil, fmt.Errorf("configure images: %w", err)
+	}
+	if deps.Getenv == nil {
+		deps.Getenv = os.Getenv
+	}
+	s := &Server{opts: opts, deps: deps, dirs: map[string]string{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	for _, step := range []func() error{s.openKeys, s.openCaches, s.openOriginals, s.openCodecs, s.openRenderer, s.openHandler, s.register} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Handler answers pictures and the JSON interface.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Keys says which file signs URLs and whether this start made it; the name is
+// empty when URLs are not signed.
+func (s *Server) Keys() (file string, made bool) { return s.keyFile, s.keyMade }
+
+// CodecMissing says why other formats than JPEG are decoded without the
+// sandboxed workers; nil when they are there.
+func (s *Server) CodecMissing() error {
+	if s.pool != nil {
+		return nil
+	}
+	_, err := s.codecPath()
+	if err == nil {
+		err = codec.ErrNoWorker
+	}
+	return err
+}
+
+// AddChecks adds the room's conditions of readiness: each local origin's
+// directory is there. A remote origin that is down does not make the service
+// unready, because cached pictures and other origins are served on.
+func (s *Server) AddChecks(health *httpserver.Health) {
+	for name, dir := range s.dirs {
+		health.AddCheck("images origin "+name, func(context.Context) error {
+			_, err := os.Stat(dir)
+			return err
+		})
+	}
+}
+
+// Run does the background work until ctx ends, and writes what disk caches
+// have still to write.
+func (s *Server) Run(ctx context.Context) error {
+	g := lifecycle.Group{Log: s.deps.Log}
+	for _, d := range []*cache.Disk{s.disk, s.bodies, s.mezzDisk} {
+		if d != nil {
+			g.Add("disk cache", d.Run)
+		}
+	}
+	if s.mezzanines != nil {
+		g.Add("mezzanines", s.mezzanines.Run)
+	}
+	// A group without members would end at once.
+	g.Add("images", func(ctx context.Context) error { <-ctx.Done(); return nil })
+	return g.Run(ctx)
+}
+
+// Close ends the workers and gives files and connections back.
+func (s *Server) Close() error {
+	var errs []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i]())
+	}
+	s.closers = nil
+	return errors.Join(errs...)
+}
+
+// cores is how many renditions are made at once.
+func (s *Server) cores() int {
+	if n := s.opts.Config.Limits.Concurrency; n > 0 {
+		return n
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// openRenderer builds what makes renditions: the queue in front, the renderer
+// and the mezzanines.
+func (s *Server) openRenderer() error {
+	cfg := s.opts.Config
+	s.places = queue.New(queue.Config{Places: s.cores(), Waiting: cfg.Limits.Queue})
+	marks, err := s.watermarks()
+	if err != nil {
+		return err
+	}
+	names, err := cfg.Catalogue(marks.versions)
+	if err != nil {
+		return fmt.Errorf("configure images: %w", err)
+	}
+	if s.grammar, err = grammar.New(cfg, names); err != nil {
+		return fmt.Errorf("configure images: %w", err)
+	}
+	s.renderer = render.New(render.Config{
+		Limits: cfg.Limits, Qualities: cfg.Quality, Codecs: s.codecs, Watermarks: marks.pictures, Workspaces: s.cores(),
+	})
+	if s.mezzDisk != nil {
+		s.mezzanines = mezzanine.New(mezzanine.Config{Time: time.Duration(cfg.Limits.Time)}, mezzanine.Deps{
+			Disk: s.mezzDisk, Originals: s.originals, Places: s.places, Render: s.renderMezzanine, Size: uprightSize, Log: s.deps.Log,
+		})
+	}
+	return nil
+}
+
+// openHandler builds the HTTP side.
+func (s *Server) openHandler() error {
+	cfg := s.opts.Config
+	fallback, err := readFallback(cfg.Caching.Fallback)
+	if err != nil {
+		return err
+	}
+	deps := delivery.Deps{
+		Parse: s.parse, Originals: s.originals, Renderer: renderer{s.renderer}, Places: s.places,
+		Memory: s.memory, Disk: s.disk, Metrics: delivery.NewMetrics(), Events: s.deps.Events, Log: s.deps.Log,
+	}
+	if s.mezzanines != nil {
+		deps.Mezzanines = s.mezzanines
+	}
+	if s.deps.Registerer != nil {
+		if err := s.deps.Registerer.Register(deps.Metrics); err != nil {
+			return fmt.Errorf("register metrics of images: %w", err)
+		}
+	}
+	pictures := delivery.New(delivery.Config{
+		Caching: cfg.Caching, Immutable: s.opts.Immutable, Negotiable: cfg.Negotiation.Formats, NegotiateAll: cfg.Negotiation.All,
+		Time: time.Duration(cfg.Limits.Time), Fallback: fallback,
+		Salt: fmt.Sprint(renderVersion, cfg.Quality, cfg.Limits.MaxFrames),
+	}, deps)
+	s.handler = pictures
+	if s.deps.Guard == nil {
+		return nil
+	}
+	apiDeps := api.Deps{Guard: s.deps.Guard, Originals: s.originals, Probe: s.probe, Stats: func() any { return s.Stats() }}
+	if s.keys != nil {
+		apiDeps.Sign = func(u *url.URL, expires time.Time) (string, error) { return s.grammar.Sign(u, expires, s.keys.Sign) }
+	}
+	s.handler = &split{pictures: pictures, api: api.New(apiDeps)}
+	return nil
+}
+
+// split sends the JSON interface's paths to it. A mux would cost every picture
+// a match.
+type split struct{ pictures, api http.Handler }
+
+func (s *split) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, api.Prefix) {
+		s.api.ServeHTTP(w, r)
+		return
+	}
+	s.pictures.ServeHTTP(w, r)
+}
+
+// parse reads a URL: first its form, then its signature.
+func (s *Server) parse(r *http.Request) (images.Request, error) {
+	host := r.Host
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:i]
+	}
+	req, err := s.grammar.Parse(r.URL, host)
+	if err != nil || s.keys == nil {
+		return req, err
+	}
+	return req, s.keys.Verify(&req, time.Now())
+}
