@@ -23,7 +23,9 @@ func (s *Server) openKeys() (err error) {
 	}
 	s.keyFile = cfg.KeyFile
 	if s.keyFile == "" {
-		s.keyFile = filepath.Join(s.opts.Data, keysFile)
+		if s.keyFile = s.opts.Keys; s.keyFile == "" {
+			s.keyFile = filepath.Join(s.opts.Data, KeysFile)
+		}
 		if s.keyMade, err = makeKeys(s.keyFile); err != nil {
 			return fmt.Errorf("make signing keys: %w", err)
 		}
@@ -38,7 +40,7 @@ func makeKeys(path string) (made bool, err error) {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	temp, err := os.CreateTemp(filepath.Dir(path), keysFile+".*") // mode 0600
+	temp, err := os.CreateTemp(filepath.Dir(path), KeysFile+".*") // mode 0600
 	if err != nil {
 		return false, err
 	}

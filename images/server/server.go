@@ -5,8 +5,7 @@
 // A Server is a handler for pictures and the JSON interface, and background
 // work (counting and writing disk caches, making mezzanines) that Run does. It
 // opens no listener; that is the caller's. Under its data directory lie
-// results, originals, mezzanines and signing.keys; all but the last may be
-// deleted at any time.
+// results, originals and mezzanines, which may be deleted at any time.
 package server
 
 import (
@@ -44,8 +43,11 @@ const (
 	resultsDir   = "results"
 	originalsDir = "originals"
 	mezzanineDir = "mezzanines"
-	keysFile     = "signing.keys"
 )
+
+// KeysFile is the name of the file of keys that is made where none is
+// configured.
+const KeysFile = "signing.keys"
 
 // DefaultMezzanineDisk is how much disk mezzanines may take.
 const DefaultMezzanineDisk = unit.GiB
@@ -57,7 +59,8 @@ const renderVersion = "1"
 // Options say what to build.
 type Options struct {
 	Config images.Config
-	Data   string // directory for caches and keys; it exists
+	Data   string // directory for caches; it exists
+	Keys   string // file of signing keys to make where none is configured; default Data/signing.keys
 	// Mezzanine is how much disk mezzanines may take; 0: there are none.
 	Mezzanine unit.Bytes
 	// Immutable adds that directive to the answers' Cache-Control.

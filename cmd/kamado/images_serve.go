@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/server"
+	"github.com/kamado/kamado/internal/config"
+	"github.com/kamado/kamado/internal/httpserver"
+	"github.com/kamado/kamado/internal/unit"
+)
+
+// originalCacheMemory is what --original-cache on gives when the configuration says no size.
+const originalCacheMemory = 64 * unit.MiB
+
+// serveGC is the garbage collector's GOGC for a process that delivers pictures, unless the environment says another. Its memory
+// is mostly buffers that are used again, so collecting more often costs little, and the process stays small.
+const serveGC = 50
+
+// imagesFlags are the names of flags that are not the path of their setting.
+var imagesFlags = map[string]string{
+	"signing.key_file":          "signing-key-file",
+	"signing.insecure_unsigned": "insecure-unsigned",
+}
+
+func newImagesServeCommand(a *app) *cobra.Command {
+	c := newConfiguration()
+	var sw imagesSwitches
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Deliver pictures",
+		Long: `Serve delivers the pictures of a directory or a bucket at any size, and opens no address but those that its flags name.
+
+Without --data it keeps what it needs in a directory of its own under the system's temporary one and removes that at its end.
+URLs have to be signed: with the keys of --signing-key-file, or with a key that is made in DATA/signing.keys. Turn that off with
+--insecure-unsigned.
+
+Originals in a bucket: --originals 's3://BUCKET/PREFIX?endpoint=https://HOST&region=REGION', credentials in AWS_ACCESS_KEY_ID and
+AWS_SECRET_ACCESS_KEY.`,
+		Example: `  kamado images serve --http 127.0.0.1:7701 --originals photos --insecure-unsigned
+  kamado images serve --http :8080 --originals photos --data /var/lib/kamado --signing-key-file keys.txt`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.load(a); err != nil {
+				return err
+			}
+			sw.apply(c)
+			return a.serveImages(cmd.Context(), c, &sw)
+		},
+	}
+	flags := cmd.Flags()
+	c.set.BindFlags(flags, "images", imagesFlags)
+	c.bindShared(flags)
+	sw.bind(flags)
+	return cmd
+}
+
+// imagesSwitches turn whole caches on and off.
+type imagesSwitches struct {
+	results, originals, mezzanine onOff
+	mezzanineDisk                 unit.Bytes
+	immutable                     bool
+}
+
+func (sw *imagesSwitches) bind(flags *pflag.FlagSet) {
+	sw.mezzanine, sw.mezzanineDisk = "on", server.DefaultMezzanineDisk
+	flags.Var(&sw.results, "result-cache", "on or off: whether finished renditions are kept (default on)")
+	flags.Var(&sw.originals, "original-cache", "on or off: whether originals of buckets are kept in memory (default as configured: off)")
+	flags.Var(&sw.mezzanine, "mezzanine", "on or off: whether smaller JPEGs are kept beside large originals")
+	flags.TextVar(&sw.mezzanineDisk, "mezzanine-disk", sw.mezzanineDisk, "most bytes of mezzanines on disk")
+	flags.BoolVar(&sw.immutable, "immutable", false, "tell browsers that a picture never changes under its URL")
+}
+
+// apply changes the settings as the switches say.
+func (sw *imagesSwitches) apply(c *configuration) {
+	switch cache := &c.Images.ResultCache; {
+	case sw.results == "off":
+		cache.Memory, cache.Disk = 0, 0
+	case sw.results == "on" && cache.Off():
+		cache.Memory, cache.Disk = images.Default().ResultCache.Memory, images.Default().ResultCache.Disk
+	}
+	switch cache := &c.Images.OriginalCache; {
+	case sw.originals == "off":
+		cache.Memory, cache.Disk = 0, 0
+	case sw.originals == "on" && cache.Off():
+		cache.Memory = originalCacheMemory
+	}
+	if sw.mezzanine == "off" {
+		sw.mezzanineDisk = 0
+	}
+}
+
+// onOff is a flag that is said as on or off; empty: not said.
+type onOff string
+
+func (o *onOff) String() string { return string(*o) }
+func (o *onOff) Type() string   { return "on|off" }
+
+func (o *onOff) Set(s string) error {
+	if s != "on" && s != "off" {
+		return fmt.Errorf("%q is neither on nor off", s)
+	}
+	*o = onOff(s)
+	return nil
+}
+
+// serveImages runs the images service until ctx ends.
+func (a *app) serveImages(ctx context.Context, c *configuration, sw *imagesSwitches) (err error) {
+	if len(c.Images.AllOrigins()) == 0 {
+		return usagef("--originals is needed: a directory or a bucket with the originals")
+	}
+	if c.set.Origin("data") == config.OriginDefault {
+		if c.Data, err = os.MkdirTemp("", "kamado-images-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(c.Data)
+	}
+	if c.set.Origin("http.access_log") == config.OriginDefault {
+		c.HTTP.AccessLog = httpserver.AccessLogErrors // a line for each picture would cost more than a cached picture
+	}
+	if a.getenv("GOGC") == "" {
+		debug.SetGCPercent(serveGC)
+	}
+	p, err := a.newProcess(ctx, c)
+	if err != nil {
+		return err
+	}
+	listener, err := a.addImages(ctx, p, sw)
+	if err != nil {
+		return err
+	}
+	defer listener.close()
+	a.talkf("kamado images: delivering pictures at %s", listener.URL())
+	return p.run(ctx)
+}
+
+// imagesListener is the images service as a part of a process.
+type imagesListener struct {
+	*httpserver.Server
+	room *server.Server
+}
+
+func (l *imagesListener) close() { _ = l.room.Close() } // only files that are read and workers that are told to end
+
+// addImages builds the images service of a process, and adds it and its listener to the parts. The caller closes it after
+// the process has run.
+func (a *app) addImages(ctx context.Context, p *process, sw *imagesSwitches) (*imagesListener, error) {
+	c := p.cfg
+	dir := filepath.Join(c.Data, "images")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	room, err := server.New(
+		server.Options{Config: c.Images, Data: dir, Keys: filepath.Join(c.Data, server.KeysFile), Mezzanine: sw.mezzanineDisk, Immutable: sw.immutable},
+		server.Deps{Log: p.tel.Log, Registerer: p.tel.Registry, Guard: p.guard, Getenv: a.getenv})
+	if err != nil {
+		return nil, err
+	}
+	switch file, made := room.Keys(); {
+	case file == "":
+		a.talkf("kamado images: URLs are not signed: anybody who reaches the address can ask for any size of any original")
+	case made:
+		a.talkf("kamado images: made a key that signs URLs in %s", file)
+	}
+	if err := room.CodecMissing(); err != nil {
+		a.talkf("kamado images: %v: JPEG is delivered as always, other formats as far as this program can by itself", err)
+	}
+	room.AddChecks(p.health)
+	p.group.Add("images", room.Run)
+	srv, err := p.listen(ctx, "images", c.Images.HTTP, room.Handler())
+	if err != nil {
+		_ = room.Close()
+		return nil, err
+	}
+	return &imagesListener{srv, room}, nil
+}
