@@ -1,0 +1,243 @@
+package docs_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kamado/kamado/test/docs"
+)
+
+const root = "../.."
+
+// pages are all that may hold commands: the README and everything in docs that
+// no program generates.
+func pages(t *testing.T) []string {
+	t.Helper()
+	found := []string{"README.md"}
+	for _, pattern := range []string{"docs/tutorial/*.md", "docs/how-to/*.md", "docs/runbook/*.md"} {
+		match, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range match {
+			name, _ := filepath.Rel(root, m)
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
+func TestPagesDoWhatTheySay(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("needs curl (./setup test installs it)")
+	}
+	program := build(t)
+	for _, page := range pages(t) {
+		t.Run(page, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join(root, page))
+			if err != nil {
+				t.Fatal(err)
+			}
+			blocks, err := docs.Blocks(string(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			runPage(t, program, page, blocks)
+		})
+	}
+}
+
+// build gives the folder of executables: that of ./setup test, or an own one.
+func build(t *testing.T) string {
+	t.Helper()
+	if built := os.Getenv("KAMADO_BIN"); built != "" {
+		return filepath.Dir(built)
+	}
+	dir := t.TempDir()
+	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "kamado"), "./cmd/kamado")
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build kamado: %v\n%s", err, out)
+	}
+	return dir
+}
+
+// mark is printed between blocks, so that each one's output is known.
+const mark = "::block::"
+
+// pageTimeout bounds one page: a server that never gets ready ends here.
+const pageTimeout = 2 * time.Minute
+
+func runPage(t *testing.T, program, page string, blocks []docs.Block) {
+	t.Helper()
+	var script strings.Builder
+	script.WriteString("set -eu\n")
+	ran := 0
+	for _, b := range blocks {
+		switch b.Language {
+		case "sh":
+			fmt.Fprintf(&script, "echo '%s%d'\n%s", mark, b.Line, b.Text)
+			ran++
+		case "console", "text", "toml", "json", "html", "nginx", "":
+		default:
+			t.Errorf("%s:%d: language %q is neither run nor known to be only shown", page, b.Line, b.Language)
+		}
+	}
+	if ran == 0 {
+		return
+	}
+	dir := checkout(t, program)
+	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-c", strings.ReplaceAll(script.String(), "127.0.0.1:8701", freeAddress(t)))
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"), "NO_COLOR=1")
+	// A group of its own, so that servers started with & end with the page.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	output, err := os.Create(filepath.Join(t.TempDir(), "output"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer output.Close()
+	cmd.Stdout, cmd.Stderr = output, output // a file, so that nobody waits for what was left running
+	err = cmd.Run()
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // nothing left running is no error
+	said, readErr := os.ReadFile(output.Name())
+	if readErr != nil {
+		t.Fatal(readErr)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v; it said:\n%s", page, err, said)
+	}
+	compare(t, page, blocks, said)
+}
+
+// compare checks every "text" block against the output of the block before it.
+func compare(t *testing.T, page string, blocks []docs.Block, said []byte) {
+	t.Helper()
+	outputs := map[string]string{}
+	for part := range bytes.SplitSeq(said, []byte(mark)) {
+		line, output, _ := strings.Cut(string(part), "\n")
+		outputs[line] = output
+	}
+	for i, b := range blocks {
+		if b.Language != "text" || i == 0 || blocks[i-1].Language != "sh" {
+			continue
+		}
+		output := outputs[fmt.Sprint(blocks[i-1].Line)]
+		if missing := docs.Missing(output, b.Text); missing != "" {
+			t.Errorf("%s:%d: %q is not in the output:\n%s", page, b.Line, missing, output)
+		}
+	}
+}
+
+// checkout makes the folder in which a page's commands run.
+func checkout(t *testing.T, program string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Symlink(program, filepath.Join(dir, "bin")); err != nil {
+		t.Fatal(err)
+	}
+	photos := filepath.Join(dir, "data", "demo", "originals", "photos")
+	cmd := exec.Command("go", "run", "./test/photos", "-out", photos, "-count", "1", "-width", "1600")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("make a photograph: %v\n%s", err, out)
+	}
+	return dir
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// TestConsoleBlocksAreTriedOnAFreshDebian: what is not run here is run there.
+func TestConsoleBlocksAreTriedOnAFreshDebian(t *testing.T) {
+	clean, err := os.ReadFile(filepath.Join(root, "test", "clean", "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks, err := docs.Blocks(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range blocks {
+		if b.Language != "console" {
+			continue
+		}
+		for line := range strings.Lines(b.Text) {
+			command, _, _ := strings.Cut(line, "#")
+			command = strings.TrimPrefix(strings.TrimSpace(command), "./")
+			if command != "" && !strings.Contains(string(clean), command) {
+				t.Errorf("README.md:%d: %q is tried neither here nor by test/clean/run", b.Line, command)
+			}
+		}
+	}
+}
+
+// TestLinksLeadSomewhere: every relative link of a page names a file.
+func TestLinksLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)[^):]*\)`)
+	var all []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md"} {
+		match, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, match...)
+	}
+	for _, page := range all {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, m[1])
+			}
+		}
+	}
+}
+
+func TestBlocks(t *testing.T) {
+	blocks, err := docs.Blocks("a\n```sh\necho 1\n```\n\n```text\n1\n```\n")
+	if err != nil || len(blocks) != 2 || blocks[0] != (docs.Block{Language: "sh", Text: "echo 1\n", Line: 3}) {
+		t.Errorf("Blocks() = %+v %v", blocks, err)
+	}
+	if _, err := docs.Blocks("```sh\necho"); err == nil {
+		t.Error("Blocks() accepted a fence that is never closed")
+	}
+}
+
+func TestMissing(t *testing.T) {
+	output := "one 1\n  two 2\nthree\n"
+	for want, missing := range map[string]string{
+		"one 1\nthree\n": "", "two …\n": "", "three\none 1\n": "one 1", "four\n": "four",
+	} {
+		if got := docs.Missing(output, want); got != missing {
+			t.Errorf("Missing(%q) = %q, want %q", want, got, missing)
+		}
+	}
+}
