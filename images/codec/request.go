@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kamado/kamado/images"
@@ -11,9 +12,23 @@ import (
 	"github.com/kamado/kamado/images/plane"
 )
 
+// formats are those that workers may know; others need not start one.
+var formats = [...]images.Format{images.JPEG, images.PNG, images.WebP, images.GIF, images.AVIF, images.HEIC, images.TIFF}
+
+// unknown refuses a format that no worker knows.
+func unknown(op string, f images.Format) error {
+	if slices.Contains(formats[:], f) {
+		return nil
+	}
+	return images.Wrap(images.Unprocessable, op, fmt.Sprintf("%v is not read or written by codec workers", f), ErrFormat)
+}
+
 // Probe reads the header of a file.
 func (p *Pool) Probe(ctx context.Context, data []byte, format images.Format) (Info, error) {
 	var info Info
+	if err := unknown("probe", format); err != nil {
+		return info, err
+	}
 	err := p.with(ctx, "probe", func(ctx context.Context, t *talk) error {
 		var err error
 		info, err = t.open(ctx, data, wire.Open{Format: format, Probe: true, Frames: 1})
@@ -28,6 +43,9 @@ func (p *Pool) Probe(ctx context.Context, data []byte, format images.Format) (In
 func (p *Pool) Load(ctx context.Context, r LoadRequest) (*Raster, Info, error) {
 	var info Info
 	var raster *Raster
+	if err := unknown("load", r.Format); err != nil {
+		return nil, info, err
+	}
 	err := p.with(ctx, "load", func(ctx context.Context, t *talk) error {
 		frames := min(max(r.Frames, 1), wire.MaxFrames)
 		var err error
@@ -48,6 +66,9 @@ func (p *Pool) Load(ctx context.Context, r LoadRequest) (*Raster, Info, error) {
 // Save writes a file.
 func (p *Pool) Save(ctx context.Context, r SaveRequest) ([]byte, error) {
 	if err := r.Check(); err != nil {
+		return nil, err
+	}
+	if err := unknown("save", r.Format); err != nil {
 		return nil, err
 	}
 	var file []byte
@@ -160,7 +181,7 @@ func (t *talk) lost(err error) error {
 
 func (t *talk) open(ctx context.Context, data []byte, m wire.Open) (Info, error) {
 	t.format = m.Format
-	if m.Format > images.ICO || t.w.hello.Loads&(1<<m.Format) == 0 {
+	if t.w.hello.Loads&(1<<m.Format) == 0 {
 		return Info{}, images.Wrap(images.Unprocessable, t.op, fmt.Sprintf("%s files are not read here", m.Format), ErrFormat)
 	}
 	if len(data) == 0 {
@@ -259,7 +280,7 @@ const fileOverhead = 64 << 10
 
 func (t *talk) save(ctx context.Context, r SaveRequest) ([]byte, error) {
 	t.format = r.Format
-	if r.Format > images.ICO || t.w.hello.Saves&(1<<r.Format) == 0 {
+	if t.w.hello.Saves&(1<<r.Format) == 0 {
 		return nil, images.Wrap(images.Unprocessable, t.op, fmt.Sprintf("%s files are not written here", r.Format), ErrFormat)
 	}
 	m, parts := t.describe(r)

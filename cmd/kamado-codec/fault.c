@@ -1,0 +1,32 @@
+//go:build codecfault
+
+/* What can go wrong in C, on purpose. */
+#include <stdlib.h>
+#include <string.h>
+#include <vips/vips.h>
+
+static int deeper(volatile char *before)
+{
+	volatile char here[4096];
+
+	here[0] = *before;
+	return deeper(here) + here[0];
+}
+
+void kc_fault(const char *kind)
+{
+	volatile char byte = 1;
+
+	if (!strcmp(kind, "segv"))
+		*(volatile int *) 16 = 1;
+	if (!strcmp(kind, "abort"))
+		abort();
+	if (!strcmp(kind, "stack"))
+		byte = (char) deeper(&byte);
+	if (!strcmp(kind, "memory"))
+		for (;;)
+			memset(g_malloc(16 << 20), 1, 16 << 20);
+	if (!strcmp(kind, "loop"))
+		while (byte)
+			;
+}
