@@ -108,7 +108,7 @@ var codes = map[string]struct {
 	"AccessDenied":              {blob.ErrDenied, false},
 	"InvalidAccessKeyId":        {blob.ErrDenied, false},
 	"SignatureDoesNotMatch":     {blob.ErrDenied, false},
-	"XAdminUserNotFound":        {blob.ErrDenied, false}, // versitygw, status 404
+	"XAdminUserNotFound":        {blob.ErrDenied, false},     // versitygw, status 404
 	"RequestTimeout":            {blob.ErrUnavailable, true}, // status 400
 	"IncompleteBody":            {blob.ErrUnavailable, true},
 	"BadDigest":                 {blob.ErrUnavailable, true},
