@@ -19,6 +19,7 @@ var ErrEncode = errors.New("jpeg: cannot encode")
 // Huffman tables made for the picture, no metadata.
 type EncodeOptions struct {
 	Quality         int    // 1..100 on libjpeg's scale; 0 is 75
+	Progressive     bool   // ten scans (six for grey) instead of one; always with tables made for the picture
 	FixedHuffman    bool   // the tables of T.81 annex K instead of ones made for the picture: about 4 % more bytes
 	RestartInterval int    // MCUs between restart markers, 0..65535; 0 is none
 	ICC             []byte // a profile for APP2, in chunks if need be; at most 255*65519 bytes
@@ -42,6 +43,7 @@ type Encoder struct {
 	tokens tokenBuffer
 	codes  encodeCodes
 	bits   bitWriter
+	scan   progressive
 }
 
 // encodeComponent is one component of the frame being encoded.
@@ -83,8 +85,12 @@ func (e *Encoder) Encode(dst []byte, p *plane.Picture, opt EncodeOptions) ([]byt
 	out = appendJFIF(out)
 	out = appendMetadata(out, &opt)
 	out = e.appendQuantTables(out)
-	out = e.frame.appendHeader(out, false)
-	out = e.appendBaseline(out, opt.FixedHuffman)
+	out = e.frame.appendHeader(out, opt.Progressive)
+	if opt.Progressive {
+		out = e.appendProgressive(out)
+	} else {
+		out = e.appendBaseline(out, opt.FixedHuffman)
+	}
 	return append(out, 0xFF, markerEOI), nil
 }
 

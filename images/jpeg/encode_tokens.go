@@ -173,13 +173,19 @@ func (w *bitWriter) append(out []byte, b *tokenBuffer, codes *encodeCodes) []byt
 	from := 0
 	for _, mark := range b.marks {
 		out = w.write(out, b.list[from:mark], codes)
-		out = w.finish(out)
-		out = append(out, 0xFF, byte(markerRST0+w.restart))
-		w.restart = (w.restart + 1) % 8
+		out = w.restartMarker(out)
 		from = mark
 	}
 	out = w.write(out, b.list[from:b.n], codes)
 	b.n, b.marks = 0, b.marks[:0]
+	return out
+}
+
+// restartMarker fills the last byte and writes the next restart marker.
+func (w *bitWriter) restartMarker(out []byte) []byte {
+	out = w.finish(out)
+	out = append(out, 0xFF, byte(markerRST0+w.restart))
+	w.restart = (w.restart + 1) % 8
 	return out
 }
 

@@ -92,9 +92,9 @@ func difference(a, b []byte) int {
 func TestTablesAreAsShortAsTurbo(t *testing.T) {
 	var e jpeg.Encoder
 	each(t, func(t *testing.T, name string, p *plane.Picture, quality, restart int) {
-		for _, progressive := range []bool{false} {
+		for _, progressive := range []bool{false, true} {
 			want := turbo(p, options{quality: quality, restart: restart, optimize: true, progressive: progressive})
-			got, err := e.Encode(nil, p, jpeg.EncodeOptions{Quality: quality, RestartInterval: restart})
+			got, err := e.Encode(nil, p, jpeg.EncodeOptions{Quality: quality, RestartInterval: restart, Progressive: progressive})
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
