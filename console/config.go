@@ -1,0 +1,71 @@
+package console
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+)
+
+// Guard decides who sees and does what; operator.Guard is the real one.
+type Guard interface {
+	Require(http.Handler) http.Handler // the operator only
+	Reads(http.Handler) http.Handler   // reads from this machine too
+	Allowed(*http.Request) bool        // whether a request is the operator's
+	CSRFToken(*http.Request) string    // for forms of the request's session
+	Login(http.ResponseWriter, *http.Request)
+	Logout(http.ResponseWriter, *http.Request)
+}
+
+// Config says what a console shows. Images, Guard and Log are needed.
+type Config struct {
+	// Images is where this process reaches the pictures' service, scheme and
+	// host: http://127.0.0.1:7701.
+	Images string
+	// ImagesPublic is the base of the URLs that are shown to people; empty: Images.
+	ImagesPublic string
+	// Token is the operator's, as it stands after "Bearer ". Empty: URLs that
+	// need a signature cannot be shown.
+	Token string
+	// Presets are the pictures' service's, in the order in which they are shown.
+	Presets []Preset
+	// Services are listed on the overview beside pictures. May be empty.
+	Services []Service
+	// Version of this program, for the overview.
+	Version string
+
+	Guard Guard
+	Log   *slog.Logger
+	// Client asks the services; nil: one with timeouts that suit loopback.
+	Client *http.Client
+}
+
+// Preset is a rendition with a name.
+type Preset struct {
+	Name    string
+	Options string // as in a native URL
+}
+
+// Service is one service of this machine.
+type Service struct {
+	Name string // of the text service.NAME in the catalogue
+	URL  string // scheme and host
+}
+
+func (c Config) validate() error {
+	var errs []error
+	for name, base := range map[string]string{"Images": c.Images, "ImagesPublic": c.ImagesPublic} {
+		if name == "ImagesPublic" && base == "" {
+			continue
+		}
+		u, err := url.Parse(base)
+		if err != nil || u.Host == "" || u.Path != "" {
+			errs = append(errs, fmt.Errorf("%s must be a scheme and a host, not %q", name, base))
+		}
+	}
+	if c.Guard == nil || c.Log == nil {
+		errs = append(errs, errors.New("Guard and Log are needed"))
+	}
+	return errors.Join(errs...)
+}

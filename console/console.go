@@ -1,0 +1,258 @@
+package console
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+// Console is the web console. Safe for concurrent use.
+type Console struct {
+	cfg       Config
+	images    *imagesAPI
+	texts     catalogue
+	assets    *assets
+	templates *template.Template
+	proxy     *httputil.ReverseProxy
+	streams   atomic.Int32
+	handler   http.Handler
+}
+
+// New builds a console. It asks no service anything until somebody looks.
+func New(cfg Config) (*Console, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("configure console: %w", err)
+	}
+	if cfg.ImagesPublic == "" {
+		cfg.ImagesPublic = cfg.Images
+	}
+	if cfg.Client == nil {
+		cfg.Client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute, ResponseHeaderTimeout: time.Minute}}
+	}
+	c := &Console{cfg: cfg, images: &imagesAPI{base: cfg.Images, token: cfg.Token, client: cfg.Client}}
+	var err error
+	if c.texts, err = loadCatalogue("en"); err != nil {
+		return nil, err
+	}
+	if c.assets, err = loadAssets(); err != nil {
+		return nil, err
+	}
+	if c.templates, err = template.New("").Funcs(c.functions()).ParseFS(templateFiles, "templates/*.html"); err != nil {
+		return nil, fmt.Errorf("templates: %w", err)
+	}
+	if c.proxy, err = c.newProxy(); err != nil {
+		return nil, err
+	}
+	c.handler = c.routes()
+	return c, nil
+}
+
+// Handler answers every path of the console's listener.
+func (c *Console) Handler() http.Handler { return c.handler }
+
+func (c *Console) routes() http.Handler {
+	mux := http.NewServeMux()
+	read := func(pattern string, h http.HandlerFunc) { mux.Handle("GET "+pattern, c.cfg.Guard.Reads(h)) }
+	read("/{$}", c.overview)
+	read("/live", c.live)
+	read("/images", c.gallery)
+	read("/images/playground", c.playground)
+	read("/images/presets", c.presets)
+	read("/images/stats", c.statistics)
+	read("/images/url", c.writtenURL)
+	read("/pictures/{options}/{key...}", c.picture)
+	read("/", c.missing)
+	mux.Handle("GET /static/", c.assets)
+	mux.HandleFunc("GET /login", c.cfg.Guard.Login)
+	mux.Handle("POST /logout", c.cfg.Guard.Require(http.HandlerFunc(c.cfg.Guard.Logout)))
+	return secure(mux)
+}
+
+// secure sets the headers that every answer has. Scripts and styles come from
+// this listener's files alone; pictures also from memory (blob:).
+func secure(next http.Handler) http.Handler {
+	const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; " +
+		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// page is what the layout needs of every page.
+type page struct {
+	Title    string // key of a text
+	Section  string // of the navigation: which entry is the current one
+	Operator bool
+	CSRF     string
+	Version  string
+	Texts    map[string]string // for the page's script; nil: none
+	Data     any
+}
+
+// show writes a page, or the fragment of it that htmx asked for.
+func (c *Console) show(w http.ResponseWriter, r *http.Request, name, fragment string, p page) {
+	p.Operator, p.Version = c.cfg.Guard.Allowed(r), c.cfg.Version
+	p.CSRF = c.cfg.Guard.CSRFToken(r)
+	w.Header().Set("Vary", "Hx-Request")
+	if fragment != "" && r.Header.Get("Hx-Request") == "true" && r.Header.Get("Hx-History-Restore-Request") != "true" {
+		c.render(w, http.StatusOK, fragment, p)
+		return
+	}
+	c.render(w, http.StatusOK, name, p)
+}
+
+// render writes a template; nothing is sent when it fails half way.
+func (c *Console) render(w http.ResponseWriter, status int, name string, data any) {
+	var b bytes.Buffer
+	if err := c.templates.ExecuteTemplate(&b, name, data); err != nil {
+		c.cfg.Log.Error("render page", "template", name, "error", err)
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // a client that left is nobody to tell
+}
+
+// trouble is a page that says what went wrong in a person's words.
+type trouble struct {
+	Heading, Text string // keys of texts
+	Detail        string // what the service said, may be empty
+}
+
+// fail shows an error of a service: it is down, or it refused.
+func (c *Console) fail(w http.ResponseWriter, r *http.Request, section string, err error) {
+	t := trouble{Heading: "trouble.down", Text: "trouble.down_text"}
+	status := http.StatusBadGateway
+	var refused *errStatus
+	if errors.As(err, &refused) {
+		t = trouble{Heading: "trouble.refused", Text: "trouble.refused_text", Detail: refused.detail}
+		if refused.status == http.StatusNotFound {
+			t, status = trouble{Heading: "trouble.missing", Text: "trouble.missing_text"}, http.StatusNotFound
+		}
+	}
+	c.cfg.Log.Warn("console page without its service", "path", r.URL.Path, "error", err)
+	c.render(w, status, "trouble.html", page{Title: t.Heading, Section: section, Operator: c.cfg.Guard.Allowed(r), CSRF: c.cfg.Guard.CSRFToken(r), Version: c.cfg.Version, Data: t})
+}
+
+func (c *Console) missing(w http.ResponseWriter, r *http.Request) {
+	t := trouble{Heading: "trouble.missing", Text: "trouble.missing_text"}
+	c.render(w, http.StatusNotFound, "trouble.html", page{Title: t.Heading, Operator: c.cfg.Guard.Allowed(r), CSRF: c.cfg.Guard.CSRFToken(r), Version: c.cfg.Version, Data: t})
+}
+
+// functions are what templates can call.
+func (c *Console) functions() template.FuncMap {
+	return template.FuncMap{
+		"t":        c.texts.text,
+		"texts":    c.texts.under,
+		"asset":    func(name string) (string, error) { return c.assets.url(name) },
+		"link":     func(url, text, section, own, icon string) navLink { return navLink{url, text, icon, section == own} },
+		"slider":   newSlider,
+		"cache":    func(text string, s cacheStats) cacheCard { return cacheCard{text, s} },
+		"list":     func(items ...string) []string { return items },
+		"bytes":    humanBytes,
+		"number":   humanNumber,
+		"percent":  percent,
+		"ratio":    ratio,
+		"add":      func(a, b uint64) uint64 { return a + b },
+		"thumb":    func(key string) string { return "/pictures/" + thumbOptions + "/" + escapeKey(key) },
+		"strip":    func(key string) string { return "/pictures/" + stripOptions + "/" + escapeKey(key) },
+		"play":     func(key string) string { return "/images/playground?key=" + url.QueryEscape(key) },
+		"basename": func(key string) string { return key[strings.LastIndexByte(key, '/')+1:] },
+		"dirname":  func(key string) string { return key[:strings.LastIndexByte(key, '/')+1] },
+	}
+}
+
+// humanBytes writes a size as a person reads it: 1.2 MB, with powers of 1000
+// as file managers do.
+func humanBytes(n int64) string {
+	units := []string{"B", "kB", "MB", "GB", "TB"}
+	v, i := float64(n), 0
+	for v >= 999.5 && i < len(units)-1 {
+		v, i = v/1000, i+1
+	}
+	digits := 0
+	if i > 0 && v < 99.95 {
+		digits = 1
+	}
+	return strconv.FormatFloat(v, 'f', digits, 64) + " " + units[i]
+}
+
+// humanNumber groups digits by thousands with a thin space.
+func humanNumber(v any) string {
+	s := fmt.Sprint(v)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "\u2009" + s[i:]
+	}
+	return s
+}
+
+// ratio is part of whole, 0 where there is no whole; percent writes it.
+func ratio(part, whole any) float64 {
+	a, b := toFloat(part), toFloat(whole)
+	if b == 0 {
+		return 0
+	}
+	return a / b
+}
+
+func percent(part, whole any) string {
+	if toFloat(whole) == 0 {
+		return "–"
+	}
+	return strconv.FormatFloat(100*ratio(part, whole), 'f', 1, 64) + " %"
+}
+
+func toFloat(v any) float64 {
+	switch v := v.(type) {
+	case int:
+		return float64(v)
+	case int64:
+		return float64(v)
+	case uint64:
+		return float64(v)
+	}
+	return 0
+}
+
+// navLink is an entry of the navigation.
+type navLink struct {
+	URL, Text, Icon string
+	Current         bool
+}
+
+// cacheCard is a cache with its heading.
+type cacheCard struct {
+	Text  string
+	Stats cacheStats
+}
+
+// slider is a range with a number beside it.
+type slider struct {
+	Name, Text            string
+	Min, Max, Step, Value any
+	Unit, Hint            string
+}
+
+func newSlider(name, text string, least, most, step, value any, unit, hint string) slider {
+	return slider{name, text, least, most, step, value, unit, hint}
+}

@@ -1,0 +1,18 @@
+// Package console is the web console: pages that show what Kamado does and let
+// a person try it.
+//
+// Words. A page is a whole document; a fragment is a part of one that htmx puts
+// in its place; the feed is the stream of events that keeps pages current; the
+// catalogue holds every text that a person reads, by key, one file a language.
+//
+// Invariants.
+//   - The console is a client of the services' public HTTP interfaces and
+//     imports none of their packages: what it can do, a script can do.
+//   - It keeps nothing. Pages are rendered on the server; what runs in the
+//     browser are the files under static, served from this program. Nothing is
+//     loaded from anywhere else, and no page holds a script or style of its own
+//     (the Content-Security-Policy forbids it).
+//   - No text stands in a template or a script; a test holds that.
+//   - Everything is behind the Guard: reads for this machine, the rest for the
+//     operator. The operator's token stays on the server.
+package console
