@@ -50,16 +50,19 @@ func (b *bitReader) fill(src *source) {
 // more prepares for another MCU when pos has reached limit. It returns false
 // when the interval is used up: bits past its end have been read.
 func (b *bitReader) more(src *source) bool {
-	at := b.bitPos()
 	if b.ended {
-		return at <= b.end*8
+		return !b.overrun()
 	}
+	at := b.bitPos()
 	from := at >> 3
 	b.end = copy(b.window[:], b.window[from:b.end])
 	b.fill(src)
 	b.seek(at & 7)
 	return true
 }
+
+// overrun says whether bits past the end of the interval have been read.
+func (b *bitReader) overrun() bool { return b.ended && b.bitPos() > b.end*8 }
 
 // bitPos is the position of the next bit in the window.
 func (b *bitReader) bitPos() int { return b.pos*8 - int(b.count) }

@@ -53,6 +53,7 @@ type Result struct {
 type Decoder struct {
 	frame frame
 	src   source
+	head  scanHeader // of the scan being decoded
 	bits  bitReader
 	cache tableCache
 	skip  *skipScratch
@@ -99,8 +100,8 @@ func (d *Decoder) Decode(dst *plane.Picture, data []byte, opt DecodeOptions) (Re
 	d.src.reset(data)
 	defer d.src.reset(nil) // do not keep the caller's memory alive
 	d.frame.reset(false)
-	head, err := d.frame.readHeader(&d.src)
-	if err != nil {
+	var err error
+	if d.head, err = d.frame.readHeader(&d.src); err != nil {
 		return Result{}, fmt.Errorf("read header: %w", err)
 	}
 	f := &d.frame
@@ -111,7 +112,7 @@ func (d *Decoder) Decode(dst *plane.Picture, data []byte, opt DecodeOptions) (Re
 		return Result{}, err
 	}
 	d.scans, d.warnings, d.truncated = 0, 0, false
-	if err := d.decodeScans(&head); err != nil {
+	if err := d.decodeScans(); err != nil {
 		return Result{}, err
 	}
 	d.finish(dst)
@@ -148,41 +149,46 @@ func (d *Decoder) configure(opt *DecodeOptions) error {
 }
 
 // decodeScans decodes the scan whose header was read and those after it.
-func (d *Decoder) decodeScans(head *scanHeader) error {
+func (d *Decoder) decodeScans() error {
 	f := &d.frame
 	if f.progressive() {
 		d.store.prepare(f, d.n)
 		defer d.store.release()
-		if err := d.eachScan(head, d.decodeProgressive); err != nil {
+		if err := d.eachScan(); err != nil {
 			return err
 		}
 		return d.render()
 	}
-	if head.n == f.n {
-		return d.decodeSequential(head)
+	if d.head.n == f.n {
+		return d.decodeSequential(&d.head)
 	}
 	d.grey()
-	return d.eachScan(head, d.decodeSequential)
+	return d.eachScan()
 }
 
-// eachScan decodes a scan and those after it until the picture or the input ends.
-func (d *Decoder) eachScan(head *scanHeader, decode func(*scanHeader) error) error {
+// eachScan decodes scan after scan until the picture or the input ends.
+func (d *Decoder) eachScan() error {
 	for {
-		if err := d.scanLimit(); err != nil {
-			return err
+		if d.scans++; d.scans > d.opt.MaxScans {
+			return fmt.Errorf("%w: limit %d", ErrTooManyScans, d.opt.MaxScans)
 		}
-		if err := decode(head); err != nil {
+		decode := (*Decoder).decodeSequential
+		if d.frame.progressive() {
+			decode = (*Decoder).decodeProgressive
+		}
+		if err := decode(d, &d.head); err != nil {
 			return err
 		}
 		next, ok, err := d.frame.nextScan(&d.src)
 		if d.src.ended {
 			d.truncated = true
+			d.warnings++
 			return nil
 		}
 		if err != nil || !ok {
 			return err
 		}
-		*head = next
+		d.head = next
 	}
 }
 

@@ -136,7 +136,9 @@ func (f *frame) marker(m uint8, src *source) error {
 		f.restart = int(seg[0])<<8 | int(seg[1])
 	case markerSOF0, markerSOF1, markerSOF2:
 		return f.parseSOF(m, seg)
-	case markerDNL, markerDAC, markerCOM:
+	case markerDAC:
+		return checkDAC(seg)
+	case markerDNL, markerCOM:
 	default:
 		if m < markerAPP0 {
 			return unsupportedProcess(m)
@@ -157,6 +159,21 @@ func unsupportedProcess(m uint8) error {
 	default:
 		return UnsupportedError("arithmetic coding")
 	}
+}
+
+// checkDAC checks the conditioning of arithmetic coding (T.81 B.2.4.3), which
+// only pictures that are refused would use.
+func checkDAC(seg []byte) error {
+	if seg == nil || len(seg)%2 != 0 {
+		return FormatError("DAC has the wrong length")
+	}
+	for ; len(seg) > 0; seg = seg[2:] {
+		table, value := seg[0], seg[1]
+		if table >= 32 || table < 16 && value&15 > value>>4 {
+			return FormatError("DAC has a value out of range")
+		}
+	}
+	return nil
 }
 
 func (f *frame) parseDQT(seg []byte) error {

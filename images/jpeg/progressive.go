@@ -1,9 +1,6 @@
 package jpeg
 
-import (
-	"fmt"
-	"math/bits"
-)
+import "math/bits"
 
 // storeKeepMax bounds the coefficient memory that a Decoder keeps between
 // pictures. Unit: bytes. A 3 megapixel progressive file at full size needs 10 MB.
@@ -369,12 +366,4 @@ func (d *Decoder) dequantise(ci, bx, by, n int) {
 			out[q&0xFFFF] = values[s.slot[k]] * int16(q>>16)
 		}
 	}
-}
-
-// scanLimit refuses a scan too many.
-func (d *Decoder) scanLimit() error {
-	if d.scans++; d.scans > d.opt.MaxScans {
-		return fmt.Errorf("%w: limit %d", ErrTooManyScans, d.opt.MaxScans)
-	}
-	return nil
 }

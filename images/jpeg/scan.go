@@ -55,7 +55,18 @@ func (d *Decoder) decodeSequential(h *scanHeader) error {
 		}
 		d.passOver(s.mcusX-s.mx1, &iv)
 	}
+	d.overrun()
 	return nil
+}
+
+// overrun says whether the interval read past its data, and takes note of it.
+func (d *Decoder) overrun() bool {
+	if !d.bits.overrun() {
+		return false
+	}
+	d.truncated = d.truncated || d.src.ended
+	d.warnings++
+	return true
 }
 
 // planScan fetches the tables of a scan and lays out its MCU.
@@ -177,6 +188,7 @@ func (d *Decoder) interval(n int, iv *interval) int {
 	}
 	if iv.left == 0 {
 		iv.left = d.frame.restart
+		iv.empty = iv.empty || d.overrun()
 		data, warned := d.src.restart(iv.due)
 		iv.due = (iv.due + 1) & 7
 		if warned {
