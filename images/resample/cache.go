@@ -35,7 +35,8 @@ func newFilterCache(bytes int) *filterCache {
 
 // get returns the filter of an axis, building it if need be. Two callers who
 // miss at once both build; one result stays.
-func (c *filterCache) get(a axis) *filter {
+// What others, held by the caller, have already need not be computed.
+func (c *filterCache) get(a axis, others ...*filter) *filter {
 	c.mu.Lock()
 	if e, ok := c.byKey[a]; ok {
 		c.order.MoveToFront(e)
@@ -43,7 +44,7 @@ func (c *filterCache) get(a axis) *filter {
 		return e.Value.(*cached).filter
 	}
 	c.mu.Unlock()
-	f := a.build()
+	f := a.build(others...)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e, ok := c.byKey[a]; ok {

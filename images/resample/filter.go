@@ -21,6 +21,7 @@ type axis struct {
 // filter is the weights of an axis. Taps come in pairs that begin at an even
 // source sample, which is how the vector kernels multiply.
 type filter struct {
+	axis   axis
 	n      int     // output samples, with padding
 	pairs  int     // room for pairs of taps of one output sample
 	start  []int32 // of each output sample: its first source sample, even; never decreasing
@@ -37,42 +38,98 @@ func (f *filter) bytes() int {
 // filterOverhead is what an entry of the cache takes beside its slices, about.
 const filterOverhead = 256
 
-// build makes the filter of an axis.
-func (a axis) build() *filter {
-	wide, support := a.wide, a.kernel.support()*a.wide
+// build makes the filter of an axis. Weights that other, finished filters
+// hold already are taken over: the chroma of a picture mostly wants those of
+// its luma, and its height those of its width.
+func (a axis) build(others ...*filter) *filter {
 	// As many taps for every sample, though some weigh nothing: loops of one
 	// length are what processors foresee.
-	taps := int(math.Floor(2*support)) + 1
+	taps := int(math.Floor(2*a.kernel.support()*a.wide)) + 1
 	if a.kernel == Nearest {
 		taps = 1
 	}
 	inside := min(taps, a.hi-a.lo)
 	n := (a.n + a.padding - 1) / a.padding * a.padding
-	room := inside/2 + 1 // pairs that so many samples from an odd one touch
-	f := &filter{n: n, start: make([]int32, n), count: make([]int32, n)}
-	all := make([]int16, n*2*room)
-	values := make([]int32, inside)
-	table := a.kernel.table()
-	step := int64(tableSteps / wide * stepOne)
-	for i := range a.n {
-		centre := a.offset + (float64(i)+0.5)*a.step
-		first, last := a.span(centre, support, taps)
-		part := values[:last-first+1]
-		at := ((float64(first)+0.5-centre)/wide + a.kernel.support()) * tableSteps
-		sum := weigh(part, table, int64(max(at, 0)*stepOne), step)
-		start := first &^ 1
-		last = first + quantize(all[i*2*room+first-start:][:len(part)], part, sum)
-		f.start[i] = int32(start)
-		f.count[i] = int32((last-start)/2 + 1)
-		f.pairs = max(f.pairs, int(f.count[i]))
-		f.hi = max(f.hi, last+1)
+	f := &filter{axis: a, n: n, start: make([]int32, n), count: make([]int32, n)}
+	b := builder{
+		f: f, taps: taps,
+		room:   inside/2 + 1, // pairs that so many samples from an odd one touch
+		values: make([]int32, inside),
+		table:  a.kernel.table(),
 	}
+	b.weight = make([]int16, n*2*b.room)
+	done := 0
+	for _, other := range others {
+		if other != nil && other.axis.phase() == a.phase() {
+			done = b.take(other, done)
+		}
+	}
+	for i := done; i < a.n; i++ {
+		b.make(i)
+	}
+	for i := range a.n {
+		f.pairs = max(f.pairs, int(f.count[i]))
+		f.hi = max(f.hi, int(f.start[i]+2*f.count[i]))
+	}
+	f.hi = min(f.hi, a.hi)
 	for i := a.n; i < n; i++ { // padding repeats the place of the last and weighs nothing
 		f.start[i], f.count[i] = f.start[a.n-1], 1
 	}
 	f.lo = int(f.start[0])
-	f.compact(all, room)
+	f.compact(b.weight, b.room)
 	return f
+}
+
+// phase is what axes have in common whose samples have the same weights,
+// away from the end.
+type phase struct {
+	offset, step, wide float64
+	lo                 int
+	kernel             Kernel
+}
+
+func (a axis) phase() phase { return phase{a.offset, a.step, a.wide, a.lo, a.kernel} }
+
+// builder is a filter in the making.
+type builder struct {
+	f      *filter
+	taps   int     // of every output sample away from the ends
+	room   int     // pairs of taps that weight has room for, for each output sample
+	weight []int16 // of output sample i from 2*room*i
+	values []int32 // scratch
+	table  []knot
+}
+
+// make gives output sample i its weights. They depend on the axis's phase,
+// on i and, near the end, on where the source ends, and on nothing else: a result must not
+// depend on which filters happened to be there.
+func (b *builder) make(i int) {
+	a := &b.f.axis
+	support := a.kernel.support() * a.wide
+	centre := a.offset + (float64(i)+0.5)*a.step
+	first, last := a.span(centre, support, b.taps)
+	part := b.values[:last-first+1]
+	at := ((float64(first)+0.5-centre)/a.wide + a.kernel.support()) * tableSteps
+	sum := weigh(part, b.table, int64(max(at, 0)*stepOne), int64(tableSteps/a.wide*stepOne))
+	start := first &^ 1
+	last = first + quantize(b.weight[i*2*b.room+first-start:][:len(part)], part, sum)
+	b.f.start[i], b.f.count[i] = int32(start), int32((last-start)/2+1)
+}
+
+// take takes over what another filter has, from output sample i on, and
+// returns the first it does not: those at the end, where the source ends
+// elsewhere.
+func (b *builder) take(other *filter, i int) int {
+	reach := min(b.f.axis.hi, other.axis.hi)
+	for ; i < min(b.f.axis.n, other.axis.n); i++ {
+		start, count := other.start[i], other.count[i]
+		if int(start)+b.taps+1 > reach || int(count) > b.room {
+			break
+		}
+		b.f.start[i], b.f.count[i] = start, count
+		copy(b.weight[i*2*b.room:][:2*count], other.weight[i*2*other.pairs:])
+	}
+	return i
 }
 
 // span returns the first and last of the samples whose centres are within

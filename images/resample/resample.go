@@ -36,6 +36,8 @@ type Resampler struct {
 	columns []int16 // the same turned: pairs of columns of eight rows
 	band    []byte  // eight rows of result where the plane has no room for whole groups
 
+	across, down *filter // of the plane before
+
 	small         plane.Plane // a coarser grid for wide blurs
 	premultiplied plane.Plane // scratch of pictures with alpha
 	alpha         plane.Plane // alpha at the size of a subsampled plane
@@ -133,7 +135,9 @@ func (r *Resampler) resample(dst, src *plane.Plane, win Window, width, height fl
 
 // filter does one plane along two axes.
 func (r *Resampler) filter(dst, src *plane.Plane, across, down axis) {
-	fx, fy := filters.get(across.padded(groupColumns)), filters.get(down)
+	fx := filters.get(across.padded(groupColumns), r.across, r.down)
+	fy := filters.get(down, fx, r.down)
+	r.across, r.down = fx, fy
 	if useAVX2 {
 		r.vector(dst, src, fx, fy)
 	} else {

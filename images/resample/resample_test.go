@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/kamado/kamado/images/plane"
@@ -353,6 +354,29 @@ func TestFilterCacheIsBounded(t *testing.T) {
 	}
 }
 
+// TestTakenWeightsAreThose compares filters built with the help of others
+// with those built alone.
+func TestTakenWeightsAreThose(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 12))
+	for range 3000 {
+		n, limit := 1+r.IntN(200), 1+r.IntN(200)
+		k := Kernel(r.IntN(int(kernels)))
+		luma := span(0, float64(limit), float64(n), n, limit, k)
+		chroma := span(0, float64(limit)/2, float64(n)/2, (n+1)/2, (limit+1)/2, k)
+		if luma.step != chroma.step {
+			t.Fatalf("%d of %d: steps %v and %v", n, limit, luma.step, chroma.step)
+		}
+		other, alone := luma.build(), chroma.build()
+		taken := chroma.padded(groupColumns).build(nil, other)
+		for i := range alone.n {
+			a, b := alone.weight[i*2*alone.pairs:][:2*alone.count[i]], taken.weight[i*2*taken.pairs:][:2*taken.count[i]]
+			if alone.start[i] != taken.start[i] || !slices.Equal(a, b) {
+				t.Fatalf("%v %d of %d: sample %d from %d %v, alone from %d %v", k, n, limit, i, taken.start[i], b, alone.start[i], a)
+			}
+		}
+	}
+}
+
 func BenchmarkPlane(b *testing.B) {
 	for _, size := range []struct {
 		name                    string
@@ -380,9 +404,10 @@ func BenchmarkPlane(b *testing.B) {
 }
 
 func BenchmarkFilter(b *testing.B) {
-	a := span(0, 500, 480, 480, 500, Lanczos3).padded(8)
+	luma := span(0, 500, 480, 480, 500, Lanczos3).padded(8)
+	chroma := span(0, 250, 240, 240, 250, Lanczos3).padded(8)
 	b.ReportAllocs()
 	for b.Loop() {
-		a.build()
+		chroma.build(luma.build())
 	}
 }
