@@ -5,6 +5,9 @@
 #include <string.h>
 #include <vips/vips.h>
 
+#pragma GCC diagnostic ignored "-Winfinite-recursion"
+#pragma GCC diagnostic ignored "-Warray-bounds"
+
 static int deeper(volatile char *before)
 {
 	volatile char here[4096];

@@ -146,6 +146,7 @@ func (p *Pool) take(ctx context.Context) (*worker, error) {
 	if n := len(p.idle); n > 0 {
 		w := p.idle[n-1]
 		p.idle = p.idle[:n-1]
+		p.ensure()
 		p.mu.Unlock()
 		return w, nil
 	}
@@ -181,7 +182,7 @@ func (p *Pool) ensure() {
 	for p.starting < len(p.waiters) {
 		p.start()
 	}
-	active := time.Since(p.used) < p.c.Idle
+	active := time.Since(p.used) < p.c.Idle && len(p.all) < p.c.Workers+p.c.Spare
 	if active && len(p.waiters) == 0 && p.starting == 0 && len(p.idle) < p.c.Spare && p.failed == nil {
 		p.start()
 	}

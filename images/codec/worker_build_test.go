@@ -11,11 +11,12 @@ import (
 	"github.com/kamado/kamado/images/codec"
 )
 
-// workerPath is the executable kamado-codec that TestMain built; buildError
+// workerPath is the executable kamado-codec that TestMain built, faultyPath
+// the one that does forbidden things when a file asks for them; buildError
 // says why there is none.
 var (
-	workerPath string
-	buildError error
+	workerPath, faultyPath string
+	buildError             error
 )
 
 func TestMain(m *testing.M) {
@@ -24,10 +25,13 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	workerPath = filepath.Join(dir, "kamado-codec")
-	build := exec.Command("go", "build", "-o", workerPath, "github.com/kamado/kamado/cmd/kamado-codec")
-	if out, err := build.CombinedOutput(); err != nil {
-		buildError = fmt.Errorf("build kamado-codec: %w\n%s", err, out)
+	os.Chmod(dir, 0o755) // workers may run as another user
+	workerPath, faultyPath = filepath.Join(dir, "kamado-codec"), filepath.Join(dir, "kamado-codec-faulty")
+	for path, tags := range map[string]string{workerPath: "", faultyPath: "codecfault"} {
+		build := exec.Command("go", "build", "-tags", tags, "-o", path, "github.com/kamado/kamado/cmd/kamado-codec")
+		if out, err := build.CombinedOutput(); err != nil {
+			buildError = fmt.Errorf("build kamado-codec: %w\n%s", err, out)
+		}
 	}
 	code := m.Run()
 	os.RemoveAll(dir)

@@ -139,7 +139,7 @@ func Samples() []Sample {
 	list = append(list, bmpSamples()...)
 	for o := 1; o <= 8; o++ {
 		list = append(list,
-			Sample{Name: fmt.Sprintf("png orientation %d", o), Format: images.PNG, Orientation: o, Data: pngChunk(pngOf(opaque{nrgba(o)}), "eXIf", exif(o))},
+			Sample{Name: fmt.Sprintf("png orientation %d", o), Format: images.PNG, Orientation: o, Data: Turned(pngOf(opaque{nrgba(o)}), o)},
 			Sample{Name: fmt.Sprintf("tiff orientation %d", o), Format: images.TIFF, Orientation: o, Data: rawTIFF(o, false)},
 			Sample{Name: fmt.Sprintf("jpeg orientation %d", o), Format: images.JPEG, Orientation: o, Tolerance: 12, Data: jpegWithEXIF(o)})
 	}
@@ -229,6 +229,9 @@ func bmpSamples() []Sample {
 		{Name: "ico png", Format: images.ICO, Data: ico(pngOf(opaque{nrgba(1)}))},
 	}
 }
+
+// Turned gives a PNG an EXIF orientation.
+func Turned(p []byte, orientation int) []byte { return pngChunk(p, "eXIf", exif(orientation)) }
 
 // pngChunk puts a chunk after the header.
 func pngChunk(p []byte, kind string, body []byte) []byte {
