@@ -6,7 +6,10 @@ const (
 	lookBits = 9  // code to symbol, for the slow path
 	dcBits   = 12 // code and difference to difference
 	skipBits = 13 // several AC symbols to how far they lead
-	valBits  = 12 // one AC symbol with its value, and the end-of-block after it
+	// skipUseMax is how many bits a lookup of skip may use at most: a refill
+	// (56 bits) is good for three of them, and for four of the others.
+	skipUseMax = 18
+	valBits    = 12 // one AC symbol with its value, and the end-of-block after it
 )
 
 // The tables of AC symbols code where a lookup leads as an advance of the
@@ -208,6 +211,9 @@ func (t *huffTable) buildSkip(scratch *skipScratch) {
 		t.eachCode(w, func(code, l int, symbol uint8) {
 			advance, size := acAdvance(symbol)
 			first := table[code<<(w-l) : (code+1)<<(w-l)]
+			if l+size > skipUseMax {
+				return // a slow entry
+			}
 			e := uint16(advance<<8 | (l + size))
 			rest := w - l - size
 			if advance == advanceEOB || rest <= 0 {
@@ -233,8 +239,8 @@ func follow(dst, next []uint16, e uint16) {
 		if n>>8 >= advanceEOB {
 			limit += advanceEOB
 		}
-		if joined >= limit {
-			dst[i] = e // the rest is unknown too: advanceSlow is above both limits
+		if joined >= limit || (n+e)&255 > skipUseMax {
+			dst[i] = e // so is a rest that is unknown: advanceSlow is above both limits
 			continue
 		}
 		dst[i] = n + e

@@ -68,11 +68,24 @@ func (d *Decoder) runDC(plan []blockPlan, m0, m1 int) int {
 			acc <<= e & 63
 			count -= e & 63
 			k := 1 + e>>8
+			if k < blockSize {
+				e = uint(t.skip[acc>>(64-skipBits)])
+				acc <<= e & 63
+				count -= e & 63
+				k += e >> 8
+			}
 		again:
 			for k < blockSize {
 				acc |= binary.BigEndian.Uint64(b.window[pos:]) >> (count & 63)
 				pos += int((63 - count) >> 3)
 				count |= 56
+				e = uint(t.skip[acc>>(64-skipBits)])
+				acc <<= e & 63
+				count -= e & 63
+				k += e >> 8
+				if k >= blockSize {
+					break
+				}
 				e = uint(t.skip[acc>>(64-skipBits)])
 				acc <<= e & 63
 				count -= e & 63
@@ -161,16 +174,36 @@ func (d *Decoder) runCoefs(m0, m1 int) int {
 			var e uint
 		values:
 			for {
-				e32 := t.val[acc>>(64-valBits)]
-				acc <<= e32 & 63
-				count -= uint(e32 & 63)
-				e = uint(e32)
+				e = uint(t.val[acc>>(64-valBits)])
+				acc <<= e & 63
+				count -= e & 63
 				k += e >> 8 & 255
 				if k >= limit {
 					break
 				}
 				q := p.dequant[(k-1)&127]
-				block[q&0xFFFF] += int16(int32(e32)>>16) * int16(q>>16)
+				block[q&0xFFFF] += int16(int32(e)>>16) * int16(q>>16)
+
+				e = uint(t.val[acc>>(64-valBits)])
+				acc <<= e & 63
+				count -= e & 63
+				k += e >> 8 & 255
+				if k >= limit {
+					break
+				}
+				q = p.dequant[(k-1)&127]
+				block[q&0xFFFF] += int16(int32(e)>>16) * int16(q>>16)
+
+				e = uint(t.val[acc>>(64-valBits)])
+				acc <<= e & 63
+				count -= e & 63
+				k += e >> 8 & 255
+				if k >= limit {
+					break
+				}
+				q = p.dequant[(k-1)&127]
+				block[q&0xFFFF] += int16(int32(e)>>16) * int16(q>>16)
+
 				acc |= binary.BigEndian.Uint64(b.window[pos:]) >> (count & 63)
 				pos += int((63 - count) >> 3)
 				count |= 56
@@ -203,6 +236,13 @@ func (d *Decoder) runCoefs(m0, m1 int) int {
 				acc |= binary.BigEndian.Uint64(b.window[pos:]) >> (count & 63)
 				pos += int((63 - count) >> 3)
 				count |= 56
+				e = uint(t.skip[acc>>(64-skipBits)])
+				acc <<= e & 63
+				count -= e & 63
+				k += e >> 8
+				if k >= blockSize {
+					break
+				}
 				e = uint(t.skip[acc>>(64-skipBits)])
 				acc <<= e & 63
 				count -= e & 63
