@@ -39,7 +39,8 @@ func (j *job) fromJPEG(ctx context.Context, src []byte) (Result, error) {
 	if err != nil {
 		return Result{}, jpegError(err)
 	}
-	if info.Components == 4 && len(j.cfg.Codecs) > 0 {
+	colours, err := j.profiles.transform(info.ICC)
+	if !j.alone && (info.Components == 4 || err != nil) {
 		return Result{}, errNeedsCodec
 	}
 	if err := j.cfg.Limits.CheckOriginal(info.Width, info.Height); err != nil {
@@ -55,7 +56,10 @@ func (j *job) fromJPEG(ctx context.Context, src []byte) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	pic, truncated, err := j.decodeJPEG(ctx, src, info, plan, false)
+	pic, truncated, err := j.decodeJPEG(ctx, src, info, plan, colours != nil)
+	if err == nil {
+		pic, err = j.toSRGB(pic, colours)
+	}
 	if err != nil {
 		return Result{}, err
 	}

@@ -56,8 +56,9 @@ type Result struct {
 
 // Renderer makes renditions. Safe for concurrent use.
 type Renderer struct {
-	cfg  Config
-	free chan *workspace
+	cfg      Config
+	free     chan *workspace
+	profiles profiles
 }
 
 // New returns a Renderer. It starts nothing.
@@ -104,6 +105,7 @@ type job struct {
 	format  images.Format // of the original
 	started time.Time
 	rights  []byte // Exif payload to write, nil for none
+	alone   bool   // no Codec can read it: decode a JPEG here even where its colours are then only near
 	stages  []Stage
 }
 
@@ -115,13 +117,19 @@ func (j *job) lap(name string) {
 }
 
 func (j *job) run(ctx context.Context, src []byte) (Result, error) {
-	if j.format == images.JPEG {
-		res, err := j.fromJPEG(ctx, src)
-		if !errors.Is(err, errNeedsCodec) {
-			return res, err
-		}
+	if j.format != images.JPEG {
+		return j.fromCodec(ctx, src)
 	}
-	return j.fromCodec(ctx, src)
+	res, err := j.fromJPEG(ctx, src)
+	if !errors.Is(err, errNeedsCodec) {
+		return res, err
+	}
+	res, err = j.fromCodec(ctx, src)
+	if passes(err) {
+		j.alone = true
+		res, err = j.fromJPEG(ctx, src)
+	}
+	return res, err
 }
 
 // codec calls fn with one Codec after the other until one of them can.
@@ -150,7 +158,7 @@ func explain(ctx context.Context, err error) error {
 		return ctx.Err()
 	case errors.As(err, &known):
 		return err
-	case passes(err):
+	case errors.Is(err, errNeedsCodec), passes(err):
 		return images.Wrap(images.Unprocessable, "render", "this service cannot read or write that format: kamado-codec is not installed beside it", err)
 	}
 	return err
