@@ -29,8 +29,9 @@ type Proxy struct {
 	closed chan struct{} // ends requests that a fault holds
 
 	mu       sync.Mutex
-	fault    Fault // Invariant: nil when left == 0
-	left     int
+	fault    Fault
+	method   string // of the requests that fault is for; empty: all
+	left     int    // requests that fault is still for; Forever: no end
 	requests int
 }
 
@@ -59,10 +60,13 @@ func Start(t testing.TB, target string) *Proxy {
 
 // Inject spoils the answers to the next n requests with f, in place of what was
 // queued before; Forever spoils all until Heal.
-func (p *Proxy) Inject(n int, f Fault) {
+func (p *Proxy) Inject(n int, f Fault) { p.InjectOn("", n, f) }
+
+// InjectOn is Inject for requests of one method; others pass clean.
+func (p *Proxy) InjectOn(method string, n int, f Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.fault, p.left = f, n
+	p.fault, p.method, p.left = f, method, n
 }
 
 // Heal lets requests pass again.
@@ -76,11 +80,11 @@ func (p *Proxy) Requests() int {
 }
 
 // take counts a request and gives its fault, if it has one.
-func (p *Proxy) take() Fault {
+func (p *Proxy) take(method string) Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.requests++
-	if p.left == 0 {
+	if p.left == 0 || p.method != "" && p.method != method {
 		return nil
 	}
 	if p.left > 0 {
@@ -91,7 +95,7 @@ func (p *Proxy) take() Fault {
 
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	forward := func() (*http.Response, error) { return p.forward(r) }
-	if f := p.take(); f != nil {
+	if f := p.take(r.Method); f != nil {
 		f(w, r, forward)
 		return
 	}
