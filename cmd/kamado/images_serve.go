@@ -67,6 +67,7 @@ type imagesSwitches struct {
 	results, originals, mezzanine onOff
 	mezzanineDisk                 unit.Bytes
 	immutable                     bool
+	noEvents                      bool // requests are not written down: the data directory goes with the process
 }
 
 func (sw *imagesSwitches) bind(flags *pflag.FlagSet) {
@@ -121,6 +122,7 @@ func (a *app) serveImages(ctx context.Context, c *configuration, sw *imagesSwitc
 			return err
 		}
 		defer os.RemoveAll(c.Data)
+		sw.noEvents = true
 	}
 	if c.set.Origin("http.access_log") == config.OriginDefault {
 		c.HTTP.AccessLog = httpserver.AccessLogErrors // a line for each picture would cost more than a cached picture
@@ -157,9 +159,17 @@ func (a *app) addImages(ctx context.Context, p *process, sw *imagesSwitches) (*i
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	room, err := server.New(
-		server.Options{Config: c.Images, Data: dir, Keys: filepath.Join(c.Data, server.KeysFile), Mezzanine: sw.mezzanineDisk, Immutable: sw.immutable},
-		server.Deps{Log: p.tel.Log, Registerer: p.tel.Registry, Guard: p.guard, Getenv: a.getenv})
+	deps := server.Deps{Log: p.tel.Log, Registerer: p.tel.Registry, Guard: p.guard, Getenv: a.getenv}
+	if !sw.noEvents {
+		log, err := p.addEvents()
+		if err != nil {
+			return nil, err
+		}
+		deps.Events = pictureEvents(log)
+	}
+	room, err := server.New(server.Options{
+		Config: c.Images, Data: dir, Keys: filepath.Join(c.Data, server.KeysFile), Mezzanine: sw.mezzanineDisk, Immutable: sw.immutable,
+	}, deps)
 	if err != nil {
 		return nil, err
 	}
