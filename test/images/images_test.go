@@ -15,6 +15,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"log/slog"
 	"math"
 	"net"
 	"net/http"
@@ -31,6 +32,8 @@ import (
 
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/codec/codectest"
+	"github.com/kamado/kamado/internal/blob/fs"
+	"github.com/kamado/kamado/internal/eventlog"
 )
 
 // program is the built program; codecMissing is why kamado-codec does not lie
@@ -661,6 +664,39 @@ func TestTheEnd(t *testing.T) {
 	}
 	if kept, _ = filepath.Glob(filepath.Join(s.cmd.Dir, "kamado-*")); len(kept) != 0 {
 		t.Errorf("left behind: %v", kept)
+	}
+}
+
+func TestRequestsAreWrittenDown(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	s := serve(t, "--originals", originals(t, map[string][]byte{"k/1.jpg": jpegOf(t, paint(60, 40))}), "--insecure-unsigned", "--data", data)
+	s.get(t, "/k/1/30/x?u=alice").picture(t, "image/jpeg", 30, 20)
+	s.get(t, "/k/2/30/x")
+	s.stop()
+	store, err := fs.Open(filepath.Join(data, "events", "parquet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	log, err := eventlog.Open(filepath.Join(data, "events"), store, eventlog.Default(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	events, err := log.Query(t.Context(), eventlog.Query{Room: "images", Limit: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]eventlog.Event{}
+	for _, e := range events {
+		got[e.Subject] = e
+	}
+	one, two := got["k/1"], got["k/2"]
+	if one.Type != "picture.delivered" || one.Actor != "alice" || one.Attributes["status"] != "200" || one.Attributes["outcome"] != "rendered" || one.RequestID == "" {
+		t.Errorf("event of a picture: %+v", one)
+	}
+	if two.Type != "picture.refused" || two.Attributes["status"] != "404" {
+		t.Errorf("event of an error: %+v", two)
 	}
 }
 
