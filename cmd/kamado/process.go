@@ -24,6 +24,7 @@ type process struct {
 	tel    *telemetry.Telemetry
 	health *httpserver.Health
 	guard  *operator.Guard
+	admin  *httpserver.Server // nil: none
 	group  lifecycle.Group
 }
 
@@ -50,7 +51,7 @@ func (a *app) newProcess(ctx context.Context, c *configuration) (*process, error
 	p := &process{cfg: c, tel: tel, health: httpserver.NewHealth(tel.Log), guard: operator.NewGuard(token)}
 	p.group.Log = tel.Log
 	if c.Admin != "" {
-		if _, err := p.listenPlain(ctx, "admin", c.Admin, p.adminHandler()); err != nil {
+		if p.admin, err = p.listenPlain(ctx, "admin", c.Admin, p.adminHandler()); err != nil {
 			return nil, err
 		}
 	}

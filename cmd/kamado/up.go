@@ -1,0 +1,295 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/grammar"
+	"github.com/kamado/kamado/images/server"
+	"github.com/kamado/kamado/images/signature"
+	"github.com/kamado/kamado/internal/config"
+	"github.com/kamado/kamado/internal/httpserver"
+)
+
+// adminDefault is the admin listener of "kamado up". The services' own defaults are beside it: the console has port 7700,
+// images 7701.
+const adminDefault = "127.0.0.1:7709"
+
+// upPart is one thing that "kamado up" runs. A part is run when the configuration names its section, or names none at all.
+type upPart struct {
+	section string
+	start   func(u *up, ctx context.Context) error
+}
+
+// upParts are all parts that are built, in the order in which they start.
+func upParts() []upPart {
+	return []upPart{
+		{"images", (*up).startImages},
+	}
+}
+
+// up is a running "kamado up".
+type up struct {
+	*process
+	app   *app
+	links []upLink
+	// consoleLink opens the console once; empty without a console.
+	consoleLink string
+	closers     []func()
+}
+
+// upLink is a service in the table.
+type upLink struct {
+	Name string `json:"name"`
+	URL  string `json:"url"`
+	What string `json:"what"`
+	Try  string `json:"try,omitempty"` // a command line that shows it at work
+}
+
+// upReport is what "kamado up -o json" prints.
+type upReport struct {
+	Services []upLink `json:"services"`
+	Console  string   `json:"console_link,omitempty"`
+	Data     string   `json:"data"`
+	Config   string   `json:"config,omitempty"`
+}
+
+func newUpCommand(a *app) *cobra.Command {
+	c := newConfiguration()
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Start everything on this machine and print where it is",
+		Long: `Up starts every service that the configuration names, or all of them when it names none, on fixed addresses of this machine
+that only this machine reaches, with everything kept under --data. It prints a table of the services, a link that opens the console
+once, and a line to try for each service; then it works until it is interrupted.`,
+		Example: `  kamado up
+  kamado up --data /var/lib/kamado --originals ~/Pictures`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.load(a); err != nil {
+				return err
+			}
+			return a.runUp(cmd.Context(), c)
+		},
+	}
+	flags := cmd.Flags()
+	c.bindShared(flags)
+	c.set.BindFlag(flags, "images.http", "images-http", "address on which pictures are delivered")
+	c.set.BindFlag(flags, "images.originals", "originals", "directory of originals (default: DATA/demo/originals or DATA/originals)")
+	c.set.BindFlag(flags, "images.signing.insecure_unsigned", "insecure-unsigned", "deliver pictures under URLs without a signature")
+	return cmd
+}
+
+// runUp starts the parts, prints where they are, and works until ctx ends.
+func (a *app) runUp(ctx context.Context, c *configuration) error {
+	byDefault := func(path string) bool { return c.set.Origin(path) == config.OriginDefault }
+	if byDefault("admin") {
+		c.Admin = adminDefault
+	}
+	if byDefault("http.access_log") {
+		c.HTTP.AccessLog = httpserver.AccessLogErrors
+	}
+	if byDefault("log.level") && a.interactive() {
+		c.Log.Level = "warn" // the table says where everything is; below it only trouble is worth a line
+	}
+	if a.getenv("GOGC") == "" {
+		debug.SetGCPercent(serveGC)
+	}
+	p, err := a.newProcess(ctx, c)
+	if err != nil {
+		return err
+	}
+	u := &up{process: p, app: a}
+	defer u.close()
+	parts := upParts()
+	named := slices.ContainsFunc(parts, func(part upPart) bool { return c.set.Given(part.section) && c.file != "" })
+	for _, part := range parts {
+		if named && !c.set.Given(part.section) {
+			continue
+		}
+		a.progress("starting " + part.section + " …")
+		if err := part.start(u, ctx); err != nil {
+			a.progress("")
+			return fmt.Errorf("start %s: %w", part.section, err)
+		}
+	}
+	a.progress("")
+	if p.admin != nil {
+		u.links = append(u.links, upLink{Name: "admin", URL: p.admin.URL(), What: "metrics, profiles, health of this process",
+			Try: fmt.Sprintf("curl -s %s/health", p.admin.URL())})
+	}
+	if err := u.print(); err != nil {
+		return err
+	}
+	return p.run(ctx)
+}
+
+// progress shows what is being done on one line that the next call replaces; an empty text removes it. Off a terminal it
+// says nothing.
+func (a *app) progress(text string) {
+	if a.interactive() {
+		fmt.Fprintf(a.stderr, "\r\x1b[K%s", text)
+	}
+}
+
+func (u *up) close() {
+	for _, f := range slices.Backward(u.closers) {
+		f()
+	}
+}
+
+func (u *up) print() error {
+	report := upReport{Services: u.links, Console: u.consoleLink, Data: u.cfg.Data, Config: u.cfg.file}
+	if u.app.output == outputJSON {
+		return writeJSON(u.app.stdout, report)
+	}
+	t := table{head: []string{"SERVICE", "URL", "WHAT"}}
+	for _, l := range u.links {
+		t.rows = append(t.rows, []string{l.Name, l.URL, l.What})
+	}
+	if err := t.write(u.app.stdout); err != nil {
+		return err
+	}
+	var b strings.Builder
+	if u.consoleLink != "" {
+		fmt.Fprintf(&b, "\nOpen the console (this link works once):\n  %s\n", u.consoleLink)
+	}
+	b.WriteString("\nTry this:\n")
+	for _, l := range u.links {
+		if l.Try != "" {
+			fmt.Fprintf(&b, "  %s\n", l.Try)
+		}
+	}
+	fmt.Fprintf(&b, "\nEverything is kept in %s. Ctrl-C ends it.\n", u.cfg.Data)
+	_, err := fmt.Fprint(u.app.stdout, b.String())
+	return err
+}
+
+// startImages runs the images service on its originals.
+func (u *up) startImages(ctx context.Context) error {
+	c := u.cfg
+	if len(c.Images.AllOrigins()) == 0 {
+		dir, err := demoOriginals(c.Data)
+		if err != nil {
+			return err
+		}
+		c.Images.Originals = dir
+	}
+	l, err := u.app.addImages(ctx, u.process, &imagesSwitches{mezzanineDisk: server.DefaultMezzanineDisk})
+	if err != nil {
+		return err
+	}
+	u.closers = append(u.closers, l.close)
+	link := upLink{Name: "images", URL: l.URL(), What: "pictures of " + originOf(c.Images)}
+	keyFile, _ := l.room.Keys()
+	path, err := tryPicture(c.Images, keyFile)
+	if err != nil {
+		return err
+	}
+	if path != "" {
+		link.Try = fmt.Sprintf("curl -o picture.jpg '%s%s'", l.URL(), path)
+	}
+	u.links = append(u.links, link)
+	return nil
+}
+
+func originOf(c images.Config) string {
+	o := c.AllOrigins()[images.DefaultOrigin]
+	switch {
+	case o.S3.Bucket != "":
+		return "bucket " + o.S3.Bucket
+	case o.Dir != "":
+		return o.Dir
+	}
+	return "several origins"
+}
+
+// demoOriginals is where originals lie when nobody said so: those of the demo if it is there, else a directory of their own.
+func demoOriginals(data string) (string, error) {
+	demo := filepath.Join(data, "demo", "originals")
+	if info, err := os.Stat(demo); err == nil && info.IsDir() {
+		return demo, nil
+	}
+	dir := filepath.Join(data, "originals")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("make directory of originals: %w", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) > 0 {
+		return dir, err
+	}
+	return dir, writeSample(filepath.Join(dir, "sample", "1.jpg"))
+}
+
+// tryPicture is the path of one picture, signed if it has to be; empty when no original is found where one is easy to find:
+// as {kind}/{id} with an ending, in the default directory.
+func tryPicture(c images.Config, keyFile string) (string, error) {
+	kind, id := firstOriginal(c.AllOrigins()[images.DefaultOrigin].Dir)
+	if kind == "" {
+		return "", nil
+	}
+	names, err := c.Catalogue(nil)
+	if err != nil {
+		return "", err
+	}
+	g, err := grammar.New(c, names)
+	if err != nil {
+		return "", err
+	}
+	var sign func(string) string
+	if keyFile != "" {
+		keys, err := signature.Load(keyFile)
+		if err != nil {
+			return "", err
+		}
+		sign = keys.Sign
+	}
+	want := images.Request{Kind: kind, ID: id, Rendition: images.Rendition{Width: 480, Height: 360, Fit: images.FitCrop, Quality: 70, Format: images.JPEG}}
+	path, err := g.URL(grammar.Shortest, want, "picture", sign)
+	if err != nil {
+		return "", nil // a configuration that allows no such size has no example
+	}
+	return path, nil
+}
+
+// firstOriginal looks at the first entries of a directory for kind/id.jpg. It never reads a whole large tree.
+func firstOriginal(dir string) (kind, id string) {
+	for _, k := range firstEntries(dir) {
+		if !k.IsDir() || images.CheckSegment("kind", k.Name(), images.MaxKind) != nil {
+			continue
+		}
+		for _, e := range firstEntries(filepath.Join(dir, k.Name())) {
+			ending := filepath.Ext(e.Name())
+			name := strings.TrimSuffix(e.Name(), ending)
+			if _, known := images.ParseFormat(strings.TrimPrefix(ending, ".")); known && e.Type().IsRegular() && images.CheckSegment("id", name, images.MaxID) == nil {
+				return k.Name(), name
+			}
+		}
+	}
+	return "", ""
+}
+
+// firstEntriesMax bounds how far firstOriginal looks.
+const firstEntriesMax = 100
+
+func firstEntries(dir string) []os.DirEntry {
+	if dir == "" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	entries, _ := d.ReadDir(firstEntriesMax) // an example is only a courtesy
+	slices.SortFunc(entries, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries
+}
