@@ -164,7 +164,8 @@ func ParseBucket(text string) (s3.Config, error) {
 	cfg := s3.Default()
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "s3" || u.Host == "" || u.User != nil {
-		return cfg, fmt.Errorf("%q is not s3://BUCKET/PREFIX?endpoint=URL&region=REGION", text)
+		// The text may hold a secret where none belongs: it is not repeated.
+		return cfg, errors.New("an address of a bucket is s3://BUCKET/PREFIX?endpoint=URL&region=REGION, without credentials")
 	}
 	cfg.Bucket = u.Host
 	if prefix := strings.Trim(u.Path, "/"); prefix != "" {
