@@ -18,6 +18,15 @@ type Guard interface {
 	Logout(http.ResponseWriter, *http.Request)
 }
 
+// Settings is the [console] table of the configuration.
+type Settings struct {
+	// Address of the web console, host:port. Empty: "kamado up" runs without one.
+	HTTP string `toml:"http"`
+}
+
+// DefaultSettings is a console that only this machine reaches.
+func DefaultSettings() Settings { return Settings{HTTP: "127.0.0.1:7700"} }
+
 // Config says what a console shows. Images, Guard and Log are needed.
 type Config struct {
 	// Images is where this process reaches the pictures' service, scheme and

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/kamado/kamado/console"
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/internal/config"
 	"github.com/kamado/kamado/internal/httpserver"
@@ -25,6 +26,8 @@ type Settings struct {
 	Log telemetry.Config `toml:"log"`
 	// How every listener speaks HTTP.
 	HTTP httpserver.Config `toml:"http"`
+	// The web console.
+	Console console.Settings `toml:"console"`
 	// Delivery of pictures.
 	Images images.Config `toml:"images"`
 }
@@ -34,7 +37,7 @@ const configFileDefault = "kamado.toml"
 
 // defaultSettings is what runs when nobody configured anything.
 func defaultSettings() Settings {
-	return Settings{Data: "kamado-data", Log: telemetry.Default(), HTTP: httpserver.Default(), Images: images.Default()}
+	return Settings{Data: "kamado-data", Log: telemetry.Default(), HTTP: httpserver.Default(), Console: console.DefaultSettings(), Images: images.Default()}
 }
 
 // Validate judges what no section can judge alone.

@@ -82,6 +82,7 @@ once, and a line to try for each service; then it works until it is interrupted.
 	}
 	flags := cmd.Flags()
 	c.bindShared(flags)
+	c.set.BindFlag(flags, "console.http", "console-http", "address of the console; empty: none")
 	c.set.BindFlag(flags, "images.http", "images-http", "address on which pictures are delivered")
 	c.set.BindFlag(flags, "images.originals", "originals", "directory of originals (default: DATA/demo/originals or DATA/originals)")
 	c.set.BindFlag(flags, "images.signing.insecure_unsigned", "insecure-unsigned", "deliver pictures under URLs without a signature")
@@ -122,6 +123,9 @@ func (a *app) runUp(ctx context.Context, c *configuration) error {
 		}
 	}
 	a.progress("")
+	if err := u.startConsole(ctx); err != nil {
+		return fmt.Errorf("start console: %w", err)
+	}
 	if p.admin != nil {
 		u.links = append(u.links, upLink{Name: "admin", URL: p.admin.URL(), What: "metrics, profiles, health of this process",
 			Try: fmt.Sprintf("curl -s %s/health", p.admin.URL())})

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kamado/kamado/console"
+	"github.com/kamado/kamado/internal/httpserver"
+	"github.com/kamado/kamado/internal/operator"
+)
+
+func newConsoleCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "console",
+		Short: "Show what the services do, and let a person try them, in a browser",
+	}
+	cmd.AddCommand(newConsoleServeCommand(a))
+	return cmd
+}
+
+func newConsoleServeCommand(a *app) *cobra.Command {
+	c := newConfiguration()
+	var images string
+	cmd := &cobra.Command{
+		Use:   "serve --data DIR",
+		Short: "Serve the console for services that run elsewhere",
+		Long: `Serve shows the console of services that were started on their own; "kamado up" brings its own.
+
+--data is the data directory of those services: the console asks them with its operator's token.`,
+		Example: `  kamado console serve --images http://127.0.0.1:7701 --data /var/lib/kamado`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.load(a); err != nil {
+				return err
+			}
+			p, err := a.newProcess(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			listener, err := a.addConsole(cmd.Context(), p, consoleServices{Images: images})
+			if err != nil {
+				return err
+			}
+			a.talkf("kamado console: open %s", p.guard.LoginLink(listener.URL()))
+			return p.run(cmd.Context())
+		},
+	}
+	flags := cmd.Flags()
+	c.set.BindFlag(flags, "console.http", "http", "address of the console, host:port")
+	flags.StringVar(&images, "images", "http://127.0.0.1:7701", "where the pictures' service is, scheme and host")
+	c.bindShared(flags)
+	return cmd
+}
+
+// consoleServices says where the services are that a console shows.
+type consoleServices struct {
+	Images string // scheme and host
+	Admin  string // the same; empty: it is not shown
+}
+
+// addConsole adds the console and its listener to the parts of a process. Add it after the services: it stops before them.
+func (a *app) addConsole(ctx context.Context, p *process, at consoleServices) (*httpserver.Server, error) {
+	token, err := operator.Read(p.cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	cfg := console.Config{
+		Images: at.Images, Token: token.Reveal(), Version: version, Guard: p.guard, Log: p.tel.Log.With("part", "console"),
+		Services: []console.Service{{Name: "images", URL: at.Images}},
+	}
+	if at.Admin != "" {
+		cfg.Services = append(cfg.Services, console.Service{Name: "admin", URL: at.Admin})
+	}
+	for name, options := range p.cfg.Images.Presets {
+		cfg.Presets = append(cfg.Presets, console.Preset{Name: name, Options: options})
+	}
+	slices.SortFunc(cfg.Presets, func(x, y console.Preset) int { return strings.Compare(x.Name, y.Name) })
+	con, err := console.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return p.listen(ctx, "console", p.cfg.Console.HTTP, con.Handler())
+}
+
+// startConsole runs the console beside the services that were started before it, and puts it first in the table.
+func (u *up) startConsole(ctx context.Context) error {
+	if u.cfg.Console.HTTP == "" {
+		return nil
+	}
+	at := consoleServices{Images: "http://" + u.cfg.Images.HTTP}
+	for _, l := range u.links {
+		if l.Name == "images" {
+			at.Images = l.URL
+		}
+	}
+	if u.admin != nil {
+		at.Admin = u.admin.URL()
+	}
+	listener, err := u.app.addConsole(ctx, u.process, at)
+	if err != nil {
+		return err
+	}
+	u.consoleLink = u.guard.LoginLink(listener.URL())
+	u.links = slices.Insert(u.links, 0, upLink{Name: "console", URL: listener.URL(), What: "gallery, playground, caches and queue, in a browser"})
+	return nil
+}
