@@ -12,7 +12,7 @@ type layout struct {
 
 // offset is where the coefficients of block i of a row begin.
 func (l layout) offset(i int) int {
-	return i>>l.shift*l.size + i&(1<<l.shift-1)*l.lane
+	return i>>(l.shift&63)*l.size + i&(1<<(l.shift&63)-1)*l.lane
 }
 
 // row is how many int16 values a row of n blocks takes, whole groups.
@@ -48,7 +48,7 @@ func scalingOf(n int) (scaling, bool) {
 }
 
 // dequantTable makes the table that dequantises on store: per stream index
-// the quantiser and the place of the coefficient, both turned by the
+// plus one the quantiser and the place of the coefficient, both turned by the
 // orientation: transposing swaps row and column, mirroring negates the odd ones.
 // Coefficients outside the corner get quantiser 0, so that they add nothing.
 func (s *scaling) dequantTable(t *[2 * blockSize]uint32, quant *[blockSize]uint16, o orientation) {
@@ -68,7 +68,7 @@ func (s *scaling) dequantTable(t *[2 * blockSize]uint32, quant *[blockSize]uint1
 		if o.transpose {
 			row, col = col, row
 		}
-		t[k] = uint32(q)<<16 | uint32(s.place(row, col))
+		t[k+1] = uint32(q)<<16 | uint32(s.place(row, col))
 	}
 }
 

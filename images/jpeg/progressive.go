@@ -362,7 +362,7 @@ func (d *Decoder) dequantise(ci, bx, by, n int) {
 		out[0] = int16(int32(values[0]) * quant)
 		for m := s.nonzero[block+i] & s.corner; m != 0; m &= m - 1 {
 			k := bits.TrailingZeros64(m)
-			q := d.dequant[0][k]
+			q := d.dequant[0][k+1]
 			out[q&0xFFFF] = values[s.slot[k]] * int16(q>>16)
 		}
 	}

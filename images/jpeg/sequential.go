@@ -5,13 +5,17 @@ import "encoding/binary"
 // blockPlan says how one block of an MCU is decoded and where it goes.
 type blockPlan struct {
 	dc, ac  *huffTable
-	dequant *[2 * blockSize]uint32 // by stream index: quantiser<<16 | place in the group
+	dequant *[2 * blockSize]uint32 // by stream index + 1: quantiser<<16 | place in the group
 	pred    *int32                 // DC predictor of the component
 	quantDC int32
 	base    int // scratch offset of the block row within the batch
 	step    int // blocks of this row in an MCU
 	first   int // place within them
 }
+
+// blockEnd is where the index of a coefficient, kept above the 8 bits that
+// count bits used, ends a block.
+const blockEnd = blockSize << 8
 
 // rangeLimit clamps a DC value as the range limit table of libjpeg-turbo does:
 // index the value modulo 1024, +128 and clamped to a sample.
@@ -66,44 +70,43 @@ func (d *Decoder) runDC(plan []blockPlan, m0, m1 int) int {
 			t := p.ac
 			e := uint(t.skip[acc>>(64-skipBits)])
 			acc <<= e & 63
-			count -= e & 63
-			k := 1 + e>>8
-			if k < blockSize {
+			s := 1<<8 + e // index<<8 | bits used since the last refill
+			if s < blockEnd {
 				e = uint(t.skip[acc>>(64-skipBits)])
 				acc <<= e & 63
-				count -= e & 63
-				k += e >> 8
+				s += e
 			}
 		again:
-			for k < blockSize {
+			for s < blockEnd {
+				count -= s & 255
+				s &^= 255
 				acc |= binary.BigEndian.Uint64(b.window[pos:]) >> (count & 63)
 				pos += int((63 - count) >> 3)
 				count |= 56
 				e = uint(t.skip[acc>>(64-skipBits)])
 				acc <<= e & 63
-				count -= e & 63
-				k += e >> 8
-				if k >= blockSize {
+				s += e
+				if s >= blockEnd {
 					break
 				}
 				e = uint(t.skip[acc>>(64-skipBits)])
 				acc <<= e & 63
-				count -= e & 63
-				k += e >> 8
-				if k >= blockSize {
+				s += e
+				if s >= blockEnd {
 					break
 				}
 				e = uint(t.skip[acc>>(64-skipBits)])
 				acc <<= e & 63
-				count -= e & 63
-				k += e >> 8
+				s += e
 			}
+			count -= s & 255
+			k := s >> 8
 			if k-advanceEOB < blockSize || k == blockSize {
 				continue
 			}
 			b.pos, b.count = pos, count+e&63
 			b.seek(b.bitPos())
-			k = b.skipOne(t, k-e>>8)
+			s = b.skipOne(t, k-e>>8) << 8
 			pos, acc, count = b.pos, b.acc, b.count
 			goto again
 		}
@@ -136,7 +139,7 @@ func (d *Decoder) runCoefs(m0, m1 int) int {
 	b := &d.bits
 	plan := d.plan[:d.planned]
 	coefs := d.coefs
-	limit, lay := d.limit, d.lay
+	limit, lay := d.limit<<8, d.lay
 	pos, acc, count := b.pos, b.acc, b.count
 	for m := m0; m < m1; m++ {
 		if pos >= b.limit {
@@ -170,97 +173,94 @@ func (d *Decoder) runCoefs(m0, m1 int) int {
 			block[0] = int16(diff * p.quantDC)
 
 			t := p.ac
-			k := uint(1)
+			s := uint(1 << 8) // index<<8 | bits used since the last refill
 			var e uint
 		values:
 			for {
 				e = uint(t.val[acc>>(64-valBits)])
 				acc <<= e & 63
-				count -= e & 63
-				k += e >> 8 & 255
-				if k >= limit {
+				s += e & 0xFFFF
+				if s >= limit {
 					break
 				}
-				q := p.dequant[(k-1)&127]
+				q := p.dequant[s>>8&127]
 				block[q&0xFFFF] += int16(int32(e)>>16) * int16(q>>16)
 
 				e = uint(t.val[acc>>(64-valBits)])
 				acc <<= e & 63
-				count -= e & 63
-				k += e >> 8 & 255
-				if k >= limit {
+				s += e & 0xFFFF
+				if s >= limit {
 					break
 				}
-				q = p.dequant[(k-1)&127]
+				q = p.dequant[s>>8&127]
 				block[q&0xFFFF] += int16(int32(e)>>16) * int16(q>>16)
 
 				e = uint(t.val[acc>>(64-valBits)])
 				acc <<= e & 63
-				count -= e & 63
-				k += e >> 8 & 255
-				if k >= limit {
+				s += e & 0xFFFF
+				if s >= limit {
 					break
 				}
-				q = p.dequant[(k-1)&127]
+				q = p.dequant[s>>8&127]
 				block[q&0xFFFF] += int16(int32(e)>>16) * int16(q>>16)
 
+				count -= s & 255
+				s &^= 255
 				acc |= binary.BigEndian.Uint64(b.window[pos:]) >> (count & 63)
 				pos += int((63 - count) >> 3)
 				count |= 56
 			}
-			if k-advanceEOB < blockSize {
-				q := p.dequant[(k-1)&127]
+			count -= s & 255
+			if k := s >> 8; k-advanceEOB < blockSize || k <= blockSize {
+				q := p.dequant[k&127]
 				block[q&0xFFFF] += int16(int32(e)>>16) * int16(q>>16)
-				continue
-			}
-			if k <= blockSize {
-				q := p.dequant[(k-1)&127]
-				block[q&0xFFFF] += int16(int32(e)>>16) * int16(q>>16)
-				if k == blockSize {
+				if k >= blockSize {
 					continue
 				}
+				s &^= 255
 			} else {
 				b.pos, b.count = pos, count+e&63
 				b.seek(b.bitPos())
-				k = b.valueOne(t, k-e>>8&255, block, p.dequant)
+				s = b.valueOne(t, k-e>>8&255, block, p.dequant) << 8
 				pos, acc, count = b.pos, b.acc, b.count
-				if k == blockSize {
+				if s == blockEnd {
 					continue
 				}
-				if k < limit {
+				if s < limit {
 					goto values
 				}
 			}
 		skips:
-			for k < blockSize {
+			for s < blockEnd {
+				count -= s & 255
+				s &^= 255
 				acc |= binary.BigEndian.Uint64(b.window[pos:]) >> (count & 63)
 				pos += int((63 - count) >> 3)
 				count |= 56
 				e = uint(t.skip[acc>>(64-skipBits)])
 				acc <<= e & 63
-				count -= e & 63
-				k += e >> 8
-				if k >= blockSize {
+				s += e
+				if s >= blockEnd {
 					break
 				}
 				e = uint(t.skip[acc>>(64-skipBits)])
 				acc <<= e & 63
-				count -= e & 63
-				k += e >> 8
-				if k >= blockSize {
+				s += e
+				if s >= blockEnd {
 					break
 				}
 				e = uint(t.skip[acc>>(64-skipBits)])
 				acc <<= e & 63
-				count -= e & 63
-				k += e >> 8
+				s += e
 			}
+			count -= s & 255
+			k := s >> 8
 			if k-advanceEOB < blockSize || k == blockSize {
 				continue
 			}
 			b.pos, b.count = pos, count+e&63
 			b.seek(b.bitPos())
-			k = b.skipOne(t, k-e>>8)
+			s = b.skipOne(t, k-e>>8) << 8
 			pos, acc, count = b.pos, b.acc, b.count
 			goto skips
 		}
@@ -281,7 +281,7 @@ func (b *bitReader) valueOne(t *huffTable, k uint, block []int16, dequant *[2 * 
 		return endIndex(k + blockSide*2)
 	}
 	k += uint(symbol >> 4)
-	q := dequant[min(k, blockSize-1)]
+	q := dequant[min(k+1, blockSize)]
 	if at := q & 0xFFFF; k < blockSize {
 		block[at] += int16(value) * int16(q>>16)
 	} else {
