@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"image"
 	"image/draw"
-	_ "image/jpeg"
+	"image/jpeg"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -101,13 +101,13 @@ func (j *judge) reference(ctx context.Context, of job) (reference, error) {
 
 // likeness compares one rendition with the reference of its job. The score is
 // ssimulacra2's, 100 for equal pictures; scored is false when there is none.
-func (j *judge) likeness(ctx context.Context, of job, jpeg []byte) (decibel, score float64, scored bool, err error) {
+func (j *judge) likeness(ctx context.Context, of job, encoded []byte) (decibel, score float64, scored bool, err error) {
 	ref, err := j.reference(ctx, of)
 	if err != nil {
 		return 0, 0, false, err
 	}
 	path := filepath.Join(j.work, "picture.jpg")
-	if err := os.WriteFile(path, jpeg, 0o600); err != nil {
+	if err := os.WriteFile(path, encoded, 0o600); err != nil {
 		return 0, 0, false, err
 	}
 	picture, err := j.decode(ctx, path)
@@ -224,7 +224,7 @@ func decodeGo(_ context.Context, path string) (rgb, error) {
 		return rgb{}, err
 	}
 	defer f.Close()
-	m, _, err := image.Decode(f)
+	m, err := jpeg.Decode(f)
 	if err != nil {
 		return rgb{}, err
 	}

@@ -44,6 +44,7 @@ type test struct {
 	pkg, name string
 	end       outcome
 	output    []string
+	seen      bool // an event named it; else its name is only a part of a subtest's with a slash in its own
 	parent    bool // has subtests
 	childFail bool // a subtest of it failed
 }
@@ -170,6 +171,7 @@ func (r *report) readLine(line []byte, progress io.Writer) {
 
 func (r *report) testEvent(e event) {
 	t := r.test(e.Package, e.Test)
+	t.seen = true
 	switch e.Action {
 	case "output":
 		t.output = append(t.output, strings.TrimRight(e.Output, "\n"))
@@ -179,8 +181,9 @@ func (r *report) testEvent(e event) {
 		t.end = skipped
 	case "fail":
 		t.end = failed
-		if i := strings.LastIndexByte(e.Test, '/'); i > 0 {
-			r.test(e.Package, e.Test[:i]).childFail = true
+		for name, i := e.Test, strings.LastIndexByte(e.Test, '/'); i > 0; i = strings.LastIndexByte(name, '/') {
+			name = name[:i]
+			r.test(e.Package, name).childFail = true
 		}
 	}
 }
@@ -203,6 +206,7 @@ func (r *report) packageEvent(e event, progress io.Writer) {
 // close turns what never ended into failures, and packages that failed without
 // a failed test (they did not build, panicked, ran out of time) into one each.
 func (r *report) close() {
+	r.tests = slices.DeleteFunc(r.tests, func(t *test) bool { return !t.seen && t.pkg != "check" })
 	for _, t := range r.tests {
 		if t.end == running {
 			t.end = failed

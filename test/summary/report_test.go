@@ -42,6 +42,15 @@ exit 1 .
 			want: "0 passed, 1 failed, 0 skipped", says: []string{"--- p TestA/one", "boom"},
 		},
 		{
+			name: "a slash in a subtest's own name makes no test of its own",
+			events: `{"Action":"run","Package":"p","Test":"TestA"}
+{"Action":"run","Package":"p","Test":"TestA/scale_1/8"}
+{"Action":"fail","Package":"p","Test":"TestA/scale_1/8"}
+{"Action":"fail","Package":"p","Test":"TestA"}
+`,
+			want: "0 passed, 1 failed, 0 skipped", says: []string{"--- p TestA/scale_1/8"},
+		},
+		{
 			name: "a parent that fails by itself is counted",
 			events: `{"Action":"pass","Package":"p","Test":"TestA/one"}
 {"Action":"fail","Package":"p","Test":"TestA"}
