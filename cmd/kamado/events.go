@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/kamado/kamado/images/delivery"
+	"github.com/kamado/kamado/images/server"
 	"github.com/kamado/kamado/internal/blob/fs"
 	"github.com/kamado/kamado/internal/eventlog"
 )
@@ -35,8 +35,8 @@ func (p *process) addEvents() (*eventlog.Log, error) {
 
 // pictureEvents gives each answered request for a picture to the event log. It does not wait: when the disk is slower than the
 // requests, events are dropped and counted.
-func pictureEvents(log *eventlog.Log) func(delivery.Event) {
-	return func(e delivery.Event) {
+func pictureEvents(log *eventlog.Log) func(server.Event) {
+	return func(e server.Event) {
 		attributes := map[string]string{
 			"outcome": e.Outcome.String(), "status": strconv.Itoa(e.Status), "bytes": strconv.Itoa(e.Bytes),
 			"took_us": strconv.FormatInt(e.Took.Microseconds(), 10),
@@ -49,7 +49,7 @@ func pictureEvents(log *eventlog.Log) func(delivery.Event) {
 			}
 		}
 		kind := "picture.delivered"
-		if e.Outcome == delivery.OutcomeError || e.Outcome == delivery.OutcomeGone {
+		if e.Refused() {
 			kind = "picture.refused"
 		}
 		log.Offer(eventlog.Event{

@@ -38,3 +38,6 @@ type Event struct {
 	Took      time.Duration // from arrival to the answer's first byte
 	Detail    string        // of an error
 }
+
+// Refused says whether the client got no picture.
+func (e *Event) Refused() bool { return e.Outcome == OutcomeError || e.Outcome == OutcomeGone }

@@ -67,12 +67,15 @@ type Options struct {
 	Immutable bool
 }
 
+// Event is one answered request for a picture; see delivery.Event.
+type Event = delivery.Event
+
 // Deps are what the room uses of its process. Log is needed.
 type Deps struct {
 	Log        *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
 	Guard      api.Guard             // nil: no JSON interface
-	Events     func(delivery.Event)  // nil: nobody listens; must not wait
+	Events     func(Event)           // nil: nobody listens; must not wait
 	Getenv     func(string) string   // default os.Getenv; for credentials of S3
 }
 

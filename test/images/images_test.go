@@ -1,6 +1,7 @@
 // Package images_test goes through the contract of the images service from
 // outside: it starts the built program on a free loopback port with nothing
-// but its flags, and asks it by HTTP as a browser, a CDN or curl would.
+// but its flags, and asks it by HTTP as a browser, a CDN or curl would. What
+// the parts promise each other is tested beside them and not here.
 package images_test
 
 import (
