@@ -8,7 +8,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -24,7 +23,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -522,152 +520,7 @@ func TestColdMeansCold(t *testing.T) {
 	}
 }
 
-func TestAHundredEqualRequestsAtOnceAreOneDecode(t *testing.T) {
-	t.Parallel()
-	s := serve(t, "--originals", originals(t, map[string][]byte{"k/1.jpg": jpegOf(t, paint(4000, 3000))}), "--insecure-unsigned",
-		"--result-cache", "off", "--mezzanine", "off")
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	rendered := 0
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
-	begin := make(chan struct{})
-	for range 100 {
-		wg.Go(func() {
-			<-begin
-			r, err := client.Get(s.url + "/k/1/480x360cq70/x.jpg")
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer r.Body.Close()
-			_, _ = io.Copy(io.Discard, r.Body)
-			mu.Lock()
-			defer mu.Unlock()
-			if strings.Contains(r.Header.Get("Server-Timing"), "cache;desc=rendered") {
-				rendered++
-			}
-			if r.StatusCode != 200 {
-				t.Errorf("status %d", r.StatusCode)
-			}
-		})
-	}
-	close(begin)
-	wg.Wait()
-	// All hundred cannot be made to arrive while the first is decoded on a
-	// loaded machine; how many must share is a bound, not the figure.
-	if rendered > 20 {
-		t.Errorf("%d of 100 equal requests were rendered", rendered)
-	}
-}
-
-func TestOverloadIsShedAndServedOn(t *testing.T) {
-	t.Parallel()
-	s := serve(t, "--originals", originals(t, map[string][]byte{"k/1.jpg": jpegOf(t, paint(4000, 3000))}), "--insecure-unsigned",
-		"--result-cache", "off", "--mezzanine", "off", "--limits-concurrency", "1", "--limits-queue", "2")
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	count := map[int]int{}
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 60}}
-	for i := range 60 {
-		wg.Go(func() {
-			r, err := client.Get(fmt.Sprintf("%s/k/1/%dx300cq70/x.jpg", s.url, 300+i))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer r.Body.Close()
-			_, _ = io.Copy(io.Discard, r.Body)
-			if r.StatusCode == 503 && r.Header.Get("Retry-After") == "" {
-				t.Error("503 without Retry-After")
-			}
-			mu.Lock()
-			count[r.StatusCode]++
-			mu.Unlock()
-		})
-	}
-	wg.Wait()
-	if count[503] == 0 || count[200] < 3 || count[200]+count[503] != 60 {
-		t.Errorf("60 requests at once with a queue of 2: %v, want some 200 and the rest 503", count)
-	}
-	s.get(t, "/k/1/480x360cq70/x.jpg").picture(t, "image/jpeg", 480, 360)
-}
-
-func TestOnlyTheAddressesOfTheFlagsAreOpen(t *testing.T) {
-	t.Parallel()
-	if runtime.GOOS != "linux" {
-		t.Skip("needs /proc")
-	}
-	s := serve(t, "--originals", originals(t, map[string][]byte{"k/1.jpg": jpegOf(t, paint(60, 40))}), "--insecure-unsigned")
-	s.get(t, "/k/1/20/x").picture(t, "image/jpeg", 20, 13)
-	if got := listening(t, s.cmd.Process.Pid); got != 1 {
-		t.Errorf("%d sockets listen, want 1", got)
-	}
-	s.stop()
-	admin := freeAddr(t)
-	s = serve(t, "--originals", originals(t, map[string][]byte{"k/1.jpg": jpegOf(t, paint(60, 40))}), "--insecure-unsigned", "--admin", admin)
-	if got := listening(t, s.cmd.Process.Pid); got != 2 {
-		t.Errorf("with --admin %d sockets listen, want 2", got)
-	}
-	r, err := http.Get("http://" + admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	if body, _ := io.ReadAll(r.Body); !bytes.Contains(body, []byte("kamado_images_queue_places")) {
-		t.Errorf("/metrics does not show the images: %d", r.StatusCode)
-	}
-}
-
 // listening counts the listening TCP sockets that a process has open.
-func listening(t *testing.T, pid int) int {
-	t.Helper()
-	listen := map[string]bool{}
-	for _, name := range []string{"tcp", "tcp6"} {
-		table, err := os.ReadFile("/proc/net/" + name)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, line := range strings.Split(string(table), "\n") {
-			if f := strings.Fields(line); len(f) > 9 && f[3] == "0A" { // TCP_LISTEN
-				listen["socket:["+f[9]+"]"] = true
-			}
-		}
-	}
-	fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	for _, fd := range fds {
-		if to, err := os.Readlink(fd); err == nil && listen[to] {
-			n++
-		}
-	}
-	return n
-}
-
-func TestTheEnd(t *testing.T) {
-	t.Parallel()
-	s := serve(t, "--originals", originals(t, map[string][]byte{"k/1.jpg": jpegOf(t, paint(60, 40))}), "--insecure-unsigned")
-	s.get(t, "/k/1/20/x").picture(t, "image/jpeg", 20, 13)
-	kept, _ := filepath.Glob(filepath.Join(s.cmd.Dir, "kamado-*"))
-	if len(kept) != 1 {
-		t.Errorf("%d temporary directories while it runs, want 1", len(kept))
-	}
-	if !strings.Contains(s.words(), s.url) {
-		t.Errorf("the program does not say where it listens:\n%s", s.words())
-	}
-	if code := s.stop(); code != 0 {
-		t.Errorf("exit code %d after SIGTERM, want 0:\n%s", code, s.words())
-	}
-	if kept, _ = filepath.Glob(filepath.Join(s.cmd.Dir, "kamado-*")); len(kept) != 0 {
-		t.Errorf("left behind: %v", kept)
-	}
-}
-
 func TestRequestsAreWrittenDown(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
@@ -701,77 +554,4 @@ func TestRequestsAreWrittenDown(t *testing.T) {
 	}
 }
 
-func TestAWorkerThatIsKilledCostsItsOwnRequest(t *testing.T) {
-	t.Parallel()
-	needsCodec(t)
-	var p bytes.Buffer
-	if err := png.Encode(&p, paint(1500, 1000)); err != nil {
-		t.Fatal(err)
-	}
-	s := serve(t, "--originals", originals(t, map[string][]byte{"k/1.png": p.Bytes(), "k/2.jpg": jpegOf(t, paint(600, 400))}), "--insecure-unsigned",
-		"--result-cache", "off")
-	s.get(t, "/k/1/100x80cq70/x.webp")
-	end := time.Now().Add(3 * time.Second)
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	good, bad := 0, 0
-	for worker := range 3 {
-		wg.Go(func() {
-			for i := 0; time.Now().Before(end); i++ {
-				r, err := http.Get(fmt.Sprintf("%s/k/1/%dx%dcq70/x.webp", s.url, 100+i, 80+worker))
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				_, _ = io.Copy(io.Discard, r.Body)
-				r.Body.Close()
-				mu.Lock()
-				if r.StatusCode == 200 {
-					good++
-				} else if bad++; r.StatusCode < 500 {
-					t.Errorf("a killed worker is answered with %d", r.StatusCode)
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	killed := 0
-	for time.Now().Before(end.Add(-500 * time.Millisecond)) {
-		for _, pid := range children(t, s.cmd.Process.Pid) {
-			if syscall.Kill(pid, syscall.SIGKILL) == nil {
-				killed++
-				break
-			}
-		}
-		for range 20 { // what needs no worker is not touched
-			s.get(t, "/k/2/200x150cq70/x.jpg").picture(t, "image/jpeg", 200, 150)
-		}
-	}
-	wg.Wait()
-	if killed == 0 || good == 0 || bad > 2*killed {
-		t.Errorf("%d workers killed: %d answers good and %d bad, want no more bad than about one for each", killed, good, bad)
-	}
-	eventually(t, "it serves on", func() bool { return s.get(t, "/k/1/101x81cq70/x.webp").StatusCode == 200 })
-}
-
 // children lists the processes whose parent is pid.
-func children(t *testing.T, pid int) (list []int) {
-	t.Helper()
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range stats {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			continue // it ended
-		}
-		text := string(data)
-		var child, parent int
-		var state string
-		if _, err := fmt.Sscan(text[strings.LastIndexByte(text, ')')+1:], &state, &parent); err != nil || parent != pid || state == "Z" {
-			continue
-		}
-		if _, err := fmt.Sscan(text, &child); err == nil {
-			list = append(list, child)
-		}
-	}
-	return list
-}
