@@ -6,6 +6,8 @@ const (
 	// mcuBytesMax bounds the bytes that one MCU can use: 10 blocks of 64
 	// symbols of 17 bits (a bad code) with 15 more, and one load.
 	mcuBytesMax = mcuBlocksMax*blockSize*4 + 16
+	// refillBits is how many bits a refill makes ready at least.
+	refillBits = 56
 	// windowBytes is how much entropy coded data is made ready at a time: it
 	// should stay in the first-level cache until it is used.
 	windowBytes = 8 << 10
@@ -75,11 +77,11 @@ func (b *bitReader) seek(bit int) {
 	b.count = 56 - uint(bit&7)
 }
 
-// refill makes count at least 56.
+// refill makes count at least refillBits.
 func (b *bitReader) refill() {
 	b.acc |= binary.BigEndian.Uint64(b.window[b.pos:]) >> (b.count & 63)
 	b.pos += int((63 - b.count) >> 3)
-	b.count |= 56
+	b.count |= refillBits
 }
 
 // take returns the next n bits; n is 0 to 16 and count at least n.

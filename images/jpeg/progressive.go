@@ -260,7 +260,9 @@ func (d *Decoder) runRefine(ci int, ac *acScan, bx, by, n int) int {
 					break
 				}
 				end := zeroAfter(mask, k, ac.se, r)
-				s.correct(b, values, mask&(1<<end-1)&^(1<<k-1), ac.al)
+				if old := mask & (1<<end - 1) &^ (1<<k - 1); old != 0 {
+					s.correct(b, values, old, ac.al)
+				}
 				k = end
 				if v != 0 {
 					at := min(k, blockSize-1)
@@ -285,6 +287,9 @@ func (d *Decoder) runRefine(ci int, ac *acScan, bx, by, n int) int {
 // zeroAfter is the index of the zero coefficient that r more zeros precede,
 // from k on; se+1 when the band ends first.
 func zeroAfter(mask uint64, k, se, r uint) uint {
+	if r == 0 && mask>>k&1 == 0 {
+		return k
+	}
 	zeros := ^mask & (2<<se - 1) &^ (1<<k - 1)
 	for ; r > 0 && zeros != 0; r-- {
 		zeros &= zeros - 1
@@ -301,24 +306,31 @@ func (s *coefStore) correct(b *bitReader, values []int16, mask uint64, al uint) 
 	one := int16(1) << al
 	for mask != 0 {
 		b.refill()
-		// At most 16 at a time: take's bound.
-		part := uint(min(bits.OnesCount64(mask), 16))
-		set := uint64(b.take(part)) << (64 - part)
-		for ; part > 0; part-- {
-			k := bits.TrailingZeros64(mask)
-			mask &= mask - 1
-			if set>>63 != 0 && s.corner>>k&1 != 0 {
-				v := &values[s.slot[k]]
-				switch {
-				case *v&one != 0:
-				case *v >= 0:
-					*v += one
-				default:
-					*v -= one
-				}
-			}
-			set <<= 1
+		part := mask
+		n := uint(bits.OnesCount64(part))
+		if n > refillBits {
+			part &= 1<<32 - 1 // then each half is less than a refill
+			n = uint(bits.OnesCount64(part))
 		}
+		set := b.acc
+		b.acc <<= n & 63
+		b.count -= n
+		for m := part & s.corner; m != 0; m &= m - 1 {
+			k := bits.TrailingZeros64(m)
+			at := uint(bits.OnesCount64(part & (m&-m - 1))) // which of the bits read is its own
+			if set<<(at&63)>>63 == 0 {
+				continue
+			}
+			v := &values[s.slot[k&63]]
+			switch {
+			case *v&one != 0:
+			case *v >= 0:
+				*v += one
+			default:
+				*v -= one
+			}
+		}
+		mask &^= part
 	}
 }
 
