@@ -41,92 +41,189 @@ func copyPlane(dst, src *plane.Plane) {
 	}
 }
 
-// pixels gives the RGB of row y of a picture of any model, into out.
-func pixels(src *plane.Picture, y int, out [][3]uint8) {
-	switch src.Model {
-	case plane.Gray:
-		for x, v := range src.Planes[0].Row(y)[:len(out)] {
-			out[x] = [3]uint8{v, v, v}
-		}
-	case plane.RGB:
-		r, g, b := src.Planes[0].Row(y), src.Planes[1].Row(y), src.Planes[2].Row(y)
+// lumaRow gives the luma of a row of RGB.
+func lumaRow(out, r, g, b []uint8) {
+	r, g, b = r[:len(out)], g[:len(out)], b[:len(out)]
+	for x := range out {
+		out[x] = uint8((yR*uint32(r[x]) + yG*uint32(g[x]) + yB*uint32(b[x]) + 1<<15) >> 16)
+	}
+}
+
+// inksRow turns a row of ink amounts to RGB.
+func inksRow(r, g, b []uint8, src *plane.Picture, y int) {
+	k := src.Planes[3].Row(y)
+	for i, out := range [3][]uint8{r, g, b} {
+		ink := src.Planes[i].Row(y)[:len(out)]
 		for x := range out {
-			out[x] = [3]uint8{r[x], g[x], b[x]}
-		}
-	case plane.CMYK:
-		c, m, ye, k := src.Planes[0].Row(y), src.Planes[1].Row(y), src.Planes[2].Row(y), src.Planes[3].Row(y)
-		for x := range out {
-			white := 255 - uint32(k[x])
-			ink := func(v uint8) uint8 { return uint8(((255-uint32(v))*white + 127) / 255) }
-			out[x] = [3]uint8{ink(c[x]), ink(m[x]), ink(ye[x])}
-		}
-	default:
-		cbp, crp := &src.Planes[1], &src.Planes[2]
-		luma, cb, cr := src.Planes[0].Row(y), cbp.Row(y/cbp.SubY), crp.Row(y/crp.SubY)
-		for x := range out {
-			r, g, b := rgb(luma[x], cb[x/cbp.SubX], cr[x/crp.SubX])
-			out[x] = [3]uint8{r, g, b}
+			out[x] = uint8(((255-uint32(ink[x]))*(255-uint32(k[x])) + 127) / 255)
 		}
 	}
 }
 
 func toGray(dst, src *plane.Picture) {
-	if src.Model == plane.Gray || src.Model == plane.YCbCr {
-		copyPlane(&dst.Planes[0], &src.Planes[0])
-		return
-	}
-	line := make([][3]uint8, src.Width)
-	for y := range src.Height {
-		pixels(src, y, line)
-		row := dst.Planes[0].Row(y)
-		for x, p := range line {
-			row[x], _, _ = ycbcr(p[0], p[1], p[2])
+	out := &dst.Planes[0]
+	switch src.Model {
+	case plane.Gray, plane.YCbCr:
+		copyPlane(out, &src.Planes[0])
+	case plane.RGB:
+		for y := range out.Height {
+			lumaRow(out.Row(y), src.Planes[0].Row(y), src.Planes[1].Row(y), src.Planes[2].Row(y))
+		}
+	default:
+		line := make([]uint8, 3*src.Width)
+		r, g, b := line[:src.Width], line[src.Width:2*src.Width], line[2*src.Width:]
+		for y := range out.Height {
+			inksRow(r, g, b, src, y)
+			lumaRow(out.Row(y), r, g, b)
 		}
 	}
 }
 
 func toRGB(dst, src *plane.Picture) {
-	if src.Model == plane.RGB {
-		for i := range 3 {
+	for i := range 3 {
+		switch src.Model {
+		case plane.Gray:
+			copyPlane(&dst.Planes[i], &src.Planes[0])
+		case plane.RGB:
 			copyPlane(&dst.Planes[i], &src.Planes[i])
 		}
-		return
 	}
-	line := make([][3]uint8, src.Width)
-	for y := range src.Height {
-		pixels(src, y, line)
+	for y := range dst.Height {
 		r, g, b := dst.Planes[0].Row(y), dst.Planes[1].Row(y), dst.Planes[2].Row(y)
-		for x, p := range line {
-			r[x], g[x], b[x] = p[0], p[1], p[2]
+		switch src.Model {
+		case plane.CMYK:
+			inksRow(r, g, b, src, y)
+		case plane.YCbCr:
+			colourRow(r, g, b, src, y)
 		}
 	}
 }
 
-// toYCbCr converts row by row and averages chroma over each block of
-// SubX x SubY pixels, fewer at the right and lower edges.
-func toYCbCr(dst, src *plane.Picture) {
-	cb, cr := &dst.Planes[1], &dst.Planes[2]
-	line := make([][3]uint8, src.Width)
-	sums := make([][3]int32, cb.Width) // of Cb, of Cr, how many
-	for y := range src.Height {
-		pixels(src, y, line)
-		row := dst.Planes[0].Row(y)
-		for x, p := range line {
-			luma, b, r := ycbcr(p[0], p[1], p[2])
-			row[x] = luma
-			s := &sums[x/cb.SubX]
-			s[0] += int32(b)
-			s[1] += int32(r)
-			s[2]++
+// colourRow turns a row of YCbCr to RGB.
+func colourRow(r, g, b []uint8, src *plane.Picture, y int) {
+	cbp, crp := &src.Planes[1], &src.Planes[2]
+	luma, cb, cr := src.Planes[0].Row(y), cbp.Row(y/cbp.SubY), crp.Row(y/crp.SubY)
+	luma, g, b = luma[:len(r)], g[:len(r)], b[:len(r)]
+	if cbp.SubX == 1 && crp.SubX == 1 {
+		cb, cr = cb[:len(r)], cr[:len(r)]
+		for x := range r {
+			r[x], g[x], b[x] = rgb(luma[x], cb[x], cr[x])
 		}
+		return
+	}
+	for x := range r {
+		r[x], g[x], b[x] = rgb(luma[x], cb[x/cbp.SubX], cr[x/crp.SubX])
+	}
+}
+
+// toYCbCr converts to luma, and averages over each block of SubX x SubY
+// pixels, fewer at the right and lower edges, for chroma.
+func toYCbCr(dst, src *plane.Picture) {
+	switch src.Model {
+	case plane.Gray:
+		copyPlane(&dst.Planes[0], &src.Planes[0])
+		for i := 1; i < 3; i++ {
+			for y := range dst.Planes[i].Height {
+				fillRow(dst.Planes[i].Row(y), 128)
+			}
+		}
+	case plane.YCbCr:
+		copyPlane(&dst.Planes[0], &src.Planes[0])
+		for i := 1; i < 3; i++ {
+			meanPlane(&dst.Planes[i], &src.Planes[i], src.Width, src.Height)
+		}
+	default:
+		fromRGB(dst, src)
+	}
+}
+
+// meanPlane changes the subsampling of a plane of a picture of width x height.
+func meanPlane(dst, src *plane.Plane, width, height int) {
+	if dst.SubX == src.SubX && dst.SubY == src.SubY {
+		copyPlane(dst, src)
+		return
+	}
+	for cy := range dst.Height {
+		row := dst.Row(cy)
+		for cx := range row {
+			sum, n := 0, 0
+			for y := cy * dst.SubY; y < min((cy+1)*dst.SubY, height); y++ {
+				for x := cx * dst.SubX; x < min((cx+1)*dst.SubX, width); x++ {
+					sum += int(src.Pix[y/src.SubY*src.Stride+x/src.SubX])
+					n++
+				}
+			}
+			row[cx] = uint8((sum + n/2) / n)
+		}
+	}
+}
+
+// fromRGB converts RGB and CMYK. Chroma is linear in RGB, so that of the sums
+// of a block's colours is the sum of its chroma, at a quarter of the work.
+func fromRGB(dst, src *plane.Picture) {
+	cb, cr := &dst.Planes[1], &dst.Planes[2]
+	width := src.Width
+	line := make([]uint8, 3*width) // of RGB, where src holds inks
+	sums := make([]int32, 3*cb.Width)
+	sr, sg, sb := sums[:cb.Width], sums[cb.Width:2*cb.Width], sums[2*cb.Width:]
+	for y := range src.Height {
+		r, g, b := line[:width], line[width:2*width], line[2*width:]
+		if src.Model == plane.CMYK {
+			inksRow(r, g, b, src, y)
+		} else {
+			r, g, b = src.Planes[0].Row(y)[:width], src.Planes[1].Row(y)[:width], src.Planes[2].Row(y)[:width]
+		}
+		lumaRow(dst.Planes[0].Row(y), r, g, b)
+		addRow(sr, r, cb.SubX)
+		addRow(sg, g, cb.SubX)
+		addRow(sb, b, cb.SubX)
 		if (y+1)%cb.SubY != 0 && y+1 != src.Height {
 			continue
 		}
-		b, r := cb.Row(y/cb.SubY), cr.Row(y/cb.SubY)
-		for x := range sums {
-			s := &sums[x]
-			b[x], r[x] = uint8((s[0]+s[2]/2)/s[2]), uint8((s[1]+s[2]/2)/s[2])
-			*s = [3]int32{}
+		rows := int32(y%cb.SubY + 1)
+		cbRow, crRow := cb.Row(y/cb.SubY), cr.Row(y/cb.SubY)
+		for x := range cbRow {
+			n := rows * int32(min(cb.SubX, width-x*cb.SubX))
+			half := 128<<16*n + n<<15
+			cbRow[x] = clamp8(divided(cbR*sr[x]+cbG*sg[x]+cbB*sb[x]+half, n) >> 16)
+			crRow[x] = clamp8(divided(crR*sr[x]+crG*sg[x]+crB*sb[x]+half, n) >> 16)
+		}
+		clear(sums)
+	}
+}
+
+// divided is v/n for the sizes of blocks that occur, the common ones by shifts.
+// v is not negative.
+func divided(v, n int32) int32 {
+	switch n {
+	case 1:
+		return v
+	case 2:
+		return v >> 1
+	case 4:
+		return v >> 2
+	}
+	return v / n
+}
+
+// addRow adds each run of sub samples to its sum.
+func addRow(sums []int32, row []uint8, sub int) {
+	switch sub {
+	case 1:
+		for x, v := range row {
+			sums[x] += int32(v)
+		}
+	case 2:
+		n := len(row) / 2
+		for x := range n {
+			sums[x] += int32(row[2*x]) + int32(row[2*x+1])
+		}
+		if len(row)%2 == 1 {
+			sums[n] += int32(row[len(row)-1])
+		}
+	default:
+		for x, v := range row {
+			sums[x/sub] += int32(v)
 		}
 	}
 }

@@ -13,14 +13,18 @@
 // images/resample.
 package raster
 
+import (
+	"github.com/kamado/kamado/images/plane"
+	"github.com/kamado/kamado/images/resample"
+)
+
 // Color is an opaque sRGB colour.
 type Color struct{ R, G, B uint8 }
 
 // Scratch is memory that operations need between two calls. The zero value is
 // ready; it must not be used by two goroutines at a time.
 type Scratch struct {
-	rows    []uint16 // intermediate rows of a blur
-	ring    []uint32 // running sums of a box blur
-	kernel  []uint32
-	blurred []uint8
+	resampler resample.Resampler // which blurs with its kernels
+	blurred   plane.Plane
+	luma      plane.Plane // of an RGB picture that is sharpened
 }
