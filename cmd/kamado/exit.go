@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+
+	"github.com/kamado/kamado/images"
 )
 
 // The exit codes of every command. Scripts branch on them, so they never change meaning.
@@ -34,24 +36,26 @@ func notFoundf(format string, args ...any) error {
 	return &exitError{code: exitNotFound, err: fmt.Errorf(format, args...)}
 }
 
-// retryf makes an error after which the same command may succeed later.
-func retryf(format string, args ...any) error {
-	return &exitError{code: exitRetry, err: fmt.Errorf(format, args...)}
-}
-
 // hinted adds what to do about an error, keeping its exit code.
 func hinted(err error, hint string) error {
 	return &exitError{code: exitCode(err), err: err, hint: hint}
 }
 
-// exitCode gives the code of the outermost error that has one; other errors are failures.
+// exitCode gives the code of the outermost error that has one, or else what the kind of a room's error means to a script;
+// other errors are failures.
 func exitCode(err error) int {
 	if err == nil {
 		return exitOK
 	}
 	var e *exitError
-	if errors.As(err, &e) {
+	if errors.As(err, &e) && e.code != exitFailed {
 		return e.code
+	}
+	switch images.KindOf(err) {
+	case images.NotFound:
+		return exitNotFound
+	case images.Exhausted, images.Unavailable, images.Timeout:
+		return exitRetry
 	}
 	return exitFailed
 }

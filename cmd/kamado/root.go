@@ -54,6 +54,7 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration, 3 not found, 4 try a
 		newUpCommand(a),
 		newConsoleCommand(a),
 		newConfigCommand(a),
+		newDoctorCommand(a),
 		newVersionCommand(a),
 		newManCommand(a),
 	)
