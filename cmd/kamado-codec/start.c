@@ -13,6 +13,10 @@
 
 static int truncation_seen;
 
+/* A damaged row may bring a line; more of one file than these say nothing. */
+enum { LINES = 8 };
+static int lines;
+
 /* Decoders warn about damage that they could repair; the log is the only
  * place where most of them say so. */
 static void on_log(const char *domain, GLogLevelFlags level, const char *message, void *unused)
@@ -26,7 +30,7 @@ static void on_log(const char *domain, GLogLevelFlags level, const char *message
 		if (message && strstr(message, words[i]))
 			truncation_seen = 1;
 	/* A line to stderr, which the pool reads, bounds and logs. */
-	if (message && dprintf(2, "%s: %.400s\n", domain ? domain : "codec", message) < 0)
+	if (message && lines++ < LINES && dprintf(2, "%s: %.400s\n", domain ? domain : "codec", message) < 0)
 		return;
 }
 
@@ -35,14 +39,18 @@ int kc_saw_truncation(void)
 	int seen = truncation_seen;
 
 	truncation_seen = 0;
+	lines = 0;
 	return seen;
 }
 
 int kc_fail(int code, char *err)
 {
 	const char *text = vips_error_buffer();
-	size_t n = strlen(text);
+	size_t n;
 
+	if (!*text)
+		text = "the library gives no reason";
+	n = strlen(text);
 	while (n > 0 && text[n - 1] == '\n')
 		n--;
 	if (n >= KC_ERROR_SIZE)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/codec/sandbox"
 	"github.com/kamado/kamado/images/codec/wire"
 	"golang.org/x/sys/unix"
@@ -197,6 +198,7 @@ func (w *worker) open(id uint32, m wire.Open, fds []int) error {
 		}
 		defer unmapOut()
 		done, err := j.load(next, out, info.Loop)
+		done.Truncated = done.Truncated || m.Format == images.GIF && !gifComplete(data)
 		return w.answer(id, done, err)
 	default:
 		return fmt.Errorf("after open cannot come %T", next)

@@ -1,6 +1,7 @@
 package codec_test
 
 import (
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -72,5 +73,20 @@ func TestEveryLevel(t *testing.T) {
 	}
 	if s := p.Stats(); s.Layers&sandbox.Seccomp == 0 || s.Layers&sandbox.UserNS != 0 {
 		t.Errorf("without any namespace: %v", s.Layers)
+	}
+}
+
+func TestExamine(t *testing.T) {
+	newPool(t, nil)
+	e, err := codec.Examine(t.Context(), codec.Config{Path: workerPath})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", e)
+	if len(e.Loads) < 6 || len(e.Saves) < 3 || e.Library == "" || e.Layers&sandbox.Seccomp == 0 || e.Start <= 0 {
+		t.Errorf("%+v", e)
+	}
+	if _, err := codec.Examine(t.Context(), codec.Config{Path: "/nonexistent/kamado-codec"}); !errors.Is(err, codec.ErrNoWorker) {
+		t.Errorf("missing: %v", err)
 	}
 }

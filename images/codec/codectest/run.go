@@ -42,6 +42,7 @@ func has(list []images.Format, f images.Format) bool {
 func Run(t *testing.T, can Can, make func(t *testing.T) Codec) {
 	t.Run("samples", func(t *testing.T) { runSamples(t, can, make(t)) })
 	t.Run("damage", func(t *testing.T) { runDamage(t, can, make(t)) })
+	t.Run("truncated", func(t *testing.T) { runTruncated(t, can, make(t)) })
 	t.Run("geometry", func(t *testing.T) { runGeometry(t, make(t)) })
 	t.Run("save", func(t *testing.T) { runSave(t, can, make(t)) })
 	t.Run("animation", func(t *testing.T) { runAnimation(t, can, make(t)) })
@@ -205,6 +206,26 @@ func runDamage(t *testing.T, can Can, c Codec) {
 	}
 	if _, _, err := c.Load(t.Context(), codec.LoadRequest{Data: Samples()[0].Data, Format: images.PNG}); err != nil {
 		t.Errorf("a good picture after the damaged ones: %v", err)
+	}
+}
+
+// runTruncated: whoever makes a picture of half a file says so.
+func runTruncated(t *testing.T, can Can, c Codec) {
+	for _, f := range can.Loads {
+		if !has(can.Saves, f) {
+			continue
+		}
+		file, err := c.Save(t.Context(), codec.SaveRequest{Raster: noise(), Format: f})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, _, err := c.Load(t.Context(), codec.LoadRequest{Data: file[:len(file)*2/3], Format: f})
+		if err == nil && !r.Truncated {
+			t.Errorf("%v: two thirds of a file are a whole picture", f)
+		}
+		if err != nil && images.KindOf(err) != images.Unprocessable {
+			t.Errorf("%v: kind %v: %v", f, images.KindOf(err), err)
+		}
 	}
 }
 
