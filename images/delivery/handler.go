@@ -156,16 +156,33 @@ func matches(match []string, key cache.Key, version string) (tag string, flags c
 func (h *Handler) notModified(w http.ResponseWriter, v *visit, tag string, flags cache.Flags) {
 	header := w.Header()
 	header["Etag"] = []string{tag}
-	header["Cache-Control"] = h.cacheControl
+	cacheControl := h.cacheControl
 	if flags&cache.FlagTruncated != 0 {
-		header["Cache-Control"] = h.truncatedCacheControl
+		cacheControl = h.truncatedCacheControl
 	}
+	header["Cache-Control"] = h.untilExpiry(cacheControl, v)
 	h.open(header, v)
 	if !v.original.Modified.IsZero() {
 		header["Last-Modified"] = []string{v.original.Modified.UTC().Format(httpTime)}
 	}
 	v.outcome, v.status = OutcomeNotModified, http.StatusNotModified
 	w.WriteHeader(http.StatusNotModified)
+}
+
+// untilExpiry shortens Cache-Control for a URL whose signature expires, so that
+// no cache shows the picture for longer than the URL is good.
+func (h *Handler) untilExpiry(value []string, v *visit) []string {
+	if v.req.Expires.IsZero() {
+		return value
+	}
+	left := max(v.req.Expires.Sub(v.start), 0)
+	if left >= h.cfg.Caching.MaxAge {
+		return value
+	}
+	if value[0] == h.truncatedCacheControl[0] {
+		left = min(left, h.cfg.Caching.TruncatedMaxAge)
+	}
+	return []string{maxAge(left, false)}
 }
 
 // open sets what every answer with a picture's headers has.
@@ -215,7 +232,7 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, v *visit, res *R
 	header := w.Header()
 	header["Content-Type"] = res.contentType
 	header["Content-Disposition"] = res.disposition
-	header["Cache-Control"] = res.cacheControl
+	header["Cache-Control"] = h.untilExpiry(res.cacheControl, v)
 	header["X-Content-Type-Options"] = valueNosniff
 	header["Accept-Ranges"] = valueBytes
 	h.open(header, v)

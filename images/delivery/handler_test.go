@@ -74,6 +74,13 @@ func parse(r *http.Request) (images.Request, error) {
 		return images.Request{}, images.Invalidf("path", "it has %d parts and not 3", len(parts))
 	}
 	req := images.Request{Grammar: "test", Kind: parts[0], ID: parts[1], Version: r.URL.Query().Get("p")}
+	if s := r.URL.Query().Get("expires"); s != "" {
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			return req, err
+		}
+		req.Expires = time.Now().Add(d)
+	}
 	size, ext, _ := strings.Cut(parts[2], ".")
 	if _, err := fmt.Sscanf(size, "%dx%d", &req.Rendition.Width, &req.Rendition.Height); err != nil {
 		return req, images.Invalidf("size", "%q is not a size", size)
@@ -398,6 +405,25 @@ func TestATruncatedOriginalIsKeptForAShortTime(t *testing.T) {
 		}
 		if again := b.do(t, "GET", "/recipes/cut/4x3", "If-None-Match: "+r.Header.Get("Etag")); again.StatusCode != 304 || again.Header.Get("Cache-Control") != "public, max-age=60" {
 			t.Errorf("304 of a truncated original: %d, Cache-Control %q", again.StatusCode, again.Header.Get("Cache-Control"))
+		}
+	}
+}
+
+func TestNoCacheKeepsAPictureLongerThanItsURLIsGood(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, originals)
+	for url, want := range map[string][2]int{
+		"/recipes/1/4x3?expires=100s": {95, 100}, "/recipes/1/4x3?expires=10000h": {2592000, 2592000}, "/recipes/cut/4x3?expires=5s": {1, 5},
+		"/recipes/cut/4x3?expires=100s": {60, 60},
+	} {
+		var got int
+		r := b.do(t, "GET", url)
+		if _, err := fmt.Sscanf(r.Header.Get("Cache-Control"), "public, max-age=%d", &got); err != nil || got < want[0] || got > want[1] {
+			t.Errorf("%s: Cache-Control %q, want %d to %d seconds", url, r.Header.Get("Cache-Control"), want[0], want[1])
+		}
+		again := b.do(t, "GET", url, "If-None-Match: "+r.Header.Get("Etag"))
+		if _, err := fmt.Sscanf(again.Header.Get("Cache-Control"), "public, max-age=%d", &got); again.StatusCode != 304 || err != nil || got > want[1] {
+			t.Errorf("%s: 304 with Cache-Control %q", url, again.Header.Get("Cache-Control"))
 		}
 	}
 }

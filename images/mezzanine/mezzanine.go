@@ -4,7 +4,7 @@
 // Vocabulary: a mezzanine is the whole upright original shrunk into a box, at a
 // quality at which a rendition made from it shows no loss; it is disposable,
 // because the original is still there. An original deserves one when it is a
-// photograph (JPEG or HEIC) of at least twice the box. A rendition may be made
+// JPEG whose longer side is at least twice the box. A rendition may be made
 // from a mezzanine when at least Reduction of its pixels become one, when it
 // would get exactly the size it gets from the original, and when it needs
 // nothing that only the original has.
@@ -157,8 +157,8 @@ func (s *Store) serves(e *cache.Entry, want images.Rendition) bool {
 // Offer notes an original that was rendered, if it deserves a mezzanine and
 // has not been looked at before. It does not wait; data is not kept.
 func (s *Store) Offer(o *origin.Original, data []byte) {
-	format := images.Sniff(data[:min(len(data), images.SniffLength)])
-	if format != images.JPEG && format != images.HEIC {
+	// Other formats would need their transparency, or a worker to be asked.
+	if images.Sniff(data[:min(len(data), images.SniffLength)]) != images.JPEG {
 		return
 	}
 	key := keyOf(o)

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
 
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/server"
@@ -478,6 +479,34 @@ func TestWhatCannotBeBuiltIsSaid(t *testing.T) {
 				t.Errorf("New = %v, want an error with %q", err, c.says)
 			}
 		})
+	}
+}
+
+func TestACacheInMemoryIsBoundedAndSaid(t *testing.T) {
+	t.Parallel()
+	var st unix.Statfs_t
+	if err := unix.Statfs("/dev/shm", &st); err != nil || st.Type != unix.TMPFS_MAGIC {
+		t.Skip("needs a tmpfs at /dev/shm")
+	}
+	dir, err := os.MkdirTemp("/dev/shm", "kamado-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	var said bytes.Buffer
+	opts := server.Options{Config: images.Default(), Data: t.TempDir()}
+	opts.Config.Originals, opts.Config.Signing.InsecureUnsigned = t.TempDir(), true
+	opts.Config.ResultCache = images.Cache{Disk: 1 << 50, Dir: dir}
+	s, err := server.New(opts, server.Deps{Log: slog.New(slog.NewTextHandler(&said, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got, size := s.Stats().Disk.BytesMax, int64(st.Blocks)*st.Bsize; got > size/4 {
+		t.Errorf("the cache may take %d bytes of a file system in memory of %d", got, size)
+	}
+	if !strings.Contains(said.String(), "tmpfs") {
+		t.Errorf("nothing is said about it: %s", said.String())
 	}
 }
 
