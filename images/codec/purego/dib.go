@@ -342,6 +342,9 @@ func openBMP(data []byte) (*source, error) {
 	return d.source(images.BMP), nil
 }
 
+// iconsMax is how many pictures of an icon are looked at; real ones have ten.
+const iconsMax = 256
+
 // openICO takes the largest picture of an icon, the deepest of equals; each is
 // a bitmap without its file header, or a PNG.
 func openICO(data []byte) (*source, error) {
@@ -350,7 +353,7 @@ func openICO(data []byte) (*source, error) {
 	}
 	var best *source
 	var failure error
-	for i := range int(binary.LittleEndian.Uint16(data[4:])) {
+	for i := range min(int(binary.LittleEndian.Uint16(data[4:])), iconsMax) {
 		entry := 6 + 16*i
 		if entry+16 > len(data) {
 			break

@@ -132,7 +132,7 @@ func openGIF(data []byte) (*source, error) {
 	return &source{
 		info: codec.Info{Format: images.GIF, Width: scan.width, Height: scan.height, Pages: len(scan.ends), Orientation: 1,
 			Bits: 8, Loop: scan.loop, Alpha: scan.alpha},
-		bytes:  int64(scan.width) * int64(scan.height) * 9, // the canvas, one before, one frame
+		bytes:  int64(scan.width) * int64(scan.height) * (8 + gifBatch), // the canvas, the one before, frames
 		delays: scan.delays,
 		frames: func(ctx context.Context, n int, each func(picture, int) error) (bool, error) {
 			return !scan.complete, scan.compose(ctx, data, n, each)
