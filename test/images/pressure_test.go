@@ -235,3 +235,42 @@ func children(t *testing.T, pid int) (list []int) {
 	}
 	return list
 }
+
+func TestACrashLosesNoPicture(t *testing.T) {
+	t.Parallel()
+	data, dir := t.TempDir(), originals(t, map[string][]byte{"k/1.jpg": jpegOf(t, paint(2400, 1800))})
+	want := map[string][]byte{}
+	s := serve(t, "--originals", dir, "--insecure-unsigned", "--data", data, "--mezzanine", "off")
+	for i := range 60 {
+		path := fmt.Sprintf("/k/1/%dx200cq70/x.jpg", 150+i)
+		want[path] = s.get(t, path).body
+	}
+	_ = s.cmd.Process.Kill() // while the disk cache writes
+	<-s.done
+	// What a crash of the machine may leave besides: files cut short, and leftovers.
+	files, err := filepath.Glob(filepath.Join(data, "images", "results", "*", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, path := range files {
+		if i%3 == 0 {
+			if err := os.Truncate(path, int64(i*17%200)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s = serve(t, "--originals", dir, "--insecure-unsigned", "--data", data, "--mezzanine", "off")
+	fromDisk := 0
+	for path, body := range want {
+		a := s.get(t, path)
+		if a.StatusCode != 200 || !bytes.Equal(a.body, body) {
+			t.Errorf("%s after the crash: %d, %d bytes and %d before", path, a.StatusCode, len(a.body), len(body))
+		}
+		if strings.Contains(a.Header.Get("Server-Timing"), "cache;desc=disk") {
+			fromDisk++
+		}
+	}
+	if len(files) > 3 && fromDisk == 0 {
+		t.Errorf("%d files survived and none was served", len(files))
+	}
+}
