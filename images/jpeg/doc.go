@@ -20,7 +20,8 @@
 //
 // Damaged data is treated as libjpeg-turbo treats it. An error before the
 // first scan refuses the picture; after that, what is missing is grey, and
-// [Result] says so.
+// [Result] says so. One thing is left out: libjpeg can smooth the blocks of a
+// progressive picture whose later scans are missing, this package does not.
 //
 // Invariant: nothing the input says makes the package allocate more than
 // [DecodeOptions] allows, read outside the input, or run without polling

@@ -1,6 +1,10 @@
 package jpeg
 
-import "github.com/kamado/kamado/images/jpeg/dct"
+import (
+	"encoding/binary"
+
+	"github.com/kamado/kamado/images/jpeg/dct"
+)
 
 // emit transforms a batch of n MCUs that begins at (mx, my) of the scan, and
 // puts the samples in their planes.
@@ -81,12 +85,33 @@ func (d *Decoder) putBlock(t *target, src []byte, stride, x, y int) {
 		x, y = y, x
 	}
 	p := t.plane
+	if x >= 0 && y >= 0 && x+d.n <= p.Width && y+d.n <= p.Height {
+		moveBlock(p.Pix[y*p.Stride+x:], p.Stride, src, stride, d.n)
+		return
+	}
 	from, to := max(-x, 0), min(d.n, p.Width-x)
 	if from >= to {
 		return
 	}
 	for r := max(-y, 0); r < min(d.n, p.Height-y); r++ {
 		copy(p.Pix[(y+r)*p.Stride+x+from:][:to-from], src[r*stride+from:])
+	}
+}
+
+// moveBlock copies n rows of n samples; n is 2, 4 or 8.
+func moveBlock(dst []byte, dstStride int, src []byte, stride, n int) {
+	switch n {
+	case 2:
+		binary.LittleEndian.PutUint16(dst, binary.LittleEndian.Uint16(src))
+		binary.LittleEndian.PutUint16(dst[dstStride:], binary.LittleEndian.Uint16(src[stride:]))
+	case 4:
+		for r := range 4 {
+			binary.LittleEndian.PutUint32(dst[r*dstStride:], binary.LittleEndian.Uint32(src[r*stride:]))
+		}
+	default:
+		for r := range 8 {
+			binary.LittleEndian.PutUint64(dst[r*dstStride:], binary.LittleEndian.Uint64(src[r*stride:]))
+		}
 	}
 }
 
