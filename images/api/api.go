@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/delivery"
 	"github.com/kamado/kamado/images/origin"
 	"github.com/kamado/kamado/internal/httpserver"
 )
@@ -215,17 +216,11 @@ func answer(do func(r *http.Request) (any, error)) http.Handler {
 	})
 }
 
-// statuses is the table from kinds to HTTP, as for pictures.
-var statuses = map[images.Kind]int{
-	images.Internal: 500, images.Invalid: 400, images.Denied: 403, images.NotFound: 404, images.TooLarge: 413,
-	images.Unprocessable: 422, images.Exhausted: 503, images.Unavailable: 502, images.Timeout: 504,
-}
-
 func problem(w http.ResponseWriter, r *http.Request, err error) {
 	p := httpserver.Problem{Status: http.StatusInternalServerError}
 	var known *images.Error
 	if errors.As(err, &known) {
-		p.Status, p.Detail = statuses[known.Kind], known.Detail
+		p.Status, p.Detail = delivery.Status(known.Kind), known.Detail
 		p.Extra = map[string]any{"kind": known.Kind.String()}
 		if known.Part != "" {
 			p.Extra["part"] = known.Part

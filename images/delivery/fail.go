@@ -41,6 +41,10 @@ var faults = map[images.Kind]fault{
 	images.Timeout:       {status: http.StatusGatewayTimeout, title: "It took too long"},
 }
 
+// Status is the HTTP status of a kind of error, for every part of the room that
+// speaks HTTP.
+func Status(k images.Kind) int { return faults[k].status }
+
 // failure is an error in the words of an answer.
 type failure struct {
 	fault
