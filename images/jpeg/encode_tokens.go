@@ -110,6 +110,10 @@ func (b *tokenBuffer) addMCUs(f *encodeFrame, coef []int16, mask []uint64, n int
 			slot++
 		}
 	}
+	if useEncodeKernels {
+		b.addMCUsFast(f, coef, mask, n, &componentOf)
+		return
+	}
 	list, at := b.list, b.n
 	counts := &b.counts
 	slot = 0
@@ -155,6 +159,23 @@ func (b *tokenBuffer) addMCUs(f *encodeFrame, coef []int16, mask []uint64, n int
 		}
 	}
 	b.n = at
+}
+
+// addMCUsFast is addMCUs by the kernel, which needs its lengths checked.
+func (b *tokenBuffer) addMCUsFast(f *encodeFrame, coef []int16, mask []uint64, n int, componentOf *[mcuBlocksMax]uint8) {
+	blocks := n * f.mcuBlocks
+	if blocks < 1 || len(coef) < blocks*blockSize || len(mask) < blocks || len(b.list)-b.n < blocks*blockTokensMax {
+		panic("jpeg: tokens or blocks outside their buffers")
+	}
+	var slots [mcuBlocksMax][2]uint32
+	for i := range f.mcuBlocks {
+		c := uint32(componentOf[i])
+		slots[i][0] = 4 * c
+		if c > 0 {
+			slots[i][1] = tokenChroma
+		}
+	}
+	b.n += addBlocks(&b.list[b.n], &coef[0], &mask[0], blocks, &slots, f.mcuBlocks, &b.counts, &valueTokens, &zigzag, &b.lastDC)
 }
 
 // bitWriter writes tokens as entropy-coded data. Between calls it holds the
@@ -215,13 +236,22 @@ const rawBatchBytes = 8192
 func (w *bitWriter) pack(raw []byte, list []token, codes *[tokenSymbols]uint32) int {
 	pending, n, at := w.bits, w.n, 0
 	// Two tokens are at most 54 bits and at most 7 wait: they fit in 64.
-	for len(list) >= 2 {
-		c0, c1 := codes[list[0]%tokenSymbols], codes[list[1]%tokenSymbols]
-		v0, v1 := c0>>codeSizeBits|list[0]>>tokenValueAt, c1>>codeSizeBits|list[1]>>tokenValueAt
-		list = list[2:]
-		n0, n1 := c0%(1<<codeSizeBits), c1%(1<<codeSizeBits)
-		pending = pending<<(n0+n1&63) | uint64(v0)<<(n1&63) | uint64(v1)
-		n += uint(n0 + n1)
+	if pairs := len(list) / 2; useEncodeKernels && pairs > 0 {
+		// A pair writes 8 bytes, of which it keeps at most 7.
+		if len(raw) < len(list)*tokenBitsMax/8+16 {
+			panic("jpeg: tokens outside their buffer")
+		}
+		pending, n, at = packPairs(&raw[0], &list[0], pairs, codes, pending, n)
+		list = list[2*pairs:]
+	}
+	for ; len(list) >= 2; list = list[2:] {
+		t0, t1 := list[0], list[1]
+		c0, c1 := codes[t0%tokenSymbols], codes[t1%tokenSymbols]
+		n0, n1 := uint(c0%(1<<codeSizeBits)), uint(c1%(1<<codeSizeBits))
+		v := uint64(c0>>codeSizeBits|t0>>tokenValueAt)<<n1 | uint64(c1>>codeSizeBits|t1>>tokenValueAt)
+		n0 += n1
+		pending = pending<<(n0&63) | v
+		n += n0
 		binary.BigEndian.PutUint64(raw[at:], pending<<(-n&63))
 		at += int(n >> 3)
 		n &= 7
