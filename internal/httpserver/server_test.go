@@ -33,6 +33,8 @@ type running struct {
 	stop   func() error // asks it to end and waits
 }
 
+var discardLog = slog.New(slog.DiscardHandler)
+
 // lockedBuffer collects the log while handlers write it.
 type lockedBuffer struct {
 	mu sync.Mutex
@@ -544,7 +546,7 @@ func TestAddressInUse(t *testing.T) {
 	s := start(t, nil, func(http.ResponseWriter, *http.Request) {})
 	cfg := httpserver.Default()
 	cfg.Addr = s.Addr().String()
-	other, err := httpserver.New(cfg, http.NotFoundHandler(), httpserver.Deps{Name: "other", Log: slog.New(slog.DiscardHandler), Health: s.health})
+	other, err := httpserver.New(cfg, http.NotFoundHandler(), httpserver.Deps{Name: "other", Log: discardLog, Health: s.health})
 	if err != nil {
 		t.Fatal(err)
 	}

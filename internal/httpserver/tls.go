@@ -144,12 +144,23 @@ func newACME(cfg Config, log *slog.Logger) (*acme, error) {
 	}}
 	if a.addr != "" {
 		a.http = &http.Server{
-			Handler: a.manager.HTTPHandler(nil), ReadHeaderTimeout: cfg.ReadHeaderTimeout, ReadTimeout: cfg.ReadTimeout,
+			Handler: withoutPort(a.manager.HTTPHandler(nil)), ReadHeaderTimeout: cfg.ReadHeaderTimeout, ReadTimeout: cfg.ReadTimeout,
 			WriteTimeout: cfg.WriteTimeout, IdleTimeout: cfg.IdleTimeout, MaxHeaderBytes: int(cfg.HeaderBytesMax),
 			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		}
 	}
 	return a, nil
+}
+
+// withoutPort takes the port off the Host header, which autocert compares with the names as it stands: an authority that asks on
+// another port than 80 sends one.
+func withoutPort(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if host, _, err := net.SplitHostPort(r.Host); err == nil {
+			r.Host = host
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func (a *acme) listen(ctx context.Context) error {
