@@ -68,6 +68,7 @@ type visit struct {
 	format   string
 	detail   string
 	varies   bool // Accept decided something
+	plain    bool // Accept named none of the formats that could be chosen
 }
 
 // ServeHTTP implements http.Handler.
@@ -113,6 +114,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, v *visit) (err e
 	}
 	v.timing.origin = time.Since(v.start)
 	spelling := v.req.Rendition.String()
+	if v.plain {
+		spelling += plainMark
+	}
 	key := h.key(spelling, &v.original)
 	if match := r.Header["If-None-Match"]; len(match) > 0 {
 		if tag, flags, ok := matches(match, key, v.req.Version); ok {
@@ -127,6 +131,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, v *visit) (err e
 	h.write(w, r, v, res)
 	return nil
 }
+
+// plainMark tells the key of a negotiated rendition in a plain format from the
+// one in the original's format; no spelling has this letter.
+const plainMark = "\x00plain"
 
 // key names the result of a rendition of an original.
 func (h *Handler) key(spelling string, o *origin.Original) cache.Key {
@@ -208,10 +216,8 @@ func (h *Handler) result(ctx context.Context, v *visit, key cache.Key, spelling 
 		return res, nil
 	}
 	// The shared work must not hold on to this request: it may outlive it.
-	o, want, start := v.original, v.req.Rendition, v.start
-	done, shared, err := h.work.Do(ctx, key, func(ctx context.Context) (made, error) {
-		return h.make(ctx, start, &o, want, key, spelling)
-	})
+	t := task{start: v.start, original: v.original, want: v.req.Rendition, plain: v.plain, key: key, spelling: spelling}
+	done, shared, err := h.work.Do(ctx, key, func(ctx context.Context) (made, error) { return h.make(ctx, &t) })
 	v.outcome = OutcomeRendered
 	if shared {
 		v.outcome = OutcomeShared

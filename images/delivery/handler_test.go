@@ -386,6 +386,16 @@ func TestVaryOnlyWhereAcceptDecides(t *testing.T) {
 				r.Header.Get("Content-Type"), r.Header.Get("Vary"), c.contentType, c.vary)
 		}
 	}
+	// An original that is itself of a negotiable format, for a client that
+	// does not name it.
+	webp := newBench(t, map[string]string{"recipes/1.webp": "RIFF....WEBPVP8 ", "recipes/2.png": "\x89PNG\r\n\x1a\n"})
+	plain := body(t, webp.do(t, "GET", "/recipes/1/4x3.auto", "Accept: image/*"))
+	if own := body(t, webp.do(t, "GET", "/recipes/1/4x3")); !strings.Contains(plain, "format:jpeg") || strings.Contains(own, "format:jpeg") {
+		t.Errorf("a WebP for a client without WebP: %q, not negotiated: %q", plain, own)
+	}
+	if got := body(t, webp.do(t, "GET", "/recipes/2/4x3.auto", "Accept: image/*")); strings.Contains(got, "format:jpeg") {
+		t.Errorf("a PNG for a client without WebP: %q, want it in its own format", got)
+	}
 	all := newBench(t, originals, func(c *delivery.Config, _ *delivery.Deps) { c.NegotiateAll = true })
 	if r := all.do(t, "GET", "/recipes/1/4x3", "Accept: image/webp"); r.Header.Get("Content-Type") != "image/webp" || r.Header.Get("Vary") != "Accept" {
 		t.Errorf("with everything negotiated: %s, Vary %q", r.Header.Get("Content-Type"), r.Header.Get("Vary"))

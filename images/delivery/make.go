@@ -18,18 +18,28 @@ type made struct {
 	timing timing
 }
 
+// task is what is to be made.
+type task struct {
+	start    time.Time // of the request that came first
+	original origin.Original
+	want     images.Rendition
+	plain    bool // not in a format that would have had to be negotiated
+	key      cache.Key
+	spelling string
+}
+
 // errTime is the cause of a context whose time for one rendition is over.
 var errTime = errors.New("time for one rendition is over")
 
 // make has the time that is left to the request that started it, waits for a
 // place, reads the original and renders it. Remote originals are read before a
 // place is claimed, so that a slow origin keeps no processor idle.
-func (h *Handler) make(ctx context.Context, start time.Time, o *origin.Original, want images.Rendition, key cache.Key, spelling string) (made, error) {
-	ctx, cancel := context.WithDeadlineCause(ctx, start.Add(h.cfg.Time), errTime)
+func (h *Handler) make(ctx context.Context, t *task) (made, error) {
+	ctx, cancel := context.WithDeadlineCause(ctx, t.start.Add(h.cfg.Time), errTime)
 	defer cancel()
-	j := job{Handler: h, original: *o, want: want}
+	j := job{Handler: h, original: t.original, want: t.want}
 	defer j.release()
-	if o.Remote() {
+	if t.original.Remote() {
 		if err := j.read(ctx); err != nil {
 			return made{}, j.explain(ctx, err)
 		}
@@ -43,6 +53,9 @@ func (h *Handler) make(ctx context.Context, start time.Time, o *origin.Original,
 	if err := j.read(ctx); err != nil {
 		return made{}, j.explain(ctx, err)
 	}
+	if t.plain {
+		j.of.Format = h.plainFormat(j.data)
+	}
 	res, err := h.deps.Renderer.Render(ctx, j.data, j.of)
 	if err != nil {
 		return made{}, j.explain(ctx, err)
@@ -54,8 +67,9 @@ func (h *Handler) make(ctx context.Context, start time.Time, o *origin.Original,
 	}
 	// The original may have been replaced between the question and the read:
 	// the result belongs to what was read.
-	if j.original.ETag != o.ETag {
-		key = h.key(spelling, &j.original)
+	key := t.key
+	if j.original.ETag != t.original.ETag {
+		key = h.key(t.spelling, &j.original)
 	}
 	return made{j.keep(key, res), j.timing}, nil
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,13 +19,23 @@ func (h *Handler) negotiate(r *http.Request, v *visit) {
 	}
 	v.varies = true
 	want.AutoFormat = false
+	v.plain = true
 	for _, f := range h.cfg.Negotiable {
 		if accepts(r.Header["Accept"], f.MediaType()) {
-			want.Format = f
+			want.Format, v.plain = f, false
 			break
 		}
 	}
 	*want = want.Normal()
+}
+
+// plainFormat is the format for a client that named none of the negotiable
+// ones: the original's, but JPEG where the original itself is of such a one.
+func (h *Handler) plainFormat(data []byte) images.Format {
+	if slices.Contains(h.cfg.Negotiable, images.Sniff(data[:min(len(data), images.SniffLength)])) {
+		return images.JPEG
+	}
+	return images.FormatUnknown
 }
 
 // accepts says whether Accept names a media type. Ranges such as image/* do
