@@ -288,3 +288,41 @@ func BenchmarkEncode(b *testing.B) {
 		})
 	}
 }
+
+// FuzzEncode encodes any samples of any shape, and has the file read back.
+func FuzzEncode(f *testing.F) {
+	f.Add([]byte{0, 255, 3, 9}, uint8(17), uint8(9), uint8(6), uint8(100), uint8(0))
+	f.Add([]byte("samples"), uint8(40), uint8(33), uint8(3), uint8(1), uint8(2))
+	f.Fuzz(func(t *testing.T, samples []byte, width, height, kind, quality, restart uint8) {
+		if width == 0 || height == 0 || len(samples) == 0 {
+			return
+		}
+		var p, got plane.Picture
+		m := plane.YCbCr
+		if kind&1 != 0 {
+			m = plane.Gray
+		}
+		p.Reset(m, false, int(width), int(height), 1+int(kind>>1&1), 1+int(kind>>2&1))
+		for i := range p.N() {
+			for k := range p.Planes[i].Pix {
+				p.Planes[i].Pix[k] = samples[(k+i)%len(samples)]
+			}
+		}
+		opt := jpeg.EncodeOptions{
+			Quality: 1 + int(quality)%100, RestartInterval: int(restart),
+			FixedHuffman: kind&8 != 0, Progressive: kind&16 != 0,
+		}
+		var e jpeg.Encoder
+		data, err := e.Encode(nil, &p, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var d jpeg.Decoder
+		if res, err := d.Decode(&got, data, jpeg.DecodeOptions{}); err != nil || res.Truncated || res.Warnings > 0 {
+			t.Fatalf("%+v: decoding gives %+v, %v", opt, res, err)
+		}
+		if got.Width != p.Width || got.Height != p.Height || got.N() != p.N() {
+			t.Fatalf("%dx%d came back as %dx%d", p.Width, p.Height, got.Width, got.Height)
+		}
+	})
+}
