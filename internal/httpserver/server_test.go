@@ -409,8 +409,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
-	var s *running
-	s = start(t, func(c *httpserver.Config) { c.DrainDelay = 300 * time.Millisecond }, func(w http.ResponseWriter, r *http.Request) {
+	s := start(t, func(c *httpserver.Config) { c.DrainDelay = 300 * time.Millisecond }, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/slow":
 			entered <- struct{}{}
