@@ -17,8 +17,8 @@ import (
 // case that the parent is gone.
 const graceAfterDeadline = 2 * time.Second
 
-// settleBytes is how much a request may move before freed memory is given
-// back to the system after it: doing so takes about 50 us.
+// settleBytes is how many bytes of memfds and pixels a request may move before
+// freed memory is given back to the system after it: doing so takes about 50 us.
 const settleBytes = 1 << 20
 
 // errClosed says that the parent closed the socket: the way to end.
@@ -55,7 +55,7 @@ func serve(c sandbox.Config) error {
 type worker struct {
 	in, out []byte // a message each
 	control []byte // room for two descriptors
-	moved   uint64 // bytes of memfds of this request
+	moved   uint64 // bytes of memfds and pixels of this request
 }
 
 // receive waits for a message and the descriptors that came with it. It reads
@@ -178,6 +178,7 @@ func (w *worker) open(id uint32, m wire.Open, fds []int) error {
 		return w.answer(id, nil, err)
 	}
 	defer j.close()
+	w.moved += uint64(info.Width) * uint64(info.Height) // a small file may be a large picture
 	if err := w.send(id, info); err != nil || m.Probe {
 		return err
 	}

@@ -448,12 +448,18 @@ func TestMemoryIsGivenBack(t *testing.T) {
 	pids := p.Pids()
 	before := resident(t, pids[0])
 	large := photo(2000, 1500)
-	for range 3 {
+	for _, f := range []images.Format{images.WebP, images.AVIF} {
 		r, _, err := p.Load(t.Context(), codec.LoadRequest{Data: large, Format: images.PNG})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.Save(t.Context(), codec.SaveRequest{Raster: r, Format: images.WebP, Effort: 1}); err != nil {
+		file, err := p.Save(t.Context(), codec.SaveRequest{Raster: r, Format: f, Effort: 1, Quality: 40})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A small file with many pixels, and a small result.
+		if _, _, err := p.Load(t.Context(), codec.LoadRequest{Data: file, Format: f,
+			Geometry: func(codec.Info) (codec.Target, error) { return codec.Target{Width: 40, Height: 30}, nil }}); err != nil {
 			t.Fatal(err)
 		}
 	}
