@@ -2,7 +2,8 @@
 
 package jpeg
 
-const useEncodeKernels = false
+// useEncodeKernels is a variable because tests set it.
+var useEncodeKernels = false
 
 const noEncodeKernel = "jpeg: no kernels on this architecture"
 

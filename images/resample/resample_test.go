@@ -307,7 +307,7 @@ func TestRefusals(t *testing.T) {
 	var rs Resampler
 	var dst, src plane.Picture
 	src.Reset(plane.Gray, false, 10, 10, 1, 1)
-	for _, win := range []Window{{}, {0, 0, 11, 5}, {-1, 0, 5, 5}, {0, 0, math.NaN(), 5}, {5, 5, 5, math.Inf(1)}} {
+	for _, win := range []Window{{}, {0, 0, 12, 5}, {-2, 0, 5, 5}, {0, 0, math.NaN(), 5}, {5, 5, 5, math.Inf(1)}} {
 		if err := rs.Picture(&dst, &src, win, 5, 5, 1, 1, Lanczos3); !errors.Is(err, ErrWindow) {
 			t.Errorf("%+v: error %v, want %v", win, err, ErrWindow)
 		}
@@ -349,7 +349,7 @@ func TestFilterCacheIsBounded(t *testing.T) {
 		t.Errorf("only %d filters are held", len(c.byKey))
 	}
 	last := span(0, 500, 399, 399, 500, Lanczos3).padded(8)
-	if c.get(last) != c.get(last) {
+	if first, again := c.get(last), c.get(last); first != again {
 		t.Error("the last filter was not kept")
 	}
 }

@@ -2,7 +2,8 @@
 
 package resample
 
-const useAVX2 = false
+// useAVX2 is a variable because tests set it.
+var useAVX2 = false
 
 const noKernel = "resample: no vector kernels on this architecture"
 

@@ -14,8 +14,11 @@ func forwardPairsAVX2(coef *int16, mask *uint64, second, pair int, src *byte, st
 
 // forwardConst holds the operands of the kernel's multiply-add instructions
 // and its rounding terms. A row serves 16 words or 8 double words.
+//
+//lint:ignore U1000 the assembly reads it
 var forwardConst = makeForwardConst()
 
+//lint:ignore U1000 makes what the assembly reads
 func makeForwardConst() (c [14][16]int16) {
 	// Pairs of factors: the even ones for (t13, t12), the odd ones for
 	// (t4, t5) and then (t6, t7), from the sums in butterfly multiplied out.
@@ -56,8 +59,11 @@ func makeForwardConst() (c [14][16]int16) {
 // of the result, one shuffle per register it draws from. Both halves of a row
 // are equal, because two blocks are shuffled at once.
 // The registers drawn from are 0-2, 0-3, 0-3 and 1-3.
+//
+//lint:ignore U1000 the assembly reads it
 var forwardShuffle = makeForwardShuffle()
 
+//lint:ignore U1000 makes what the assembly reads
 func makeForwardShuffle() (s [14][32]uint8) {
 	from := [14][2]int{
 		{0, 0}, {0, 1}, {0, 2},
