@@ -151,6 +151,7 @@ func (p *Plan) place(r Rendition, seen Window) {
 		}
 	default: // FitInside, FitShrink, FitPad
 		p.Width, p.Height = inside(w, h, boxW, boxH, fit == FitShrink || r.NoEnlarge)
+		p.Window = keepShape(seen, p.Width, p.Height, p.Width == boxW)
 	}
 	p.CanvasWidth, p.CanvasHeight = p.Width, p.Height
 	if fit == FitPad {
@@ -175,6 +176,29 @@ func inside(w, h, boxW, boxH int, shrink bool) (int, int) {
 	return scaled(w, boxH, h), boxH
 }
 
+// keepShape makes the window of what is seen whose scale to w x h is the same
+// along both sides, exact where the picture touches the box: of the side that
+// inside rounded, up to half a pixel of the rendition is lost or repeated, half
+// of that at either edge, and nothing is stretched. A side that was raised to
+// one pixel is kept whole instead.
+func keepShape(seen Window, w, h int, widthTouches bool) Window {
+	if widthTouches {
+		seen.Y, seen.Height = centred(seen.Y, seen.Height, float64(w)/seen.Width, h)
+	} else {
+		seen.X, seen.Width = centred(seen.X, seen.Width, float64(h)/seen.Height, w)
+	}
+	return seen
+}
+
+// centred is the middle of from..from+size that n pixels show at a scale.
+func centred(from, size, scale float64, n int) (float64, float64) {
+	shown := float64(n) / scale
+	if math.Abs(size*scale-float64(n)) > 0.5+1e-9 {
+		return from, size
+	}
+	return from + (size-shown)/2, shown
+}
+
 // scaled is v*num/den rounded half up, at least 1, without overflow and no
 // larger than an int32.
 func scaled(v, num, den int) int {
@@ -194,21 +218,39 @@ func shrinkBox(boxW, boxH, w, h int) (int, int) {
 }
 
 // cover is the largest window of the box's shape inside seen, placed by
-// gravity.
+// gravity in whole pixels of the picture as large as it has to be to cover the
+// box. That picture is scaled exactly and centred on its own grid of whole
+// pixels, so the window may reach over an edge of seen by up to half a pixel
+// of the rendition; the edge is repeated there. All this is the geometry of
+// libvips and sharp (vips_reduce's centring; the middle of an odd free space
+// lies half a pixel to the right and down), so that a service that moves over
+// gets its pictures in the same place.
 func cover(seen Window, boxW, boxH int, r Rendition) Window {
-	win := Window{Width: seen.Width, Height: seen.Height}
-	if wide, tall := seen.Width*float64(boxH), seen.Height*float64(boxW); wide > tall {
-		win.Width = tall / float64(boxH)
-	} else {
-		win.Height = wide / float64(boxW)
+	scale := max(float64(boxW)/seen.Width, float64(boxH)/seen.Height)
+	focalX, focalY := math.NaN(), math.NaN()
+	if r.Gravity == Focal {
+		focalX, focalY = r.FocalX, r.FocalY
 	}
 	x, y := r.Gravity.share()
-	freeX, freeY := seen.Width-win.Width, seen.Height-win.Height
-	left, top := freeX*x, freeY*y
-	if r.Gravity == Focal {
-		left = min(max(r.FocalX*seen.Width-win.Width/2, 0), freeX)
-		top = min(max(r.FocalY*seen.Height-win.Height/2, 0), freeY)
+	return Window{
+		X:     seen.X + cut(seen.Width*scale, boxW, x, focalX)/scale,
+		Y:     seen.Y + cut(seen.Height*scale, boxH, y, focalY)/scale,
+		Width: float64(boxW) / scale, Height: float64(boxH) / scale,
 	}
-	win.X, win.Y = seen.X+left, seen.Y+top
-	return win
+}
+
+// cut says where a box begins on one side of a picture that is long pixels
+// long: share of the free space before it, or the point focal of the picture
+// in its middle.
+func cut(long float64, box int, share, focal float64) float64 {
+	whole := math.Floor(long + 0.5)
+	free := max(whole-float64(box), 0)
+	at := math.Floor((free + 1) * share)
+	if share == 1 {
+		at = free
+	}
+	if !math.IsNaN(focal) {
+		at = min(max(math.Floor(focal*whole-float64(box)/2+0.5), 0), free)
+	}
+	return at + (long-whole)/2
 }

@@ -31,12 +31,12 @@ func TestPlan(t *testing.T) {
 	}{
 		{"a photograph fits into a box of its own shape", size{4000, 3000}, "w:480,h:360", images.Window{0, 0, 4000, 3000}, size{480, 360}, size{}, size{}},
 		{"an upright photograph fits by its height", size{3000, 4000}, "w:480,h:360", images.Window{0, 0, 3000, 4000}, size{270, 360}, size{}, size{}},
-		{"the other side is rounded down below a half", size{1000, 667}, "w:100,h:100", images.Window{0, 0, 1000, 667}, size{100, 67}, size{}, size{}},
-		{"the other side is rounded up from a half", size{200, 101}, "w:100,h:100", images.Window{0, 0, 200, 101}, size{100, 51}, size{}, size{}},
+		{"the other side is rounded up, and its edges are repeated instead of stretching it", size{1000, 667}, "w:100,h:100", images.Window{0, -1.5, 1000, 670}, size{100, 67}, size{}, size{}},
+		{"the other side is rounded up from a half", size{200, 101}, "w:100,h:100", images.Window{0, -0.5, 200, 102}, size{100, 51}, size{}, size{}},
 		{"a line stays one pixel high", size{10000, 3}, "w:100", images.Window{0, 0, 10000, 3}, size{100, 1}, size{}, size{}},
 		{"a small picture is enlarged to fit", size{10, 5}, "w:100,h:100", images.Window{0, 0, 10, 5}, size{100, 50}, size{}, size{}},
 		{"a width alone fixes the height", size{4000, 3000}, "w:280", images.Window{0, 0, 4000, 3000}, size{280, 210}, size{}, size{}},
-		{"a height alone fixes the width", size{4000, 3000}, "h:280", images.Window{0, 0, 4000, 3000}, size{373, 280}, size{}, size{}},
+		{"a height alone fixes the width, rounded down and cut at both edges alike", size{4000, 3000}, "h:280", images.Window{2000 - 373*3000/560.0, 0, 373 * 3000 / 280.0, 3000}, size{373, 280}, size{}, size{}},
 		{"no box keeps the size", size{4001, 2999}, "whole", images.Window{0, 0, 4001, 2999}, size{4001, 2999}, size{}, size{}},
 		{"shrinking a large one is fitting", size{4000, 3000}, "w:280,h:487,fit:shrink", images.Window{0, 0, 4000, 3000}, size{280, 210}, size{}, size{}},
 		{"shrinking leaves a small one alone", size{200, 100}, "w:280,h:487,fit:shrink", images.Window{0, 0, 200, 100}, size{200, 100}, size{}, size{}},
@@ -44,6 +44,7 @@ func TestPlan(t *testing.T) {
 		{"a crop of a wide one cuts left and right alike", size{4000, 2000}, "w:100,h:100,fit:crop", images.Window{1000, 0, 2000, 2000}, size{100, 100}, size{}, size{}},
 		{"a crop of a tall one cuts above and below alike", size{2000, 4000}, "w:100,h:100,fit:crop", images.Window{0, 1000, 2000, 2000}, size{100, 100}, size{}, size{}},
 		{"a crop's window may begin inside a pixel", size{1000, 667}, "w:300,h:300,fit:crop", images.Window{166.5, 0, 667, 667}, size{300, 300}, size{}, size{}},
+		{"a crop lies on whole pixels of the scaled picture, the odd one before it", size{4000, 3000}, "w:830,h:622,fit:crop", images.Window{0, 0.75 * 4000 / 830, 4000, 622 * 4000 / 830.0}, size{830, 622}, size{}, size{}},
 		{"a crop's window may be part of a pixel long", size{1000, 1000}, "w:300,h:200,fit:crop", images.Window{0, 1000.0 / 6, 1000, 2000.0 / 3}, size{300, 200}, size{}, size{}},
 		{"a crop of a small one is enlarged to exactly the box", size{10, 20}, "w:100,h:100,fit:crop", images.Window{0, 5, 10, 10}, size{100, 100}, size{}, size{}},
 		{"a crop of a small one that may not be enlarged keeps the box's shape", size{100, 50}, "w:200,h:200,fit:crop,enlarge:0", images.Window{25, 0, 50, 50}, size{50, 50}, size{}, size{}},
@@ -166,13 +167,18 @@ func checkPlan(t *testing.T, r images.Rendition, w, h int) {
 	tw, th := r.Turn().Size(w, h)
 	const slack = 1e-6
 	win := p.Window
-	if win.X < -slack || win.Y < -slack || win.X+win.Width > float64(tw)+slack || win.Y+win.Height > float64(th)+slack || win.Width <= 0 || win.Height <= 0 {
+	// Rounding to whole pixels may reach over an edge by half of one.
+	overX, overY := slack, slack
+	if r.Fit != images.FitStretch {
+		overX, overY = win.Width/float64(2*p.Width)+slack, win.Height/float64(2*p.Height)+slack
+	}
+	if win.X < -overX || win.Y < -overY || win.X+win.Width > float64(tw)+overX || win.Y+win.Height > float64(th)+overY || win.Width <= 0 || win.Height <= 0 {
 		fail("the window leaves the original")
 	}
 	if !p.Crop.In(image.Rect(0, 0, tw, th)) || p.Crop.Empty() {
 		fail("the crop leaves the original")
 	}
-	if float64(p.Crop.Min.X) > win.X+slack || float64(p.Crop.Max.X) < win.X+win.Width-slack || float64(p.Crop.Min.Y) > win.Y+slack || float64(p.Crop.Max.Y) < win.Y+win.Height-slack {
+	if float64(p.Crop.Min.X) > win.X+overX || float64(p.Crop.Max.X) < win.X+win.Width-overX || float64(p.Crop.Min.Y) > win.Y+overY || float64(p.Crop.Max.Y) < win.Y+win.Height-overY {
 		fail("the crop does not hold the window")
 	}
 	if p.Width < 1 || p.Height < 1 || p.OffsetX < 0 || p.OffsetY < 0 || p.OffsetX+p.Width > p.CanvasWidth || p.OffsetY+p.Height > p.CanvasHeight {

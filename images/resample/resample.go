@@ -52,7 +52,7 @@ func (r *Resampler) Plane(dst, src *plane.Plane, win Window, k Kernel) error {
 	if err := checkPlane(dst); err != nil {
 		return err
 	}
-	if err := win.check(float64(src.Width), float64(src.Height)); err != nil {
+	if err := win.check(float64(src.Width), float64(src.Height), dst.Width, dst.Height); err != nil {
 		return err
 	}
 	if k >= kernels {
@@ -71,11 +71,11 @@ func (r *Resampler) Picture(dst, src *plane.Picture, win Window, width, height, 
 	if err := src.Check(); err != nil {
 		return err
 	}
-	if err := win.check(float64(src.Width), float64(src.Height)); err != nil {
-		return err
-	}
 	if width < 1 || height < 1 || width > sideMax || height > sideMax || subX < 1 || subY < 1 || subX > 4 || subY > 4 {
 		return fmt.Errorf("%w: %dx%d, chroma by %dx%d", ErrSize, width, height, subX, subY)
+	}
+	if err := win.check(float64(src.Width), float64(src.Height), width, height); err != nil {
+		return err
 	}
 	if k >= kernels {
 		return fmt.Errorf("resample: no such kernel: %v", k)
@@ -100,10 +100,13 @@ func (r *Resampler) Picture(dst, src *plane.Picture, win Window, width, height, 
 }
 
 // check returns ErrWindow unless the window covers a part of width x height.
-func (w Window) check(width, height float64) error {
+// It may reach over by half a sample of a result of n x m samples: that is
+// how far rounding to whole samples moves a picture.
+func (w Window) check(width, height float64, n, m int) error {
+	overX, overY := w.Width/float64(2*n)+windowSlack, w.Height/float64(2*m)+windowSlack
 	// Written so that NaN fails.
-	if !(w.Width > 0 && w.Height > 0 && w.X >= 0 && w.Y >= 0 &&
-		w.X+w.Width <= width+windowSlack && w.Y+w.Height <= height+windowSlack) {
+	if !(w.Width > 0 && w.Height > 0 && w.Width <= 2*width && w.Height <= 2*height && w.X >= -overX && w.Y >= -overY &&
+		w.X+w.Width <= width+overX && w.Y+w.Height <= height+overY) {
 		return fmt.Errorf("%w: %+v in %gx%g", ErrWindow, w, width, height)
 	}
 	return nil
