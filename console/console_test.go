@@ -38,6 +38,10 @@ func newService(t *testing.T) *service {
 		}
 	}
 	mux.HandleFunc("GET /-/api/v1/originals", operator(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.FormValue("prefix"), "..") {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
 		if s.empty || r.FormValue("prefix") == "nothing" {
 			io.WriteString(w, `{"originals":[]}`)
 			return
@@ -146,6 +150,7 @@ func TestPages(t *testing.T) {
 		{"the overview lists the services and a few originals", "/", 200, []string{"Pictures</th>", "Ready", "Not ready", "sse-connect=\"/live\"", "1 &amp; 2.jpg", "Version 1.2.3"}, nil},
 		{"the gallery shows originals by thumbnails", "/images", 200, []string{`src="/pictures/w:480,h:360,fit:crop,q:72,format:jpeg/recipes/1%20%26%202.jpg"`, "1.2 MB", "Show more", "after=recipes"}, nil},
 		{"the gallery says that a filter finds nothing", "/images?prefix=nothing", 200, []string{"No original begins with “nothing”."}, []string{"<img"}},
+		{"the gallery says the same of a filter that no name can begin with", "/images?prefix=../", 200, []string{"No original begins with “../”."}, []string{"<img"}},
 		{"the playground shows one original", "/images/playground?key=recipes/1.jpg", 200, []string{"4000 × 3000", "16 bit", "progressive", "EXIF orientation 6", "2 frames", "transparent", `data-key="recipes/1.jpg"`}, nil},
 		{"the playground begins with the first original", "/images/playground", 302, nil, nil},
 		{"an original that is gone", "/images/playground?key=gone.jpg", 404, []string{"There is nothing here"}, nil},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -42,9 +43,13 @@ type galleryData struct {
 }
 
 func (c *Console) gallery(w http.ResponseWriter, r *http.Request) {
-	data := galleryData{Prefix: r.FormValue("prefix")}
+	data := galleryData{Prefix: strings.TrimLeft(r.FormValue("prefix"), "/")}
 	var err error
-	if data.originals, err = c.images.originals(r.Context(), data.Prefix, r.FormValue("after"), galleryPage); err != nil {
+	data.originals, err = c.images.originals(r.Context(), data.Prefix, r.FormValue("after"), galleryPage)
+	if refused, ok := asStatus(err); ok && refused.status == http.StatusBadRequest && data.Prefix != "" {
+		err = nil // no name begins so, and none can
+	}
+	if err != nil {
 		c.fail(w, r, "gallery", err)
 		return
 	}

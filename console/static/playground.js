@@ -193,6 +193,11 @@
       if (err.name !== "AbortError") showProblem(texts.unreachable);
     } finally {
       if (running === run) stage.setAttribute("aria-busy", "false");
+      // The strip waits, so that it does not compete with the picture for a place.
+      for (const img of document.querySelectorAll("img[data-later]")) {
+        img.src = img.dataset.later;
+        delete img.dataset.later;
+      }
     }
   };
 
@@ -213,6 +218,10 @@
       link.href = `?${kept}`;
     }
   };
+
+  // The strip shows where we are, without moving the page.
+  const here = document.querySelector(".strip a[aria-current]");
+  if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - (here.parentElement.clientWidth - here.clientWidth) / 2;
 
   let timer = 0;
   const changed = () => {
