@@ -22,6 +22,9 @@ type Guard interface {
 type Settings struct {
 	// Address of the web console, host:port. Empty: "kamado up" runs without one.
 	HTTP string `toml:"http"`
+	// Scheme and host of the picture URLs that the console shows people to copy, such as https://img.example.com. Empty:
+	// the address on which this program delivers pictures.
+	ImagesURL string `toml:"images_url"`
 }
 
 // DefaultSettings is a console that only this machine reaches.

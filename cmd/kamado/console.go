@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -59,6 +62,8 @@ func newConsoleServeCommand(a *app) *cobra.Command {
 type consoleServices struct {
 	Images string // scheme and host
 	Admin  string // the same; empty: it is not shown
+
+	client *http.Client // nil: the console's own
 }
 
 // addConsole adds the console and its listener to the parts of a process. Add it after the services: it stops before them.
@@ -68,7 +73,7 @@ func (a *app) addConsole(ctx context.Context, p *process, at consoleServices) (*
 		return nil, err
 	}
 	cfg := console.Config{
-		Images: at.Images, Token: token.Reveal(), Version: version, Guard: p.guard, Log: p.tel.Log.With("part", "console"),
+		Images: at.Images, ImagesPublic: p.cfg.Console.ImagesURL, Client: at.client, Token: token.Reveal(), Version: version, Guard: p.guard, Log: p.tel.Log.With("part", "console"),
 		Services: []console.Service{{Name: "images", URL: at.Images}},
 	}
 	if at.Admin != "" {
@@ -90,11 +95,14 @@ func (u *up) startConsole(ctx context.Context) error {
 	if u.cfg.Console.HTTP == "" {
 		return nil
 	}
-	at := consoleServices{Images: "http://" + u.cfg.Images.HTTP}
+	at := consoleServices{Images: "http://" + u.cfg.Images.HTTP} // where it would be, if it is not among the links
 	for _, l := range u.links {
 		if l.Name == "images" {
 			at.Images = l.URL
 		}
+	}
+	if u.cfg.HTTP.TLS.Enabled() {
+		at.client = ownListeners()
 	}
 	if u.admin != nil {
 		at.Admin = u.admin.URL()
@@ -106,4 +114,16 @@ func (u *up) startConsole(ctx context.Context) error {
 	u.consoleLink = u.guard.LoginLink(listener.URL())
 	u.links = slices.Insert(u.links, 0, upLink{Name: "console", URL: listener.URL(), What: "gallery, playground, caches and queue, in a browser"})
 	return nil
+}
+
+// ownListeners is a client for the listeners of this process by their addresses. Their certificates are for the names that
+// others know them by, so no certificate could be verified; and nobody else can answer at an address that this process holds.
+func ownListeners() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 16,
+			IdleConnTimeout: time.Minute, ResponseHeaderTimeout: time.Minute,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }

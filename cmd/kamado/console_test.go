@@ -1,10 +1,16 @@
 package main
 
 import (
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
 	"image/jpeg"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -63,4 +69,40 @@ func between(s, before, after string) string {
 	_, s, _ = strings.Cut(s, before)
 	s, _, _ = strings.Cut(s, after)
 	return s
+}
+
+// TestUpWithTLSBringsItsConsole: the certificate is for a name, the console asks by address.
+func TestUpWithTLSBringsItsConsole(t *testing.T) {
+	files := httptest.NewTLSServer(nil)
+	defer files.Close()
+	certificate := files.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: certificate.Certificate[0]}, "key.pem": {Type: "PRIVATE KEY", Bytes: key}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	environ := []string{"KAMADO_ADMIN=127.0.0.1:0", "KAMADO_IMAGES_HTTP=127.0.0.1:0", "KAMADO_CONSOLE_HTTP=127.0.0.1:0", "KAMADO_CONSOLE_IMAGES_URL=https://img.example.com",
+		"KAMADO_HTTP_TLS_CERT_FILE=" + filepath.Join(dir, "cert.pem"), "KAMADO_HTTP_TLS_KEY_FILE=" + filepath.Join(dir, "key.pem")}
+	s := startCommand(t, environ, "up", "--data", t.TempDir(), "-o", "json")
+	var report upReport
+	if err := json.NewDecoder(s.stdout).Decode(&report); err != nil {
+		t.Fatalf("up prints no report: %v\n%s", err, s.stderr)
+	}
+	base := report.service(t, "console").URL
+	for path, want := range map[string]string{"/images": "sample/1.jpg", "/images/url?key=sample/1.jpg&options=w:480": "https://img.example.com/", "/": "Ready"} {
+		res, err := files.Client().Get(base + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || res.StatusCode != 200 || !strings.Contains(string(body), want) || strings.Contains(string(body), "Not ready") {
+			t.Errorf("GET %s over TLS = %d, %v, want %q in it", path, res.StatusCode, err, want)
+		}
+	}
 }

@@ -7,6 +7,7 @@ var fieldComments = map[string]string{
 	"admin":                                "Address of the admin listener (metrics, profiles, readiness in detail), host:port. Empty: there is none, except that\n\"kamado up\" without it listens on 127.0.0.1:7709.",
 	"console":                              "The web console.",
 	"console.http":                         "Address of the web console, host:port. Empty: \"kamado up\" runs without one.",
+	"console.images_url":                   "Scheme and host of the picture URLs that the console shows people to copy, such as https://img.example.com. Empty:\nthe address on which this program delivers pictures.",
 	"data":                                 "Directory under which everything is kept. It is created when it is missing.",
 	"http":                                 "How every listener speaks HTTP.",
 	"http.access_log":                      "Which requests are logged: all, errors (status 500 and above) or off.",
