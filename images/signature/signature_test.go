@@ -129,3 +129,32 @@ func TestOtherLanguagesSignTheSame(t *testing.T) {
 		})
 	}
 }
+
+// FuzzParse: whatever is in a file of keys, it is refused or it signs what it verifies, and no error repeats it.
+func FuzzParse(f *testing.F) {
+	f.Add("# a comment\n" + key1 + "\n\n" + key2 + "\n")
+	f.Add("00")
+	f.Add(strings.ToUpper(key2) + "\r\n")
+	f.Fuzz(func(t *testing.T, file string) {
+		k, err := signature.Parse(strings.NewReader(file))
+		if err != nil {
+			if long := longestWord(file); len(long) >= 16 && strings.Contains(err.Error(), long) {
+				t.Fatalf("the error repeats the file: %v", err)
+			}
+			return
+		}
+		req := images.Request{Canonical: file, Signature: k.Sign(file)}
+		if err := k.Verify(&req, time.Unix(0, 0)); err != nil {
+			t.Fatalf("what was signed is not valid: %v", err)
+		}
+	})
+}
+
+func longestWord(s string) (long string) {
+	for word := range strings.FieldsSeq(s) {
+		if len(word) > len(long) {
+			long = word
+		}
+	}
+	return long
+}
