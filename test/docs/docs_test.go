@@ -52,8 +52,26 @@ func TestPagesDoWhatTheySay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			checkSettings(t, program, page, blocks)
 			runPage(t, program, page, blocks)
 		})
+	}
+}
+
+// checkSettings has the program itself check every piece of configuration.
+func checkSettings(t *testing.T, program, page string, blocks []docs.Block) {
+	t.Helper()
+	for _, b := range blocks {
+		if b.Language != "toml" {
+			continue
+		}
+		file := filepath.Join(t.TempDir(), "kamado.toml")
+		if err := os.WriteFile(file, []byte(b.Text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command(filepath.Join(program, "kamado"), "config", "check", "--config", file).CombinedOutput(); err != nil {
+			t.Errorf("%s:%d: %v: %s", page, b.Line, err, out)
+		}
 	}
 }
 
