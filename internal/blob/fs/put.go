@@ -139,18 +139,19 @@ func (s *Store) makeDirs(dir string) error {
 	}
 	err := s.root.Mkdir(dir, dirPerm)
 	if errors.Is(err, iofs.ErrExist) {
-		if fi, serr := s.root.Stat(dir); serr == nil && fi.IsDir() {
-			return nil // another Put made it just now
+		fi, serr := s.root.Stat(dir)
+		if serr == nil && fi.IsDir() || errors.Is(serr, iofs.ErrNotExist) {
+			return nil // another Put made it just now, and a Delete may have pruned it since: place tries again
 		}
 		return err
 	}
-	if err != nil {
-		if errors.Is(err, iofs.ErrNotExist) {
-			return nil // pruned above us: place tries again
-		}
-		return err
+	if err == nil {
+		err = s.syncDir(parent(dir))
 	}
-	return s.syncDir(parent(dir))
+	if errors.Is(err, iofs.ErrNotExist) {
+		return nil // pruned above us: place tries again
+	}
+	return err
 }
 
 // createTemp gives a new file in the reserved directory, locked for as long as
