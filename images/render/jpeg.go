@@ -137,7 +137,9 @@ func jpegError(err error) error {
 	case errors.As(err, &unsupported):
 		return errNeedsCodec
 	case errors.Is(err, jpeg.ErrTooLarge):
-		return images.Wrap(images.TooLarge, "decode jpeg", "the original has more pixels or scans than allowed", err)
+		return images.Wrap(images.TooLarge, "decode jpeg", "the original has more pixels than allowed", err)
+	case errors.Is(err, jpeg.ErrTooManyScans):
+		return images.Wrap(images.TooLarge, "decode jpeg", "the original has more scans than allowed", err)
 	case errors.As(err, &format):
 		return images.Wrap(images.Unprocessable, "decode jpeg", "the original is a damaged JPEG: "+format.Error(), err)
 	}

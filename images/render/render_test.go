@@ -240,6 +240,15 @@ func TestWatermarkLiesWhereItIsAskedFor(t *testing.T) {
 	}
 }
 
+// manyScans repeats the one scan of a baseline JPEG, header and all.
+func manyScans(data []byte) []byte {
+	sos, eoi := bytes.Index(data, []byte{0xFF, 0xDA}), len(data)-2
+	out := bytes.Clone(data[:sos])
+	// One component a scan, or the picture would be complete after the first.
+	scan := append([]byte{0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0}, data[sos+14:eoi]...)
+	return append(append(out, bytes.Repeat(scan, 101)...), data[eoi:]...)
+}
+
 func TestRefusals(t *testing.T) {
 	src := jpegOf(t, quarters(800, 600))
 	small := images.DefaultLimits()
@@ -260,6 +269,7 @@ func TestRefusals(t *testing.T) {
 		{"cut inside the header", src[:30], images.Limits{}, images.Rendition{}, images.Unprocessable},
 		{"more pixels than allowed", src, small, images.Rendition{Width: 10}, images.TooLarge},
 		{"more bytes than allowed", src, short, images.Rendition{Width: 10}, images.TooLarge},
+		{"more scans than allowed", manyScans(src), images.Limits{}, images.Rendition{Width: 10}, images.TooLarge},
 		{"a rendition longer than allowed", src, narrow, images.Rendition{Width: 101}, images.TooLarge},
 		{"a region outside", src, images.Limits{}, images.Rendition{Region: image.Rect(900, 0, 1000, 10)}, images.Unprocessable},
 	} {
