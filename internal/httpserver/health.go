@@ -24,11 +24,14 @@ const (
 // ErrDraining is the failure of readiness between the request to stop and the end.
 var ErrDraining = errors.New("draining")
 
+// ErrCheckStuck is the failure of a check that did not return within its two seconds.
+var ErrCheckStuck = errors.New("the check does not return")
+
 // Health says whether the process is alive (/healthz: it answers) and ready (/readyz: all named checks pass and it is not about
 // to stop). It is safe for concurrent use; make one with NewHealth and give it to every server of the process.
 type Health struct {
 	log      *slog.Logger
-	draining atomic.Bool
+	draining atomic.Pointer[time.Time] // when readiness began to fail for good; nil before
 
 	mu     sync.Mutex
 	checks []check // sorted by name
@@ -43,6 +46,9 @@ type Health struct {
 type check struct {
 	name string
 	run  func(context.Context) error
+	// busy is set while run works, also after nobody waits for it any more: a check that ignores its context is not
+	// started a second time on top of itself.
+	busy *atomic.Bool
 }
 
 // CheckResult is the outcome of one named check; Err is nil when it passed.
@@ -56,22 +62,30 @@ func NewHealth(log *slog.Logger) *Health {
 	return &Health{log: log, failing: map[string]bool{}}
 }
 
-// AddCheck adds a condition of readiness. run must be safe for concurrent use and honour its context; it is given at most
-// two seconds and asked at most twice a second. A check of the same name is replaced.
+// AddCheck adds a condition of readiness. run should honour its context: it is given two seconds, and one that needs longer
+// counts as failing until it has returned. It runs once at a time and at most twice a second. A check of the same name
+// is replaced.
 func (h *Health) AddCheck(name string, run func(ctx context.Context) error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.checks = slices.DeleteFunc(h.checks, func(c check) bool { return c.name == name })
-	h.checks = append(h.checks, check{name, run})
+	h.checks = append(h.checks, check{name, run, new(atomic.Bool)})
 	slices.SortFunc(h.checks, func(a, b check) int { return strings.Compare(a.name, b.name) })
 }
 
-// Drain makes readiness fail from now on. A stopping server calls it before it closes its listener.
-func (h *Health) Drain() { h.draining.Store(true) }
+// Drain makes readiness fail from now on, and says for how long it already does. A stopping server calls it before it closes
+// its listener.
+func (h *Health) Drain() time.Duration {
+	now := time.Now()
+	if h.draining.CompareAndSwap(nil, &now) {
+		return 0
+	}
+	return now.Sub(*h.draining.Load())
+}
 
 // Ready runs the checks and gives their results in the order of their names. The process is ready when no Err is set.
 func (h *Health) Ready(ctx context.Context) []CheckResult {
-	if h.draining.Load() {
+	if h.draining.Load() != nil {
 		return []CheckResult{{Name: "draining", Err: ErrDraining}}
 	}
 	h.runMu.Lock()
@@ -89,12 +103,32 @@ func (h *Health) Ready(ctx context.Context) []CheckResult {
 	results := make([]CheckResult, len(checks))
 	var wg sync.WaitGroup
 	for i, c := range checks {
-		wg.Go(func() { results[i] = CheckResult{c.name, c.run(ctx)} })
+		wg.Go(func() { results[i] = CheckResult{c.name, c.ask(ctx)} })
 	}
 	wg.Wait()
 	h.report(results)
 	h.last, h.expires = results, time.Now().Add(checkLife)
 	return results
+}
+
+// ask runs the check and waits for it until ctx ends, and no longer: one check that hangs must not hold the answer about
+// the others. Its goroutine then ends whenever the check does.
+func (c check) ask(ctx context.Context) error {
+	if !c.busy.CompareAndSwap(false, true) {
+		return ErrCheckStuck
+	}
+	done := make(chan error, 1)
+	go func() {
+		err := c.run(ctx)
+		c.busy.Store(false)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ErrCheckStuck
+	}
 }
 
 // report logs what changed. Preconditions: runMu is held.
@@ -113,6 +147,9 @@ func (h *Health) report(results []CheckResult) {
 
 // ServeHealthz answers that the process is alive.
 func (h *Health) ServeHealthz(w http.ResponseWriter, r *http.Request) {
+	if !isRead(w, r) {
+		return
+	}
 	h.write(w, r, http.StatusOK, healthBody{Status: "ok"})
 }
 
@@ -131,6 +168,9 @@ type healthBody struct {
 }
 
 func (h *Health) serveReadyz(w http.ResponseWriter, r *http.Request, detailed bool) {
+	if !isRead(w, r) {
+		return
+	}
 	results := h.Ready(r.Context())
 	status, body := http.StatusOK, healthBody{Status: "ready", Checks: make(map[string]string, len(results))}
 	for _, c := range results {
@@ -144,6 +184,16 @@ func (h *Health) serveReadyz(w http.ResponseWriter, r *http.Request, detailed bo
 		}
 	}
 	h.write(w, r, status, body)
+}
+
+// isRead refuses everything but GET and HEAD.
+func isRead(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return true
+	}
+	w.Header().Set("Allow", "GET, HEAD")
+	WriteProblem(w, r, Problem{Status: http.StatusMethodNotAllowed, Detail: "health can be read with GET and HEAD only"})
+	return false
 }
 
 func (h *Health) write(w http.ResponseWriter, r *http.Request, status int, body healthBody) {

@@ -179,11 +179,12 @@ func (s *Server) serve() error {
 
 // stop drains: not ready, then no new connections, then no requests.
 func (s *Server) stop(failed <-chan error) error {
-	s.health.Drain()
+	// The load balancer needs its time once, not once for each listener of the process: they stop one after the other.
+	delay := s.cfg.DrainDelay - s.health.Drain()
 	s.http.SetKeepAlivesEnabled(false)
-	if s.cfg.DrainDelay > 0 {
-		s.log.Info("draining", "delay", s.cfg.DrainDelay)
-		timer := time.NewTimer(s.cfg.DrainDelay)
+	if delay > 0 {
+		s.log.Info("draining", "delay", delay)
+		timer := time.NewTimer(delay)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
