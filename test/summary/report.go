@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -307,27 +308,31 @@ func (r *report) printSlowest(out io.Writer) {
 	}
 }
 
-// skipReason is the text that a skipped test printed, without the frame that
-// the testing package puts around it ("    file.go:12: reason").
+// skipReason is what t.Skip said: the last line in the frame that the testing
+// package puts around it ("    file.go:12: reason"), else all that was printed.
 func skipReason(output []string) string {
 	var kept []string
+	reason := ""
 	for _, line := range output {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "=== ") || strings.HasPrefix(line, "--- ") {
 			continue
 		}
-		if i := strings.Index(line, ".go:"); i > 0 {
-			if j := strings.Index(line[i:], ": "); j > 0 {
-				line = line[i+j+2:]
-			}
-		}
 		kept = append(kept, line)
+		if framed := frame.FindStringSubmatch(line); framed != nil {
+			reason = framed[1]
+		}
 	}
-	if len(kept) == 0 {
+	switch {
+	case reason != "":
+		return reason
+	case len(kept) == 0:
 		return "no reason given"
 	}
 	return strings.Join(kept, "; ")
 }
+
+var frame = regexp.MustCompile(`^[A-Za-z0-9_]+\.go:[0-9]+: (.*)$`)
 
 func lastLines(lines []string, most int) []string {
 	if len(lines) <= most {

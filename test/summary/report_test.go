@@ -23,6 +23,7 @@ func TestSummary(t *testing.T) {
 {"Action":"run","Package":"p","Test":"TestA/one"}
 {"Action":"pass","Package":"p","Test":"TestA/one"}
 {"Action":"run","Package":"p","Test":"TestA/two"}
+{"Action":"output","Package":"p","Test":"TestA/two","Output":"level=DEBUG msg=noise\n"}
 {"Action":"output","Package":"p","Test":"TestA/two","Output":"    a_test.go:9: needs gcc\n"}
 {"Action":"skip","Package":"p","Test":"TestA/two"}
 {"Action":"pass","Package":"p","Test":"TestA"}
