@@ -49,7 +49,7 @@ func (a *app) newProcess(ctx context.Context, c *configuration) (*process, error
 		c.HTTP.TLS.ACME.CacheDir = filepath.Join(c.Data, "acme")
 	}
 	p := &process{cfg: c, tel: tel, health: httpserver.NewHealth(tel.Log), guard: operator.NewGuard(token)}
-	p.group.Log = tel.Log
+	p.group.Log, p.group.StopTimeout = tel.Log, stopTimeout(c.HTTP)
 	if c.Admin != "" {
 		if p.admin, err = p.listenPlain(ctx, "admin", c.Admin, p.adminHandler()); err != nil {
 			return nil, err
@@ -58,12 +58,18 @@ func (a *app) newProcess(ctx context.Context, c *configuration) (*process, error
 	return p, nil
 }
 
+// stopTimeout leaves a listener the time that its configuration promises to requests in work.
+func stopTimeout(c httpserver.Config) time.Duration {
+	const margin = 15 * time.Second
+	return c.DrainDelay + c.DrainTimeout + margin
+}
+
 // adminHandler shows the inside of the process: reads from this machine, everything with the operator's token.
 func (p *process) adminHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", p.tel.AdminHandler())
+	p.tel.HandleAdmin(mux)
 	mux.HandleFunc("GET /health", p.health.ServeReadyzDetailed)
-	return p.guard.Reads(mux)
+	return p.guard.Reads(httpserver.Routes(mux))
 }
 
 // listen opens an address for a handler and adds the server to the parts. It serves from run on.

@@ -3,7 +3,7 @@
 //
 // New builds all of it once per process and hands out the pieces; nothing is global. Logs go to one writer, as JSON unless a
 // person reads them on a terminal. Traces are off until one of the standard OTEL_ variables asks for them, and are then
-// sent by OTLP over HTTP. Metrics and profiles are served by AdminHandler alone. Secrets that pass through settings are
+// sent by OTLP over HTTP. Metrics and profiles are served where HandleAdmin put them, and nowhere else. Secrets that pass through settings are
 // SecretString, which hides itself.
 package telemetry
 
@@ -182,16 +182,14 @@ func (t *Telemetry) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// AdminHandler serves /metrics and /debug/pprof/. It checks no credential: put a guard in front.
-func (t *Telemetry) AdminHandler() http.Handler {
-	mux := http.NewServeMux()
+// HandleAdmin serves /metrics and /debug/pprof/ on mux. It checks no credential: put a guard in front.
+func (t *Telemetry) HandleAdmin(mux *http.ServeMux) {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(t.Registry, promhttp.HandlerOpts{Registry: t.Registry, EnableOpenMetrics: true}))
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return mux
 }
 
 // The attributes of a service (OpenTelemetry semantic conventions, resource/service).

@@ -114,7 +114,9 @@ func TestAdminServesMetricsAndProfiles(t *testing.T) {
 	c := prometheus.NewCounter(prometheus.CounterOpts{Name: "kamado_test_things_total", Help: "Things."})
 	tel.Registry.MustRegister(c)
 	c.Inc()
-	srv := httptest.NewServer(tel.AdminHandler())
+	mux := http.NewServeMux()
+	tel.HandleAdmin(mux)
+	srv := httptest.NewServer(mux)
 	defer srv.Close()
 	for path, want := range map[string]string{
 		"/metrics":                       "kamado_test_things_total 1",
