@@ -6,10 +6,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/kamado/kamado/images/server"
 	"github.com/kamado/kamado/internal/blob/fs"
 	"github.com/kamado/kamado/internal/eventlog"
+	"github.com/kamado/kamado/internal/eventlog/segment"
 )
 
 // addEvents opens the event log of the data directory (segments in DATA/events, Parquet in DATA/events/parquet) and adds it to
@@ -24,10 +26,13 @@ func (p *process) addEvents() (*eventlog.Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := eventlog.Open(dir, store, eventlog.Default(), p.tel.Log)
+	log, err := eventlog.Open(dir, store, p.cfg.Events, p.tel.Log)
 	if err != nil {
 		_ = store.Close() // nothing was written
 		return nil, fmt.Errorf("open event log %s: %w", dir, err)
+	}
+	if err := log.Register(p.tel.Registry); err != nil {
+		return nil, fmt.Errorf("register metrics of the event log: %w", err)
 	}
 	p.group.Add("events", log.Run)
 	return log, nil
@@ -42,10 +47,10 @@ func pictureEvents(log *eventlog.Log) func(server.Event) {
 			"took_us": strconv.FormatInt(e.Took.Microseconds(), 10),
 		}
 		for _, a := range [...][2]string{
-			{"format", e.Format}, {"rendition", e.Rendition}, {"grammar", e.Grammar}, {"origin", e.Origin}, {"detail", clipEvent(e.Detail)},
+			{"format", e.Format}, {"rendition", e.Rendition}, {"grammar", e.Grammar}, {"origin", e.Origin}, {"detail", e.Detail},
 		} {
 			if a[1] != "" {
-				attributes[a[0]] = a[1]
+				attributes[a[0]] = eventText(a[1], eventDetailMax)
 			}
 		}
 		kind := "picture.delivered"
@@ -53,14 +58,36 @@ func pictureEvents(log *eventlog.Log) func(server.Event) {
 			kind = "picture.refused"
 		}
 		log.Offer(eventlog.Event{
-			Time: e.Time, Room: "images", Type: kind, Subject: e.Original, RequestID: e.RequestID, Actor: e.Owner,
+			Time: e.Time, Room: "images", Type: kind, Subject: eventText(e.Original, segment.FieldBytesMax), RequestID: e.RequestID,
+			Actor:      eventText(e.Owner, segment.FieldBytesMax),
 			Attributes: attributes,
 		})
 	}
 }
 
-// clipEvent keeps a text within what one field of an event holds, and within UTF-8.
-func clipEvent(s string) string {
-	const most = 1024
-	return strings.ToValidUTF8(s[:min(len(s), most)], "?")
+// eventDetailMax bounds an attribute of an event, in bytes.
+const eventDetailMax = 1024
+
+// eventText makes a text from outside fit into an event: what is no UTF-8 is written \xNN, and what is longer than most bytes
+// ends in "…".
+func eventText(s string, most int) string {
+	if len(s) <= most && utf8.ValidString(s) {
+		return s
+	}
+	const end = "…"
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		piece := s[:n]
+		if r == utf8.RuneError && n == 1 {
+			piece = fmt.Sprintf(`\x%02x`, s[0])
+		}
+		if b.Len()+len(piece) > most-len(end) {
+			b.WriteString(end)
+			break
+		}
+		b.WriteString(piece)
+		s = s[n:]
+	}
+	return b.String()
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"os"
 
 	"github.com/spf13/pflag"
@@ -9,6 +11,7 @@ import (
 	"github.com/kamado/kamado/console"
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/internal/config"
+	"github.com/kamado/kamado/internal/eventlog"
 	"github.com/kamado/kamado/internal/httpserver"
 	"github.com/kamado/kamado/internal/telemetry"
 )
@@ -26,6 +29,8 @@ type Settings struct {
 	Log telemetry.Config `toml:"log"`
 	// How every listener speaks HTTP.
 	HTTP httpserver.Config `toml:"http"`
+	// What happened in every service, kept under DATA/events.
+	Events eventlog.Config `toml:"events"`
 	// The web console.
 	Console console.Settings `toml:"console"`
 	// Delivery of pictures.
@@ -37,13 +42,34 @@ const configFileDefault = "kamado.toml"
 
 // defaultSettings is what runs when nobody configured anything.
 func defaultSettings() Settings {
-	return Settings{Data: "kamado-data", Log: telemetry.Default(), HTTP: httpserver.Default(), Console: console.DefaultSettings(), Images: images.Default()}
+	return Settings{
+		Data: "kamado-data", Log: telemetry.Default(), HTTP: httpserver.Default(), Events: eventlog.Default(),
+		Console: console.DefaultSettings(), Images: images.Default(),
+	}
 }
 
-// Validate judges what no section can judge alone.
+// Validate judges what no section can judge alone, and the addresses, which a section must not know how to read.
 func (s *Settings) Validate() error {
+	var errs []error
 	if s.Data == "" {
-		return errors.New("data must name a directory")
+		errs = append(errs, errors.New("data must name a directory"))
+	}
+	for _, a := range []struct{ name, addr string }{{"admin", s.Admin}, {"console.http", s.Console.HTTP}, {"images.http", s.Images.HTTP}} {
+		if err := checkAddress(a.addr); a.addr != "" && err != nil {
+			errs = append(errs, fmt.Errorf("%s %q is no address: %w", a.name, a.addr, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkAddress says whether a listener could be given an address. Whether its host is of this machine is seen when it is opened.
+func checkAddress(addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return errors.New("want host:port, such as 127.0.0.1:7701 or :8080")
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return fmt.Errorf("%q is no port", port)
 	}
 	return nil
 }

@@ -10,28 +10,29 @@ import (
 
 // Config bounds the log.
 type Config struct {
-	// Queue is how many events wait for the disk; one more is dropped by Offer
-	// and waited for by Append. Unit: events.
+	// Most events that wait for the disk. Beyond it, events about requests are
+	// dropped and counted, and others wait.
 	Queue int `toml:"queue"`
 
-	// SyncEvery is how long an offered event may lie in the system's memory
-	// before it is synced to the disk. Appended ones are synced at once.
+	// How long an event about a request may lie in the system's memory before it
+	// is synced to the disk. Others are synced at once.
 	SyncEvery time.Duration `toml:"sync_every"`
 
-	// SegmentBytes and SegmentAge end a segment, whichever comes first. A segment
-	// is held in memory when it is compacted, at about three times its size.
-	SegmentBytes unit.Bytes    `toml:"segment_bytes"`
-	SegmentAge   time.Duration `toml:"segment_age"`
+	// Size at which a segment is ended and becomes Parquet. While it does, about
+	// three times this size is held in memory.
+	SegmentBytes unit.Bytes `toml:"segment_bytes"`
+	// Age at which a segment is ended, if it did not reach its size before.
+	SegmentAge time.Duration `toml:"segment_age"`
 
-	// PendingBytes is how much may wait for a store that is down. Beyond it, Append
-	// is refused with ErrFull and Offer drops.
+	// Most bytes of segments that wait to become Parquet, while the place for that
+	// cannot be written. Beyond it, events are refused, and counted where nobody
+	// waits for them.
 	PendingBytes unit.Bytes `toml:"pending_bytes"`
 
-	// CompactEvery is how often compaction is tried again after it failed.
+	// How often it is tried again to make Parquet of what waits, after that failed.
 	CompactEvery time.Duration `toml:"compact_every"`
 
-	// RetainDays is how many whole days before today are kept in the store; 0 keeps
-	// all. Unit: days, UTC.
+	// How many whole days (UTC) before today are kept; 0 keeps all.
 	RetainDays int `toml:"retain_days"`
 }
 
