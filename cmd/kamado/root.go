@@ -58,8 +58,43 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration, 3 not found, 4 try a
 		newVersionCommand(a),
 		newManCommand(a),
 	)
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{string(outputTable), string(outputJSON)}, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	root.SetHelpCommand(newHelpCommand())
+	root.InitDefaultCompletionCmd() // now, so that it is finished like the others
 	finish(a, root)
 	return root
+}
+
+// newHelpCommand is cobra's, except that what does not exist is wrong usage and no success.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show the help of a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			of := cmd.Root()
+			for _, name := range args {
+				next, _, err := of.Find([]string{name})
+				if err != nil || next == of {
+					return unknownCommand(of, name)
+				}
+				of = next
+			}
+			return of.Help()
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			of, _, err := cmd.Root().Find(args)
+			if err != nil {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			var names []string
+			for _, sub := range of.Commands() {
+				if sub.IsAvailableCommand() {
+					names = append(names, sub.Name())
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
 }
 
 // finish completes every command of a tree: groups without work of their own print their help or name the nearest

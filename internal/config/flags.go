@@ -74,11 +74,7 @@ func (f *flagValue) String() string {
 	if len(f.said) > 0 {
 		return strings.Join(f.said, ",")
 	}
-	text := f.set.defaults[f.field.Path]
-	if f.field.Kind == kindBool && text == "false" {
-		return ""
-	}
-	return text
+	return f.set.defaults[f.field.Path]
 }
 
 // Type names the value in the help.
