@@ -38,8 +38,8 @@ func (a *app) newProcess(ctx context.Context, c *configuration) (*process, error
 		Service: "kamado", Version: version, Writer: a.stderr,
 		Terminal: isTerminal(a.stderr), Colour: a.colour(a.stderr), Getenv: a.getenv,
 	})
-	if err != nil {
-		return nil, err
+	if err != nil { // what the environment says about traces cannot be done
+		return nil, &exitError{code: exitUsage, err: err}
 	}
 	token, err := operator.Load(c.Data)
 	if err != nil {

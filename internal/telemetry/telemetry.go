@@ -20,10 +20,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	"go.opentelemetry.io/otel/sdk/resource"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 )
@@ -128,52 +124,6 @@ func newLog(cfg Config, deps Deps) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(deps.Writer, &slog.HandlerOptions{Level: level}))
 }
 
-// tracesWanted reads the standard variables (OpenTelemetry specification, environment variables): traces are off unless
-// an exporter or an endpoint is named, and whenever they are disabled. What this program cannot do is an error, because it was asked for.
-func tracesWanted(getenv func(string) string) (bool, error) {
-	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") {
-		return false, nil
-	}
-	switch exporter := getenv("OTEL_TRACES_EXPORTER"); exporter {
-	case "none":
-		return false, nil
-	case "otlp":
-	case "":
-		if getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
-			return false, nil
-		}
-	default:
-		return false, fmt.Errorf("OTEL_TRACES_EXPORTER is %q, must be otlp or none", exporter)
-	}
-	protocol := getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-	if protocol == "" {
-		protocol = getenv("OTEL_EXPORTER_OTLP_PROTOCOL")
-	}
-	if protocol != "" && protocol != "http/protobuf" {
-		return false, fmt.Errorf("OTLP protocol is %q, must be http/protobuf", protocol)
-	}
-	return true, nil
-}
-
-// startTraces connects the exporter, which reads its endpoint, headers and timeouts from the environment itself, as the
-// provider does with the sampler and the limits.
-func (t *Telemetry) startTraces(ctx context.Context, deps Deps) error {
-	exporter, err := otlptracehttp.New(ctx)
-	if err != nil {
-		return err
-	}
-	// Later attributes win: what OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME say goes over the defaults.
-	res, err := resource.New(ctx,
-		resource.WithAttributes(serviceName(deps.Service), serviceVersion(deps.Version)),
-		resource.WithHost(), resource.WithProcessPID(), resource.WithTelemetrySDK(), resource.WithFromEnv())
-	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
-		return err
-	}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(res))
-	t.Tracer, t.Tracing, t.stopTraces = provider, true, provider.Shutdown
-	return nil
-}
-
 // Shutdown sends what is still to be sent, until ctx ends.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
 	if err := t.stopTraces(ctx); err != nil {
@@ -191,7 +141,3 @@ func (t *Telemetry) HandleAdmin(mux *http.ServeMux) {
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 }
-
-// The attributes of a service (OpenTelemetry semantic conventions, resource/service).
-func serviceName(s string) attribute.KeyValue    { return attribute.String("service.name", s) }
-func serviceVersion(s string) attribute.KeyValue { return attribute.String("service.version", s) }

@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -150,6 +152,11 @@ func TestWhenTracesAreOn(t *testing.T) {
 		"exporter none":            {map[string]string{"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}, false, false},
 		"disabled":                 {map[string]string{"OTEL_SDK_DISABLED": "TRUE", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}, false, false},
 		"exporter we do not have":  {map[string]string{"OTEL_TRACES_EXPORTER": "zipkin"}, false, true},
+		"endpoint without scheme":  {map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, false, true},
+		"endpoint that is no URL":  {map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "::bad"}, false, true},
+		"sampler":                  {map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"}, true, false},
+		"sampler that is none":     {map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_TRACES_SAMPLER": "often"}, false, true},
+		"ratio that is none":       {map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "2"}, false, true},
 		"protocol we do not speak": {map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -199,5 +206,43 @@ func TestSpansArriveAtTheCollector(t *testing.T) {
 	}
 	if attrs["service.name"] != "kamado" || attrs["service.version"] != "1.2.3" || attrs["deployment.environment.name"] != "kitchen" {
 		t.Errorf("resource of the span is %v", attrs)
+	}
+}
+
+// TestLostTracesAreToldOnce sends to a collector that is down, up and down again: each change is one line of the log, and nothing
+// is written elsewhere.
+func TestLostTracesAreToldOnce(t *testing.T) {
+	var down atomic.Bool
+	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			w.WriteHeader(http.StatusForbidden) // 5xx and 429 would be tried again by the exporter
+		}
+	}))
+	defer collector.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
+	var log strings.Builder
+	tel, err := telemetry.New(t.Context(), telemetry.Default(), telemetry.Deps{Service: "kamado", Writer: &log, Getenv: os.Getenv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider := tel.Tracer.(interface{ ForceFlush(context.Context) error })
+	for _, d := range []bool{true, true, false, false, true} {
+		down.Store(d)
+		_, span := tel.Tracer.Tracer("test").Start(t.Context(), "resize")
+		span.End()
+		if err := provider.ForceFlush(t.Context()); err != nil {
+			t.Errorf("flush with the collector down=%v gives %v, want it told in the log alone", d, err)
+		}
+	}
+	var got []string
+	for line := range strings.Lines(log.String()) {
+		var record struct{ Level, Msg string }
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			t.Fatalf("the log has a line that is no JSON: %q", line)
+		}
+		got = append(got, record.Level+" "+record.Msg)
+	}
+	if want := []string{"WARN traces cannot be sent", "INFO traces are sent again", "WARN traces cannot be sent"}; !slices.Equal(got, want) {
+		t.Errorf("the log says %q, want %q", got, want)
 	}
 }
