@@ -161,13 +161,16 @@ func (a *app) getenv(name string) string {
 	return ""
 }
 
-// talkf prints a line for the person.
+// talkf prints a line for the person, in the place of progress if some is shown.
 func (a *app) talkf(format string, args ...any) {
+	if a.interactive() {
+		format = "\r\x1b[K" + format
+	}
 	fmt.Fprintf(a.stderr, format+"\n", args...)
 }
 
-// interactive says whether a person looks at standard error, so that progress may be drawn there.
-func (a *app) interactive() bool { return isTerminal(a.stderr) }
+// interactive says whether a person looks at standard error, at a terminal that can draw progress.
+func (a *app) interactive() bool { return isTerminal(a.stderr) && a.getenv("TERM") != "dumb" }
 
 // colour says whether text written to w may carry colour (https://no-color.org).
 func (a *app) colour(w io.Writer) bool {
