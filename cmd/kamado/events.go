@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,7 +30,10 @@ func (p *process) addEvents() (*eventlog.Log, error) {
 	log, err := eventlog.Open(dir, store, p.cfg.Events, p.tel.Log)
 	if err != nil {
 		_ = store.Close() // nothing was written
-		return nil, fmt.Errorf("open event log %s: %w", dir, err)
+		if errors.Is(err, eventlog.ErrInUse) {
+			return nil, hinted(err, fmt.Sprintf("another kamado works on %s; name another directory with --data", p.cfg.Data))
+		}
+		return nil, err
 	}
 	if err := log.Register(p.tel.Registry); err != nil {
 		return nil, fmt.Errorf("register metrics of the event log: %w", err)

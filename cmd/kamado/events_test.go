@@ -79,3 +79,16 @@ func TestEventsAreConfigured(t *testing.T) {
 		t.Errorf("a queue of 0 exits %d: %s", code, &stderr)
 	}
 }
+
+// TestOneProcessPerDataDirectory starts a second one: it says what is in its way.
+func TestOneProcessPerDataDirectory(t *testing.T) {
+	data := t.TempDir()
+	upOnFreePorts(t, data)
+	var stderr strings.Builder
+	a := newApp(strings.NewReader(""), io.Discard, &stderr, []string{"KAMADO_ADMIN=127.0.0.1:0", "KAMADO_IMAGES_HTTP=127.0.0.1:0", "KAMADO_CONSOLE_HTTP=127.0.0.1:0"})
+	code := a.execute(t.Context(), []string{"up", "--data", data})
+	want := "kamado: start images: open event log " + data + "/events: event log in use\n  another kamado works on " + data + "; name another directory with --data\n"
+	if code != exitFailed || !strings.HasSuffix(stderr.String(), want) {
+		t.Errorf("a second process exits %d and says %q, want 1 and %q", code, &stderr, want)
+	}
+}
