@@ -123,6 +123,17 @@ func (d *Decoder) Decode(dst *plane.Picture, data []byte, opt DecodeOptions) (Re
 	}, nil
 }
 
+// Kept is how many bytes of large scratch memory the Decoder keeps for the next
+// picture: coefficients of a progressive one, and planes of one whose sampling
+// is unusual.
+func (d *Decoder) Kept() int {
+	n := cap(d.store.values)*2 + cap(d.store.nonzero)*8
+	for i := range d.native {
+		n += cap(d.native[i].Pix)
+	}
+	return n
+}
+
 func (d *Decoder) configure(opt *DecodeOptions) error {
 	d.opt = *opt
 	if d.opt.Scale == 0 {

@@ -46,6 +46,12 @@ type Encoder struct {
 	scan   progressive
 }
 
+// Kept is how many bytes of large scratch memory the Encoder keeps for the next
+// picture: tokens, and all coefficients of a progressive one.
+func (e *Encoder) Kept() int {
+	return cap(e.coef)*2 + cap(e.mask)*8 + cap(e.tokens.list)*4
+}
+
 // encodeComponent is one component of the frame being encoded.
 type encodeComponent struct {
 	plane         *plane.Plane

@@ -30,6 +30,9 @@ func (j *job) fromCodec(ctx context.Context, src []byte) (Result, error) {
 		return Result{}, err
 	}
 	j.lap("decode")
+	if err := j.claim(ctx, scratchOfPlan(plan)); err != nil {
+		return Result{}, err
+	}
 	res, err := j.finishFrames(ctx, loaded, plan)
 	res.Truncated = loaded.Truncated
 	return res, err

@@ -96,6 +96,13 @@ func (j *job) decodeJPEG(ctx context.Context, src []byte, info jpeg.Info, plan i
 		Interrupt: ctx.Err,
 		Region:    reach(plan, scale),
 	}
+	pixels := info.Width * info.Height
+	if !opt.Region.Empty() {
+		pixels = opt.Region.Dx() * opt.Region.Dy()
+	}
+	if err := j.claim(ctx, scratchOfJPEG(info, n, pixels, plan)); err != nil {
+		return nil, false, err
+	}
 	got, err := j.ws.decoder.Decode(&j.ws.decoded, src, opt)
 	if err != nil {
 		return nil, false, jpegError(err)

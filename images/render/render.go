@@ -36,6 +36,10 @@ type Config struct {
 	// Workspaces is how many sets of scratch memory are kept for reuse,
 	// about as many as renditions are made at a time. Range: >= 1.
 	Workspaces int
+	// Scratch is how much scratch memory all renditions in progress may take
+	// together; one that needs more is made alone. Unit: bytes. Default:
+	// DefaultScratch for each of Workspaces.
+	Scratch int
 }
 
 // Stage is how long one part of the work took, for Server-Timing.
@@ -57,13 +61,17 @@ type Result struct {
 // Renderer makes renditions. Safe for concurrent use.
 type Renderer struct {
 	cfg      Config
-	free     chan *workspace
+	scratch  scratch
 	profiles profiles
 }
 
 // New returns a Renderer. It starts nothing.
 func New(cfg Config) *Renderer {
-	return &Renderer{cfg: cfg, free: make(chan *workspace, max(1, cfg.Workspaces))}
+	cfg.Workspaces = max(1, cfg.Workspaces)
+	if cfg.Scratch <= 0 {
+		cfg.Scratch = cfg.Workspaces * DefaultScratch
+	}
+	return &Renderer{cfg: cfg, scratch: scratch{limit: cfg.Scratch, keep: cfg.Workspaces}}
 }
 
 // Render makes the rendition want of the original src. want.AutoFormat must
@@ -87,9 +95,8 @@ func (r *Renderer) Render(ctx context.Context, src []byte, want images.Rendition
 		return Result{}, images.Errorf(images.Unprocessable, "the original is not a picture in a format that is known here")
 	}
 	want = want.Resolve(format, r.cfg.Qualities)
-	ws := r.workspace()
-	defer r.release(ws)
-	job := job{Renderer: r, ws: ws, want: want, format: format, started: time.Now()}
+	job := job{Renderer: r, want: want, format: format, started: time.Now()}
+	defer job.giveBack()
 	res, err := job.run(ctx, src)
 	if err != nil {
 		return Result{}, explain(ctx, err)
@@ -100,13 +107,27 @@ func (r *Renderer) Render(ctx context.Context, src []byte, want images.Rendition
 // job is one rendition on its way.
 type job struct {
 	*Renderer
-	ws      *workspace
+	ws      *workspace // nil until claim
 	want    images.Rendition
 	format  images.Format // of the original
 	started time.Time
 	rights  []byte // Exif payload to write, nil for none
 	alone   bool   // no Codec can read it: decode a JPEG here even where its colours are then only near
 	stages  []Stage
+}
+
+// claim gets the job a workspace that may grow to need bytes.
+func (j *job) claim(ctx context.Context, need int) (err error) {
+	j.giveBack()
+	j.ws, err = j.scratch.take(ctx, need)
+	return err
+}
+
+func (j *job) giveBack() {
+	if j.ws != nil {
+		j.scratch.give(j.ws)
+		j.ws = nil
+	}
 }
 
 // lap ends a stage.

@@ -7,11 +7,6 @@ import (
 	"github.com/kamado/kamado/images/resample"
 )
 
-// keepBytes is how much a workspace may hold and still be kept for reuse; one
-// that grew beyond it on a huge picture is left to the garbage collector. 8 MiB
-// holds the planes of a 12-megapixel original decoded at 1/4 four times over.
-const keepBytes = 8 << 20
-
 // workspace is the scratch memory of one rendition.
 type workspace struct {
 	decoder   jpeg.Decoder
@@ -24,29 +19,14 @@ type workspace struct {
 	spare   plane.Picture // the other one of resized, for steps that cannot work in place
 	rgb     plane.Picture
 	out     []byte
+
+	reserved int // bytes of scratch.used; more than bytes() at first
 }
 
-func (r *Renderer) workspace() *workspace {
-	select {
-	case ws := <-r.free:
-		return ws
-	default:
-		return new(workspace)
-	}
-}
-
-func (r *Renderer) release(ws *workspace) {
-	if ws.bytes() > keepBytes {
-		return
-	}
-	select {
-	case r.free <- ws:
-	default:
-	}
-}
-
+// bytes is how much memory the workspace holds. The resampler holds some rows
+// only.
 func (ws *workspace) bytes() int {
-	n := cap(ws.out)
+	n := cap(ws.out) + ws.decoder.Kept() + ws.encoder.Kept()
 	for _, p := range []*plane.Picture{&ws.decoded, &ws.resized, &ws.spare, &ws.rgb} {
 		for i := range p.Planes {
 			n += cap(p.Planes[i].Pix)
