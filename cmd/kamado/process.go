@@ -26,6 +26,9 @@ type process struct {
 	guard  *operator.Guard
 	admin  *httpserver.Server // nil: none
 	group  lifecycle.Group
+
+	// challenges says that a listener answers at the address of ACME's HTTP-01, if there is one; the next ones must not.
+	challenges bool
 }
 
 // flushTimeout bounds sending the last traces at the end.
@@ -88,6 +91,10 @@ func (p *process) listenPlain(ctx context.Context, name, addr string, h http.Han
 
 func (p *process) listenAs(ctx context.Context, name, addr string, h http.Handler, cfg httpserver.Config) (*httpserver.Server, error) {
 	cfg.Addr = addr
+	if cfg.TLS.Enabled() {
+		cfg.TLS.ACME.HTTPElsewhere = p.challenges
+		p.challenges = true
+	}
 	var tracer trace.Tracer
 	if p.tel.Tracing {
 		tracer = p.tel.Tracer.Tracer("github.com/kamado/kamado/" + name)

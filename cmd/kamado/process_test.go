@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -50,5 +51,31 @@ func TestPartsMayDrainAsLongAsConfigured(t *testing.T) {
 		if promised := c.HTTP.DrainDelay + c.HTTP.DrainTimeout; p.group.StopTimeout <= promised {
 			t.Errorf("a part may take %v to stop, but its settings promise %v", p.group.StopTimeout, promised)
 		}
+	}
+}
+
+// TestTwoListenersShareChallenges: the services of a process all speak TLS, and only one can have the address of HTTP-01.
+func TestTwoListenersShareChallenges(t *testing.T) {
+	c := newConfiguration()
+	c.Data = t.TempDir()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.HTTP.TLS.ACME.Domains, c.HTTP.TLS.ACME.HTTPAddr = []string{"img.example.com"}, l.Addr().String()
+	l.Close()
+	p, err := newApp(strings.NewReader(""), io.Discard, io.Discard, nil).newProcess(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"images", "console"} {
+		if _, err := p.listen(t.Context(), name, "127.0.0.1:0", http.NotFoundHandler()); err != nil {
+			t.Errorf("listener of %s: %v", name, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.run(ctx); err != nil {
+		t.Fatal(err)
 	}
 }

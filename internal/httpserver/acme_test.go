@@ -185,7 +185,12 @@ func handshake(addr, name string) (*x509.Certificate, error) {
 
 func TestACME(t *testing.T) {
 	program := pebble(t)
-	for name, overHTTP := range map[string]bool{"TLS-ALPN-01 on the listener": false, "HTTP-01 on an address of its own": true} {
+	for name, way := range map[string]struct{ overHTTP, elsewhere bool }{
+		"TLS-ALPN-01 on the listener":              {},
+		"HTTP-01 on an address of its own":         {overHTTP: true},
+		"HTTP-01 on the address of another server": {overHTTP: true, elsewhere: true},
+	} {
+		overHTTP := way.overHTTP
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cache := filepath.Join(t.TempDir(), "acme")
@@ -196,16 +201,20 @@ func TestACME(t *testing.T) {
 				validated = freePort(t) // nobody answers there, so the other challenge has to do
 			}
 			ca := startAuthority(t, program, port, validated, httpPort)
-			serve := func() *running {
+			serveAt := func(addr string, elsewhere bool) *running {
 				return start(t, func(c *httpserver.Config) {
 					c.Addr = addr
 					c.ReadHeaderTimeout, c.ReadTimeout = time.Minute, time.Minute // the first handshake waits for the authority
 					c.TLS.ACME = httpserver.ACMEConfig{Domains: []string{acmeName}, Email: "cook@kamado.test", CacheDir: cache, DirectoryURL: ca.directory, CAFile: ca.caFile}
 					if overHTTP {
-						c.TLS.ACME.HTTPAddr = fmt.Sprintf("127.0.0.1:%d", httpPort)
+						c.TLS.ACME.HTTPAddr, c.TLS.ACME.HTTPElsewhere = fmt.Sprintf("127.0.0.1:%d", httpPort), elsewhere
 					}
 				}, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
 			}
+			if way.elsewhere {
+				serveAt("127.0.0.1:0", false)
+			}
+			serve := func() *running { return serveAt(addr, way.elsewhere) }
 			s := serve()
 			cert, err := handshake(addr, acmeName)
 			if err != nil {
@@ -252,6 +261,19 @@ func TestACMENeedsACacheAndARightFile(t *testing.T) {
 	cfg.TLS.ACME.CAFile = filepath.Join(t.TempDir(), "missing.pem")
 	if _, err := httpserver.New(cfg, nil, httpserver.Deps{Log: discardLog}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("New with a missing CA file = %v", err)
+	}
+	for change, want := range map[*string]string{&cfg.TLS.ACME.HTTPAddr: "tls.acme.http", &cfg.TLS.ACME.Domains[0]: "tls.acme.domains"} {
+		was := *change
+		*change = "not right"
+		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), want+" ") {
+			t.Errorf("Validate = %v, want a complaint about %s", err, want)
+		}
+		*change = was
+	}
+	nameless := httpserver.Default()
+	nameless.TLS.ACME.HTTPAddr = ":80"
+	if err := nameless.Validate(); err == nil || !strings.Contains(err.Error(), "tls.acme.domains names nothing") {
+		t.Errorf("Validate of ACME without names = %v, want a complaint: the listener would speak without TLS", err)
 	}
 	cfg.TLS.ACME.DirectoryURL = "http://plain.example/dir"
 	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "directory_url") {

@@ -3,6 +3,7 @@ package httpserver
 import (
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -71,6 +72,8 @@ type ACMEConfig struct {
 	CAFile string `toml:"ca_file"`
 	// Address that answers HTTP-01 challenges and redirects everything else to https, such as ":80". Empty means none.
 	HTTPAddr string `toml:"http"`
+	// Whether another listener of this process, with the same CacheDir, answers at HTTPAddr: only one can.
+	HTTPElsewhere bool `toml:"-"`
 }
 
 // Values of Config.AccessLog.
@@ -146,8 +149,37 @@ func (c TLSConfig) validate() error {
 	if c.CertFile != "" && len(c.ACME.Domains) > 0 {
 		errs = append(errs, errors.New("tls.cert_file and tls.acme.domains exclude each other"))
 	}
+	if a := c.ACME; len(a.Domains) == 0 && (a.HTTPAddr != "" || a.Email != "" || a.DirectoryURL != "" || a.CAFile != "") {
+		// Without names there is no TLS at all, which is the last thing that was meant.
+		errs = append(errs, errors.New("tls.acme says how to get certificates, but tls.acme.domains names nothing to get them for"))
+	}
+	for _, d := range c.ACME.Domains {
+		if !domain(d) {
+			errs = append(errs, fmt.Errorf("tls.acme.domains has %q, must be names such as img.example.com", d))
+		}
+	}
+	if a := c.ACME.HTTPAddr; a != "" {
+		if _, _, err := net.SplitHostPort(a); err != nil {
+			errs = append(errs, fmt.Errorf("tls.acme.http is %q, must be host:port, such as :80", a))
+		}
+	}
 	if u := c.ACME.DirectoryURL; u != "" && !strings.HasPrefix(u, "https://") {
 		errs = append(errs, fmt.Errorf("tls.acme.directory_url is %q, must begin with https://", u))
 	}
 	return errors.Join(errs...)
+}
+
+// domain says whether an authority could give a certificate for a name by the challenges that a listener can meet: letters,
+// digits and dashes between single dots, and no wildcard.
+func domain(name string) bool {
+	labels := strings.Split(name, ".")
+	for _, l := range labels {
+		odd := func(r rune) bool {
+			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-'
+		}
+		if l == "" || len(l) > 63 || strings.ContainsFunc(l, odd) {
+			return false
+		}
+	}
+	return len(labels) > 1 && len(name) <= 253
 }

@@ -97,7 +97,7 @@ func (c *certFiles) look() (seen [2]fileState, err error) {
 func (c *certFiles) load(seen [2]fileState) error {
 	cert, err := tls.LoadX509KeyPair(c.cfg.CertFile, c.cfg.KeyFile)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s with key %s: %w", c.cfg.CertFile, c.cfg.KeyFile, err)
 	}
 	c.current.Store(&cert)
 	c.seen = seen
@@ -107,8 +107,8 @@ func (c *certFiles) load(seen [2]fileState) error {
 // acme gets certificates from an authority, and answers its HTTP-01 challenges if there is an address for that.
 type acme struct {
 	manager  *autocert.Manager
-	addr     string // of HTTP-01; empty: none
-	http     *http.Server
+	addr     string       // of HTTP-01; empty: none
+	http     *http.Server // nil: nobody asks here
 	listener net.Listener
 	stopped  chan struct{}
 }
@@ -143,8 +143,12 @@ func newACME(cfg Config, log *slog.Logger) (*acme, error) {
 		Email: c.Email, Client: client,
 	}}
 	if a.addr != "" {
+		challenges := a.manager.HTTPHandler(nil) // also tells the manager that the authority may ask there
+		if c.HTTPElsewhere {
+			return a, nil // the listener that answers finds the tokens in the cache
+		}
 		a.http = &http.Server{
-			Handler: withoutPort(a.manager.HTTPHandler(nil)), ReadHeaderTimeout: cfg.ReadHeaderTimeout, ReadTimeout: cfg.ReadTimeout,
+			Handler: withoutPort(challenges), ReadHeaderTimeout: cfg.ReadHeaderTimeout, ReadTimeout: cfg.ReadTimeout,
 			WriteTimeout: cfg.WriteTimeout, IdleTimeout: cfg.IdleTimeout, MaxHeaderBytes: int(cfg.HeaderBytesMax),
 			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		}
