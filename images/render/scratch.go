@@ -14,6 +14,13 @@ import (
 // the coefficients of a progressive one another 38 MB.
 const DefaultScratch = 32 << 20
 
+// A workspace that is looseFactor times larger than each of the last looseMax
+// pictures needed is let go: the large ones were an exception.
+const (
+	looseFactor = 4
+	looseMax    = 32
+)
+
 // scratch hands out workspaces and bounds the memory of all of them together,
 // those that wait for their next picture included. Who would exceed the bound
 // waits, first come first served; a picture that needs more than the whole of
@@ -56,6 +63,9 @@ func (s *scratch) take(ctx context.Context, need int) (*workspace, error) {
 		}
 	}
 	ws.reserved = bytes
+	if ws.loose++; ws.bytes() <= looseFactor*need {
+		ws.loose = 0
+	}
 	s.trim()
 	return ws, nil
 }
@@ -113,14 +123,14 @@ func (s *scratch) remove(i int) *workspace {
 	return ws
 }
 
-// give takes a workspace back. One that grew beyond its share is left to the
-// garbage collector.
+// give takes a workspace back. One that grew beyond its share, or is too large
+// for what it is used for, is left to the garbage collector.
 func (s *scratch) give(ws *workspace) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.used -= ws.reserved
 	ws.reserved = 0
-	if len(s.idle) < s.keep && ws.bytes()*s.keep <= s.limit {
+	if len(s.idle) < s.keep && ws.bytes()*s.keep <= s.limit && ws.loose < looseMax {
 		s.idle = append(s.idle, ws)
 	}
 	s.grant()

@@ -105,6 +105,22 @@ func TestIdleScratchMakesRoom(t *testing.T) {
 	}
 }
 
+func TestScratchOfAnExceptionIsLetGo(t *testing.T) {
+	s := scratch{limit: 100, keep: 1}
+	ws, _ := s.take(t.Context(), 80)
+	s.give(grown(ws, 80))
+	for range looseMax {
+		if len(s.idle) != 1 {
+			t.Fatal("a workspace is let go before it was too large often enough")
+		}
+		ws, _ = s.take(t.Context(), 10)
+		s.give(ws)
+	}
+	if len(s.idle) != 0 {
+		t.Errorf("a workspace of 80 bytes is kept though %d pictures in a row needed 10", looseMax)
+	}
+}
+
 // The large parts of a full-size progressive 12 megapixel picture: 18 MB of
 // planes, 36 MB of coefficients and 2 MB of bits beside them.
 func TestScratchOfJPEGKnowsProgressiveFiles(t *testing.T) {

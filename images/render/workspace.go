@@ -21,6 +21,7 @@ type workspace struct {
 	out     []byte
 
 	reserved int // bytes of scratch.used; more than bytes() at first
+	loose    int // how many pictures in a row it was much too large for
 }
 
 // bytes is how much memory the workspace holds. The resampler holds some rows
