@@ -139,6 +139,10 @@ func (a *app) serveImages(ctx context.Context, c *configuration, sw *imagesSwitc
 		return err
 	}
 	defer listener.close()
+	// Above what is expected, collecting garbage is cheaper than growing: there are few pointers to follow.
+	if a.getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(listener.room.Memory()))
+	}
 	a.talkf("kamado images: delivering pictures at %s", listener.URL())
 	return p.run(ctx)
 }

@@ -187,6 +187,17 @@ func (s *Server) Close() error {
 	return errors.Join(errs...)
 }
 
+// memoryOverhead is what a process holds beside caches and scratch memory:
+// originals being read, filters, stacks, and garbage in between.
+const memoryOverhead = 16 * unit.MiB
+
+// Memory is how much the room's process is expected to hold when all its caches
+// are full: a soft limit for the garbage collector.
+func (s *Server) Memory() unit.Bytes {
+	cfg := s.opts.Config
+	return unit.Bytes(s.cores())*render.DefaultScratch + cfg.ResultCache.Memory + cfg.OriginalCache.Memory + memoryOverhead
+}
+
 // cores is how many renditions are made at once.
 func (s *Server) cores() int {
 	if n := s.opts.Config.Limits.Concurrency; n > 0 {

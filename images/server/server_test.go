@@ -24,8 +24,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/render"
 	"github.com/kamado/kamado/images/server"
 	"github.com/kamado/kamado/internal/httpserver"
+	"github.com/kamado/kamado/internal/unit"
 )
 
 // photograph is a JPEG of a gradient with some texture.
@@ -416,6 +418,20 @@ func TestKindsAndHostsLeadToTheirOrigins(t *testing.T) {
 	wantJPEG(t, get(t, s, "http://one.example/recipes/1/20s/x"), 20, 10)
 	wantJPEG(t, get(t, s, "http://one.example/cats/1/20/x"), 20, 20)
 	wantJPEG(t, get(t, s, "http://two.example:80/recipes/1/20/x"), 20, 40)
+}
+
+func TestTheMemoryExpectedHoldsTheCaches(t *testing.T) {
+	bare := start(t, t.TempDir(), func(o *server.Options, _ *server.Deps) {
+		o.Config.Limits.Concurrency = 1
+		o.Config.ResultCache = images.Cache{}
+	}).Memory()
+	full := start(t, t.TempDir(), func(o *server.Options, _ *server.Deps) {
+		o.Config.Limits.Concurrency = 3
+		o.Config.ResultCache = images.Cache{Memory: 10 * unit.MiB}
+	}).Memory()
+	if want := bare + 2*render.DefaultScratch + 10*unit.MiB; full != want {
+		t.Errorf("two more at once and 10 MiB of cache make %v of %v, want %v", full, bare, want)
+	}
 }
 
 func TestReadinessFollowsTheDirectory(t *testing.T) {
