@@ -44,9 +44,10 @@ type Config struct {
 	// Finished renditions that are kept for the next request of the same.
 	ResultCache Cache `toml:"result_cache"`
 	// Originals that are kept on this machine, for origins that are slow to reach.
-	OriginalCache Cache   `toml:"original_cache"`
-	Codec         Codec   `toml:"codec"`
-	Caching       Caching `toml:"caching"`
+	OriginalCache Cache     `toml:"original_cache"`
+	Mezzanine     Mezzanine `toml:"mezzanine"`
+	Codec         Codec     `toml:"codec"`
+	Caching       Caching   `toml:"caching"`
 }
 
 // Origin is one place of originals: a directory or a bucket, not both.
@@ -134,6 +135,14 @@ type Cache struct {
 // Off says whether nothing is kept.
 func (c Cache) Off() bool { return c.Memory == 0 && c.Disk == 0 }
 
+// Mezzanine bounds the smaller JPEGs that are kept beside large originals, so that small renditions of them cost less.
+type Mezzanine struct {
+	// Most bytes of mezzanines on disk. 0: none are made.
+	Disk unit.Bytes `toml:"disk"`
+	// Directory of the mezzanines. Empty: one under the data directory.
+	Dir string `toml:"dir"`
+}
+
 // Codec is the pool of sandboxed workers that decode and encode what is not JPEG.
 type Codec struct {
 	// The worker's executable. Empty: kamado-codec beside this program; where there is none, decoders in Go do what they can.
@@ -150,9 +159,11 @@ type Codec struct {
 type Caching struct {
 	// How long a rendition may be kept by whoever receives it.
 	MaxAge time.Duration `toml:"max_age"`
-	// The same for a rendition of an original that was cut short: it may be whole next time.
+	// Whether browsers are told that a picture never changes under its URL, so that they do not ask again.
+	Immutable bool `toml:"immutable"`
+	// How long a rendition of an original that was cut short may be kept: it may be whole next time.
 	TruncatedMaxAge time.Duration `toml:"truncated_max_age"`
-	// The same for "no such original" and for originals that cannot be shown.
+	// How long "no such original" and the like of originals that cannot be shown may be kept.
 	ErrorMaxAge time.Duration `toml:"error_max_age"`
 	// Picture shown instead of an error to clients that want a picture, with the error's status. Empty: a plain one.
 	Fallback string `toml:"fallback"`
@@ -171,6 +182,7 @@ func Default() Config {
 		Negotiation: Negotiation{Formats: []Format{AVIF, WebP}},
 		Limits:      DefaultLimits(),
 		ResultCache: Cache{Memory: 64 * unit.MiB, Disk: unit.GiB},
+		Mezzanine:   Mezzanine{Disk: unit.GiB},
 		Codec:       Codec{Idle: 30 * time.Second, Memory: 512 * unit.MiB},
 		Caching:     Caching{MaxAge: 30 * 24 * time.Hour, TruncatedMaxAge: time.Minute, ErrorMaxAge: 10 * time.Second},
 	}
@@ -235,7 +247,8 @@ func (c Config) Validate() error {
 	for name, v := range map[string]int64{
 		"result_cache.memory": int64(c.ResultCache.Memory), "result_cache.disk": int64(c.ResultCache.Disk),
 		"original_cache.memory": int64(c.OriginalCache.Memory), "original_cache.disk": int64(c.OriginalCache.Disk),
-		"codec.workers": int64(c.Codec.Workers), "codec.idle": int64(c.Codec.Idle),
+		"mezzanine.disk": int64(c.Mezzanine.Disk),
+		"codec.workers":  int64(c.Codec.Workers), "codec.idle": int64(c.Codec.Idle),
 		"caching.max_age": int64(c.Caching.MaxAge), "caching.truncated_max_age": int64(c.Caching.TruncatedMaxAge),
 		"caching.error_max_age": int64(c.Caching.ErrorMaxAge),
 	} {

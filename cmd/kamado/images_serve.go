@@ -28,6 +28,7 @@ const serveGC = 50
 var imagesFlags = map[string]string{
 	"signing.key_file":          "signing-key-file",
 	"signing.insecure_unsigned": "insecure-unsigned",
+	"caching.immutable":         "immutable",
 }
 
 func newImagesServeCommand(a *app) *cobra.Command {
@@ -65,18 +66,13 @@ AWS_SECRET_ACCESS_KEY.`,
 // imagesSwitches turn whole caches on and off.
 type imagesSwitches struct {
 	results, originals, mezzanine onOff
-	mezzanineDisk                 unit.Bytes
-	immutable                     bool
 	noEvents                      bool // requests are not written down: the data directory goes with the process
 }
 
 func (sw *imagesSwitches) bind(flags *pflag.FlagSet) {
-	sw.mezzanine, sw.mezzanineDisk = "on", server.DefaultMezzanineDisk
 	flags.Var(&sw.results, "result-cache", "on or off: whether finished renditions are kept (default on)")
 	flags.Var(&sw.originals, "original-cache", "on or off: whether originals of buckets are kept in memory (default as configured: off)")
-	flags.Var(&sw.mezzanine, "mezzanine", "on or off: whether smaller JPEGs are kept beside large originals")
-	flags.TextVar(&sw.mezzanineDisk, "mezzanine-disk", sw.mezzanineDisk, "most bytes of mezzanines on disk")
-	flags.BoolVar(&sw.immutable, "immutable", false, "tell browsers that a picture never changes under its URL")
+	flags.Var(&sw.mezzanine, "mezzanine", "on or off: whether smaller JPEGs are kept beside large originals (default on)")
 }
 
 // apply changes the settings as the switches say.
@@ -93,8 +89,11 @@ func (sw *imagesSwitches) apply(c *configuration) {
 	case sw.originals == "on" && cache.Off():
 		cache.Memory = originalCacheMemory
 	}
-	if sw.mezzanine == "off" {
-		sw.mezzanineDisk = 0
+	switch disk := &c.Images.Mezzanine.Disk; {
+	case sw.mezzanine == "off":
+		*disk = 0
+	case sw.mezzanine == "on" && *disk == 0:
+		*disk = images.Default().Mezzanine.Disk
 	}
 }
 
@@ -172,7 +171,7 @@ func (a *app) addImages(ctx context.Context, p *process, sw *imagesSwitches) (*i
 		deps.Events = pictureEvents(log)
 	}
 	room, err := server.New(server.Options{
-		Config: c.Images, Data: dir, Keys: filepath.Join(c.Data, server.KeysFile), Mezzanine: sw.mezzanineDisk, Immutable: sw.immutable,
+		Config: c.Images, Data: dir, Keys: filepath.Join(c.Data, server.KeysFile),
 	}, deps)
 	if err != nil {
 		return nil, err

@@ -13,7 +13,6 @@ import (
 
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/grammar"
-	"github.com/kamado/kamado/images/server"
 	"github.com/kamado/kamado/images/signature"
 	"github.com/kamado/kamado/internal/config"
 	"github.com/kamado/kamado/internal/httpserver"
@@ -187,7 +186,7 @@ func (u *up) startImages(ctx context.Context) error {
 		}
 		c.Images.Originals = dir
 	}
-	l, err := u.app.addImages(ctx, u.process, &imagesSwitches{mezzanineDisk: server.DefaultMezzanineDisk})
+	l, err := u.app.addImages(ctx, u.process, &imagesSwitches{})
 	if err != nil {
 		return err
 	}

@@ -15,9 +15,6 @@ import (
 // Config is how answers look.
 type Config struct {
 	Caching images.Caching
-	// Immutable adds that directive to Cache-Control: browsers then do not
-	// ask again even on reload. For originals that never change their name.
-	Immutable bool
 	// Negotiable are the formats that Accept may choose, the best first.
 	Negotiable []images.Format
 	// NegotiateAll negotiates every URL that names no format.

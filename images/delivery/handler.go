@@ -42,7 +42,7 @@ func New(cfg Config, deps Deps) *Handler {
 		deps.Metrics = NewMetrics()
 	}
 	h := &Handler{cfg: cfg, deps: deps}
-	h.cacheControl = []string{maxAge(cfg.Caching.MaxAge, cfg.Immutable)}
+	h.cacheControl = []string{maxAge(cfg.Caching.MaxAge, cfg.Caching.Immutable)}
 	h.truncatedCacheControl = []string{maxAge(min(cfg.Caching.TruncatedMaxAge, cfg.Caching.MaxAge), false)}
 	h.errorCacheControl = []string{maxAge(cfg.Caching.ErrorMaxAge, false)}
 	return h

@@ -39,7 +39,7 @@ func (s *Server) openCaches() (err error) {
 	if s.bodies, err = s.openDisk(cfg.OriginalCache.Dir, originalsDir, int64(cfg.OriginalCache.Disk)); err != nil {
 		return err
 	}
-	s.mezzDisk, err = s.openDisk("", mezzanineDir, int64(s.opts.Mezzanine))
+	s.mezzDisk, err = s.openDisk(cfg.Mezzanine.Dir, mezzanineDir, int64(cfg.Mezzanine.Disk))
 	return err
 }
 

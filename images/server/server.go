@@ -49,9 +49,6 @@ const (
 // configured.
 const KeysFile = "signing.keys"
 
-// DefaultMezzanineDisk is how much disk mezzanines may take.
-const DefaultMezzanineDisk = unit.GiB
-
 // renderVersion enters every key of a result. It is raised whenever a change
 // of the program makes other bytes of the same rendition and original.
 const renderVersion = "1"
@@ -61,10 +58,6 @@ type Options struct {
 	Config images.Config
 	Data   string // directory for caches; it exists
 	Keys   string // file of signing keys to make where none is configured; default Data/signing.keys
-	// Mezzanine is how much disk mezzanines may take; 0: there are none.
-	Mezzanine unit.Bytes
-	// Immutable adds that directive to the answers' Cache-Control.
-	Immutable bool
 }
 
 // Event is one answered request for a picture; see delivery.Event.
@@ -253,7 +246,7 @@ func (s *Server) openHandler() error {
 		}
 	}
 	pictures := delivery.New(delivery.Config{
-		Caching: cfg.Caching, Immutable: s.opts.Immutable, Negotiable: cfg.Negotiation.Formats, NegotiateAll: cfg.Negotiation.All,
+		Caching: cfg.Caching, Negotiable: cfg.Negotiation.Formats, NegotiateAll: cfg.Negotiation.All,
 		Time: time.Duration(cfg.Limits.Time), Fallback: fallback,
 		Salt: fmt.Sprint(renderVersion, cfg.Quality, cfg.Limits.MaxFrames),
 	}, deps)

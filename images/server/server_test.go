@@ -82,6 +82,7 @@ func start(t *testing.T, originals string, edit func(*server.Options, *server.De
 	opts := server.Options{Config: images.Default(), Data: t.TempDir()}
 	opts.Config.Originals = originals
 	opts.Config.Signing.InsecureUnsigned = true
+	opts.Config.Mezzanine.Disk = 0 // nothing in the background
 	deps := server.Deps{Log: slog.New(slog.DiscardHandler), Guard: open{}, Registerer: prometheus.NewPedanticRegistry()}
 	if edit != nil {
 		edit(&opts, &deps)
@@ -290,7 +291,7 @@ func TestAMezzanineIsMadeAndUsed(t *testing.T) {
 	t.Parallel()
 	s := start(t, tree(t, map[string][]byte{"recipes/1.jpg": photograph(t, 2400, 1800)}), func(o *server.Options, _ *server.Deps) {
 		o.Config.ResultCache = images.Cache{}
-		o.Mezzanine = server.DefaultMezzanineDisk
+		o.Config.Mezzanine.Disk = unit.GiB
 	})
 	first := get(t, s, "/recipes/1/480x360cq70/x.jpg")
 	wantJPEG(t, first, 480, 360)
@@ -418,6 +419,22 @@ func TestKindsAndHostsLeadToTheirOrigins(t *testing.T) {
 	wantJPEG(t, get(t, s, "http://one.example/recipes/1/20s/x"), 20, 10)
 	wantJPEG(t, get(t, s, "http://one.example/cats/1/20/x"), 20, 20)
 	wantJPEG(t, get(t, s, "http://two.example:80/recipes/1/20/x"), 20, 40)
+}
+
+func TestTheFileSaysImmutableAndWhereMezzaninesLie(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "elsewhere")
+	s := start(t, tree(t, map[string][]byte{"k/1.jpg": photograph(t, 40, 30)}), func(o *server.Options, _ *server.Deps) {
+		o.Config.Caching.Immutable = true
+		o.Config.Mezzanine = images.Mezzanine{Disk: unit.MiB, Dir: dir}
+	})
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/k/1/20/x", nil))
+	if got := w.Header().Get("Cache-Control"); !strings.HasSuffix(got, ", immutable") {
+		t.Errorf("Cache-Control is %q, want it immutable", got)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Errorf("the directory of mezzanines was not made: %v", err)
+	}
 }
 
 func TestTheMemoryExpectedHoldsTheCaches(t *testing.T) {
