@@ -14,10 +14,10 @@ import (
 // the coefficients of a progressive one another 38 MB.
 const DefaultScratch = 32 << 20
 
-// A workspace that is looseFactor times larger than each of the last looseMax
+// A workspace that is looseFactor times as large as what each of the last looseMax
 // pictures needed is let go: the large ones were an exception.
 const (
-	looseFactor = 4
+	looseFactor = 2
 	looseMax    = 32
 )
 
