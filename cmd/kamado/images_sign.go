@@ -51,6 +51,9 @@ of the signature is replaced; the last part of a generation 1 path may be missin
 			if err != nil {
 				return usagef("%w", err)
 			}
+			if a.output == outputJSON {
+				return writeJSON(a.stdout, map[string]string{"path": signed})
+			}
 			_, err = fmt.Fprintln(a.stdout, signed)
 			return err
 		},
