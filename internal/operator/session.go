@@ -26,6 +26,8 @@ const (
 	// linksMax bounds the links that wait to be used; the oldest gives way.
 	linksMax = 64
 	// endedMax bounds the sessions remembered as logged out; the oldest gives way.
+	// Lost at a restart: a cookie that somebody kept from before its logout works again then, until its SessionLife is over.
+	// Where that matters, remove the token's file before the restart: a fresh token ends all sessions.
 	endedMax = 1024
 )
 
