@@ -19,7 +19,7 @@ var fieldComments = map[string]string{
 	"events.sync_every":                    "How long an event about a request may lie in the system's memory before it\nis synced to the disk. Others are synced at once.",
 	"http":                                 "How every listener speaks HTTP.",
 	"http.access_log":                      "Which requests are logged: all, errors (status 500 and above) or off.",
-	"http.body_bytes_max":                  "Most bytes in the body of a request. A part that accepts uploads sets its own bound.",
+	"http.body_bytes_max":                  "Most bytes in the body of a request.",
 	"http.connections_max":                 "Most open connections; further ones are closed at once. Each costs about 10 KiB.",
 	"http.drain_delay":                     "How long to answer as before, but not ready, after the process was asked to stop and before the listener closes:\nthe time a load balancer needs to notice.",
 	"http.drain_timeout":                   "How long requests in work may take to finish after the listener closed. Then they are cut off.",

@@ -26,7 +26,7 @@ type Config struct {
 
 	// Most bytes in the head of a request: its line and its headers.
 	HeaderBytesMax unit.Bytes `toml:"header_bytes_max"`
-	// Most bytes in the body of a request. A part that accepts uploads sets its own bound.
+	// Most bytes in the body of a request.
 	BodyBytesMax unit.Bytes `toml:"body_bytes_max"`
 	// Most open connections; further ones are closed at once. Each costs about 10 KiB.
 	ConnectionsMax int `toml:"connections_max"`

@@ -61,7 +61,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a := answers.Get().(*answer)
-	*a = answer{ResponseWriter: w, start: time.Now(), body: r.Body}
+	*a = answer{ResponseWriter: w, start: time.Now()}
 	f.metrics.inFlight.Inc()
 	inFlight := f.inFlight.Add(1)
 	var span trace.Span
@@ -193,23 +193,6 @@ func endSpan(span trace.Span, a *answer) {
 	span.End()
 }
 
-// SetBodyLimit replaces the bound on the body of a request that came through a Server, before any of it was read: for a
-// handler that accepts uploads.
-func SetBodyLimit(w http.ResponseWriter, r *http.Request, bytesMax int64) {
-	for {
-		switch v := w.(type) {
-		case *answer:
-			r.Body = http.MaxBytesReader(v.ResponseWriter, v.body, bytesMax)
-			return
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = v.Unwrap()
-		default:
-			r.Body = http.MaxBytesReader(w, r.Body, bytesMax)
-			return
-		}
-	}
-}
-
 // answers recycles the writers that note what was answered.
 var answers = sync.Pool{New: func() any { return new(answer) }}
 
@@ -217,10 +200,9 @@ var answers = sync.Pool{New: func() any { return new(answer) }}
 type answer struct {
 	http.ResponseWriter
 	start   time.Time
-	body    io.ReadCloser // the request's body without the bound
-	status  int           // 0 until the head is written
-	written int64         // bytes of body
-	sent    bool          // the head is written
+	status  int   // 0 until the head is written
+	written int64 // bytes of body
+	sent    bool  // the head is written
 }
 
 func (a *answer) WriteHeader(status int) {
