@@ -167,11 +167,14 @@ func (f *front) access(r *http.Request, a *answer, took time.Duration) {
 	if f.accessLog == AccessLogOff || f.accessLog == AccessLogErrors && a.status < 500 {
 		return
 	}
-	ctx := r.Context()
-	if !f.log.Enabled(ctx, slog.LevelInfo) {
+	ctx, level := r.Context(), slog.LevelInfo
+	if a.status >= 500 {
+		level = slog.LevelWarn // seen also where nobody wants to see every request
+	}
+	if !f.log.Enabled(ctx, level) {
 		return
 	}
-	f.log.LogAttrs(ctx, slog.LevelInfo, "request", slog.String("id", RequestID(r)), slog.String("method", r.Method),
+	f.log.LogAttrs(ctx, level, "request", slog.String("id", RequestID(r)), slog.String("method", r.Method),
 		slog.String("path", r.URL.Path), slog.Int("status", a.status), slog.Int64("bytes", a.written),
 		slog.Duration("took", took), slog.String("remote", r.RemoteAddr))
 }

@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"bytes"
 	"io"
 	"log/slog"
 	"net/http"
@@ -57,5 +58,19 @@ func BenchmarkFront(b *testing.B) {
 				f.ServeHTTP(w, r)
 			}
 		})
+	}
+}
+
+// TestFailuresAreLoggedAsWarnings: a log of warnings alone, as a terminal gets it, still shows the requests that failed.
+func TestFailuresAreLoggedAsWarnings(t *testing.T) {
+	for status, want := range map[int]bool{200: false, 404: false, 500: true, 503: true} {
+		var out bytes.Buffer
+		f := newTestFront(t, AccessLogErrors)
+		f.log = slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		f.next = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(status) })
+		f.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/recipes/1/280/x", nil))
+		if got := out.Len() > 0; got != want {
+			t.Errorf("status %d is logged: %v, want %v", status, got, want)
+		}
 	}
 }
