@@ -33,6 +33,7 @@ type Set struct {
 
 	defaults map[string]string // text of each setting before Load, by path
 	origins  map[string]string // by path; those missing are defaults
+	tables   map[string]string // origins of the tables of the file, by path: complaints may be about one
 	given    map[string]bool   // the outermost sections that something was said about
 	flags    []assignment      // what the command line said, in order
 	warnings []string
@@ -63,7 +64,7 @@ type Sources struct {
 // extracts them; they may be nil. It panics when the struct cannot be a schema: a field of a kind that has no text.
 func New(settings any, comments map[string]string) *Set {
 	root := reflect.ValueOf(settings).Elem()
-	s := &Set{root: root, schema: schemaOf(root), comments: comments, defaults: map[string]string{}, origins: map[string]string{}, given: map[string]bool{}}
+	s := &Set{root: root, schema: schemaOf(root), comments: comments, defaults: map[string]string{}, origins: map[string]string{}, tables: map[string]string{}, given: map[string]bool{}}
 	for _, v := range s.Values() {
 		s.defaults[v.Path] = v.Value
 	}
@@ -169,14 +170,27 @@ func (s *Set) located(section string, err error) []error {
 	}
 	var list []error
 	for _, e := range flatten(err) {
-		c := &Complaint{Path: section, Err: e}
-		words := strings.FieldsFunc(e.Error(), func(r rune) bool { return r == ' ' || r == ':' })
-		if len(words) > 0 {
-			c.Origin = s.origins[join(section, words[0])]
-		}
-		list = append(list, c)
+		list = append(list, &Complaint{Origin: s.originOf(section, e.Error()), Path: section, Err: e})
 	}
 	return list
+}
+
+// originOf finds the setting or table with whose path, below the section, a complaint begins; of several the longest.
+func (s *Set) originOf(section, complaint string) string {
+	longest, origin := 0, ""
+	for _, known := range []map[string]string{s.tables, s.origins} {
+		for path, from := range known {
+			below, inside := strings.CutPrefix(path, section+".")
+			if section == "" {
+				below, inside = path, true
+			}
+			rest, begins := strings.CutPrefix(complaint, below)
+			if inside && begins && len(below) >= longest && (rest == "" || strings.ContainsRune(" :.", rune(rest[0]))) {
+				longest, origin = len(below), from
+			}
+		}
+	}
+	return origin
 }
 
 // flatten takes joined errors apart.

@@ -187,7 +187,7 @@ dri = "/x"
 	_, _, err := load(t, file, []string{"KAMADO_KITCHEN_HOT=warm"})
 	want := `kamado.toml:1: dta: unknown key; did you mean "data"?
 kamado.toml:4: kitchen.pot: unknown key; did you mean "pots"?
-kamado.toml:5: kitchen.pots: must be a number, not the text "many"
+kamado.toml:5: kitchen.pots: must be a whole number, not the text "many"
 kamado.toml:6: kitchen.timeout: 30 has no unit; write it as text, such as "30s" or "5m"
 kamado.toml:7: kitchen.max_size: size "big" is not a number with a unit such as 512, 64KiB or 1.5GB
 kamado.toml:8: kitchen.lids: "256" is not a number from 0 to 255

@@ -91,6 +91,9 @@ func (r *fileReader) putMap(v reflect.Value, path string, table map[string]any) 
 }
 
 func (r *fileReader) putStruct(v reflect.Value, path string, table map[string]any) {
+	if path != "" {
+		r.set.tables[path] = r.origin(path)
+	}
 	fields := map[string][]int{}
 	for _, f := range fieldsOf(v.Type()) {
 		fields[f.name] = f.index
@@ -109,7 +112,7 @@ func (r *fileReader) putStruct(v reflect.Value, path string, table map[string]an
 
 // unknown says which key was meant: one of the same section, or the only one of that name elsewhere.
 func (r *fileReader) unknown(name string, siblings []string) error {
-	if near := nearest(name, siblings); near != "" {
+	if near := nearest(strings.ToLower(name), siblings); near != "" {
 		return fmt.Errorf("unknown key; did you mean %q?", near)
 	}
 	var elsewhere []string

@@ -164,6 +164,8 @@ func wanted(k Kind) string {
 	switch k {
 	case kindText, kindBool:
 		return string(k)
+	case kindNumber:
+		return "a whole number"
 	case kindSize:
 		return `a size such as "64MiB"`
 	}
@@ -176,8 +178,10 @@ func describe(value any) string {
 		return fmt.Sprintf("the text %q", x)
 	case bool:
 		return fmt.Sprint(x)
-	case int64, float64:
+	case int64:
 		return fmt.Sprintf("the number %v", x)
+	case float64:
+		return fmt.Sprintf("the decimal number %v", x)
 	case []any:
 		return "a list"
 	case map[string]any:
