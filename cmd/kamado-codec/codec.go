@@ -15,10 +15,11 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/codec/wire"
 )
 
-// codecError is a refusal of the C side, ready to be sent on.
+// codecError is a refusal, most often of the C side, ready to be sent on.
 type codecError struct {
 	code wire.Code
 	text string
@@ -67,12 +68,21 @@ func settle() { C.kc_settle() }
 type job struct{ c *C.kc_job }
 
 func open(data []byte, m wire.Open) (job, wire.Info, error) {
+	if m.Format == images.AVIF || m.Format == images.HEIC {
+		if err := checkBoxes(data); err != nil {
+			return job{}, wire.Info{}, &codecError{code: wire.CodeInvalid, text: err.Error()}
+		}
+	}
 	var text [C.KC_ERROR_SIZE]C.char
 	var info C.kc_info
 	var j job
 	code := C.kc_open(unsafe.Pointer(unsafe.SliceData(data)), C.size_t(len(data)), C.int(m.Format), C.int(m.Frames), &j.c, &info, &text[0])
 	if err := result(code, &text); err != nil {
 		return job{}, wire.Info{}, err
+	}
+	if max(info.width, info.height) > wire.MaxSide {
+		j.close()
+		return job{}, wire.Info{}, &codecError{code: wire.CodeTooLarge, text: fmt.Sprintf("%dx%d pixels", info.width, info.height)}
 	}
 	return j, wire.Info{
 		Width: int(info.width), Height: int(info.height), Pages: int(info.pages), Orientation: int(info.orientation),

@@ -36,13 +36,23 @@ func refusal(op string, f images.Format, m wire.Fail) error {
 	cause := errors.New(m.Text)
 	switch m.Code {
 	case wire.CodeInvalid:
-		return images.Wrap(images.Unprocessable, op, fmt.Sprintf("the original is not a %s file that can be read", strings.ToUpper(f.String())), cause)
+		return images.Wrap(images.Unprocessable, op, fmt.Sprintf("the original is not %s that can be read", aFile(f)), cause)
 	case wire.CodeUnsupported:
-		return images.Wrap(images.Unprocessable, op, fmt.Sprintf("a %s file of this kind is not supported", strings.ToUpper(f.String())), cause)
+		return images.Wrap(images.Unprocessable, op, aFile(f)+" of this kind is not supported", cause)
 	case wire.CodeMemory:
 		return images.Wrap(images.TooLarge, op, "the picture needs more memory than is allowed", fmt.Errorf("%w: %w", ErrMemory, cause))
+	case wire.CodeTooLarge:
+		return images.Wrap(images.TooLarge, op, fmt.Sprintf("a side of the original is longer than the %d pixels that can be read", wire.MaxSide), cause)
 	}
 	return images.Wrap(images.Internal, op, "", cause)
+}
+
+// aFile names a file of a format as one says it: "a PNG file", "an AVIF file".
+func aFile(f images.Format) string {
+	if f == images.AVIF {
+		return "an AVIF file"
+	}
+	return "a " + strings.ToUpper(f.String()) + " file"
 }
 
 // outOfMemory are the last words of processes that got no memory.

@@ -204,6 +204,11 @@ func runDamage(t *testing.T, can Can, c Codec) {
 			checkSurvives(t, c, s, data)
 		}
 	}
+	for _, s := range damagedHeaders() {
+		if has(can.Loads, s.Format) {
+			checkSurvives(t, c, s, s.Data)
+		}
+	}
 	if _, _, err := c.Load(t.Context(), codec.LoadRequest{Data: Samples()[0].Data, Format: images.PNG}); err != nil {
 		t.Errorf("a good picture after the damaged ones: %v", err)
 	}

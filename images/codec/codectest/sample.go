@@ -153,6 +153,32 @@ func Samples() []Sample {
 	)
 }
 
+// damagedHeaders are files whose headers lead beyond them, or beyond what the
+// codec may say.
+func damagedHeaders() []Sample {
+	var list []Sample
+	for _, f := range []images.Format{images.AVIF, images.HEIC} {
+		still := file("still." + f.String())
+		brand := binary.BigEndian.Uint32(still)
+		box := func(name string, header ...byte) {
+			data := append(append(bytes.Clone(still[:brand]), header...), still[brand:]...)
+			list = append(list, Sample{Name: f.String() + " " + name, Format: f, Data: data})
+		}
+		list = append(list, Sample{Name: f.String() + " cut in its first box", Format: f, Data: still[:brand-1]})
+		box("with a box past the end", 0, 1, 0, 0, 'f', 'r', 'e', 'e')
+		box("with a long box past the end", 0, 0, 0, 1, 'f', 'r', 'e', 'e', 0, 0, 1, 0, 0, 0, 0, 0)
+		box("with a box back to its own beginning", 0, 0, 0, 1, 'f', 'r', 'e', 'e', 0, 0, 0, 0, 0, 0, 0, 0)
+		box("with a box back to the beginning", 0, 0, 0, 1, 'f', 'r', 'e', 'e', 255, 255, 255, 255, 255, 255, 255, byte(256-brand))
+	}
+	for _, at := range []int{16, 20} { // width and height in the header
+		wide := pngOf(opaque{nrgba(1)})
+		binary.BigEndian.PutUint32(wide[at:], 1<<20+1)
+		binary.BigEndian.PutUint32(wide[29:], crc32.ChecksumIEEE(wide[12:29]))
+		list = append(list, Sample{Name: fmt.Sprintf("png with a long side at %d", at), Format: images.PNG, Data: wide})
+	}
+	return list
+}
+
 // opaque hides alpha, so that encoders write three channels.
 type opaque struct{ *image.NRGBA }
 

@@ -48,6 +48,7 @@ const (
 	CodeInvalid                 // the bytes are not such a picture
 	CodeUnsupported             // such a picture, but of a kind that is not read or written
 	CodeMemory                  // more memory than a worker may have
+	CodeTooLarge                // a side of the picture is longer than MaxSide
 	codeCount
 )
 

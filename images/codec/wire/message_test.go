@@ -23,6 +23,7 @@ func samples() map[string]wire.Message {
 		"save": wire.Save{Format: images.WebP, Quality: 80, Effort: 4, Lossless: true, Width: 5, Height: 6, Stride: 96, Planes: 3,
 			Loop: 0, ICC: 10, Length: 96*6*3*2 + 10, Capacity: 1 << 16, Deadline: 1, Delays: []uint32{40, 50}},
 		"saved": wire.Saved{Length: 12345},
+		"long":  wire.Fail{Code: wire.CodeTooLarge, Text: "16711744x1 pixels"},
 		"fail":  wire.Fail{Code: wire.CodeMemory, Text: "out of memory"},
 	}
 }
