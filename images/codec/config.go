@@ -36,6 +36,10 @@ type Config struct {
 // finish it, instead of being killed: starting another costs more.
 const abandonGrace = 250 * time.Millisecond
 
+// startTries is how many starts in a row must fail until requests are told, if
+// workers have started before.
+const startTries = 3
+
 // retryStart is how long a failed start is remembered: requests meanwhile get
 // its error at once.
 const retryStart = time.Second

@@ -25,6 +25,7 @@ type Pool struct {
 	levels   []sandbox.Level // still to try; one is left after the first success
 	failed   error           // of the last start
 	failedAt time.Time
+	misses   int         // starts in a row that failed
 	used     time.Time   // last request
 	janitor  *time.Timer // nil while there are no workers
 	closed   bool
@@ -205,19 +206,24 @@ func (p *Pool) start() {
 
 // started takes in the result of a start. Preconditions: p.mu is held.
 func (p *Pool) started(w *worker, err error) {
-	p.failed, p.failedAt = err, time.Now()
 	if err != nil && p.closed {
 		return
 	}
 	if err != nil {
 		p.stats.Failed++
 		p.c.Log.Warn("codec worker does not start", "path", p.c.Path, "err", err)
+		if p.misses++; p.stats.Started > 0 && p.misses < startTries {
+			p.ensure() // an accident: the program does start here
+			return
+		}
+		p.failed, p.failedAt = err, time.Now()
 		for _, turn := range p.waiters[:min(1, len(p.waiters))] {
 			turn <- handover{err: err}
 			p.waiters = p.waiters[1:]
 		}
 		return
 	}
+	p.failed, p.misses = nil, 0
 	p.stats.Started++
 	p.stats.Library, p.stats.Layers = w.hello.Library, sandbox.Layers(w.hello.Layers)
 	p.all[w] = true

@@ -137,6 +137,41 @@ func TestMissingExecutable(t *testing.T) {
 	}
 }
 
+// TestAStartThatFailsOnceIsNobodysLoss: a worker killed while it starts is
+// started again for whoever waits for it.
+func TestAStartThatFailsOnceIsNobodysLoss(t *testing.T) {
+	dir := t.TempDir()
+	for path, mode := range map[string]os.FileMode{filepath.Dir(dir): 0o755, dir: 0o777} { // workers may run as another user
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path, fail := filepath.Join(dir, "kamado-codec"), filepath.Join(dir, "fail")
+	script := fmt.Sprintf("#!/bin/sh\nif [ -e %[1]s ]; then /bin/rm %[1]s; exit 1; fi\nexec %[2]s \"$@\"\n", fail, workerPath)
+	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p := newPool(t, func(c *codec.Config) { c.Path, c.Workers = path, 1 })
+	if err := load(t.Context(), p, small()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "no start is under way", func() bool { s := p.Stats(); return s.Idle > 0 && s.Starting == 0 })
+	if err := os.WriteFile(fail, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	killed := p.Pids()
+	for _, pid := range killed {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	eventually(t, "the worker is gone", func() bool { pids := p.Pids(); return len(pids) == 0 || !slices.Contains(killed, pids[0]) })
+	if err := load(t.Context(), p, small()); err != nil {
+		t.Errorf("the request whose worker failed to start once got %v", err)
+	}
+	if s := p.Stats(); s.Failed != 1 {
+		t.Errorf("%d starts failed, want 1", s.Failed)
+	}
+}
+
 // TestFaults: each way to go wrong costs its own request, with an error that
 // says what happened, and the next request is answered by the warm spare.
 func TestFaults(t *testing.T) {
