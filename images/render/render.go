@@ -153,15 +153,22 @@ func (j *job) run(ctx context.Context, src []byte) (Result, error) {
 	return res, err
 }
 
-// codec calls fn with one Codec after the other until one of them can.
+// codec calls fn with one Codec after the other until one of them can. When
+// none can, one that could at another time is what the error tells of.
 func (j *job) codec(fn func(Codec) error) error {
-	err := error(codec.ErrFormat)
+	var last, absent error = codec.ErrFormat, nil
 	for _, c := range j.cfg.Codecs {
-		if err = fn(c); !passes(err) {
-			return err
+		if last = fn(c); !passes(last) {
+			return last
+		}
+		if absent == nil && errors.Is(last, codec.ErrNoWorker) {
+			absent = last
 		}
 	}
-	return err
+	if absent != nil {
+		return absent
+	}
+	return last
 }
 
 // passes says whether the next Codec may be asked.

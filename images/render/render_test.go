@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/codec"
+	"github.com/kamado/kamado/images/codec/purego"
 	"github.com/kamado/kamado/images/plane"
 	"github.com/kamado/kamado/images/render"
 )
@@ -279,6 +281,29 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("error is %v, want one of kind %s", err, tt.kind)
 			}
 		})
+	}
+}
+
+// absent is a pool whose workers do not start at the moment.
+type absent struct{ render.Codec }
+
+func (absent) Load(context.Context, codec.LoadRequest) (*codec.Raster, codec.Info, error) {
+	return nil, codec.Info{}, images.Wrap(images.Unavailable, "load", "not available", codec.ErrNoWorker)
+}
+
+func (absent) Save(context.Context, codec.SaveRequest) ([]byte, error) {
+	return nil, images.Wrap(images.Unavailable, "save", "not available", codec.ErrNoWorker)
+}
+
+// What a worker could do in a moment is not refused for good.
+func TestWorkersThatAreAwayAreNotAFaultOfTheOriginal(t *testing.T) {
+	r := newRenderer(render.Config{Codecs: []render.Codec{absent{}, purego.New(purego.Config{})}})
+	src := jpegOf(t, quarters(80, 60))
+	if _, err := r.Render(t.Context(), src, images.Rendition{Width: 40, Format: images.AVIF}); images.KindOf(err) != images.Unavailable {
+		t.Errorf("AVIF, which only workers write: %v, want unavailable", err)
+	}
+	if _, err := r.Render(t.Context(), src, images.Rendition{Width: 40, Format: images.PNG}); err != nil {
+		t.Errorf("PNG, which is written without workers: %v", err)
 	}
 }
 
