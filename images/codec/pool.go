@@ -231,6 +231,7 @@ func (p *Pool) started(w *worker, err error) {
 	if p.closed {
 		w.expected = true
 		w.cmd.Process.Kill()
+		w.conn.Close()
 		return
 	}
 	p.ready(w)
@@ -240,8 +241,9 @@ func (p *Pool) started(w *worker, err error) {
 // Preconditions: p.mu is held.
 func (p *Pool) ready(w *worker) {
 	w.used = time.Now()
-	if !p.all[w] {
-		p.ensure() // it died on the way
+	if !p.all[w] { // it died on the way
+		w.conn.Close()
+		p.ensure()
 		return
 	}
 	if len(p.waiters) > 0 {

@@ -73,7 +73,7 @@ func startWorker(ctx context.Context, c Config, level sandbox.Level) (*worker, e
 	w.cmd.Args[0] = "kamado-codec"
 	w.cmd.Stderr = w.words
 	w.cmd.WaitDelay = time.Second
-	if err := w.cmd.Start(); err != nil {
+	if err := sandbox.Start(w.cmd); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("start worker: %w", err)
 	}

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -51,7 +52,8 @@ func Levels() []Level {
 }
 
 // Command prepares a process at a level: nothing of the environment but env,
-// no input, and files as descriptors 3 and up. The caller sets Stderr.
+// no input, and files as descriptors 3 and up. The caller sets Stderr, and
+// starts it with Start.
 func Command(level Level, path string, args, env []string, files ...*os.File) *exec.Cmd {
 	cmd := exec.Command(path, args...)
 	var names []string
@@ -67,6 +69,31 @@ func Command(level Level, path string, args, env []string, files ...*os.File) *e
 	cmd.ExtraFiles = files
 	cmd.SysProcAttr = attributes(level, os.Geteuid() == 0)
 	return cmd
+}
+
+// Start starts a command that Command made.
+//
+// Where user namespaces are forbidden the clone fails, and syscall (Go 1.26)
+// then keeps both ends of the pipe by which it would have told the child that
+// its identities are mapped: two descriptors for every attempt, for ever. So
+// the same clone is tried first without a mapping, for which there is no pipe.
+func Start(cmd *exec.Cmd) error {
+	if a := cmd.SysProcAttr; a != nil && a.UidMappings != nil {
+		if err := tryClone(a.Cloneflags); err != nil {
+			return fmt.Errorf("new namespaces: %w", err)
+		}
+	}
+	return cmd.Start()
+}
+
+// tryClone makes a process with clone flags that ends at once: it has no
+// program to run, and that there is none is what it comes to say.
+func tryClone(flags uintptr) error {
+	_, err := syscall.ForkExec("", []string{""}, &syscall.ProcAttr{Sys: &syscall.SysProcAttr{Cloneflags: flags}})
+	if err == syscall.ENOENT {
+		return nil
+	}
+	return err
 }
 
 func attributes(level Level, root bool) *syscall.SysProcAttr {

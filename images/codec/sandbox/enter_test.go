@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,7 +72,7 @@ func TestEnter(t *testing.T) {
 			cmd := sandbox.Command(level, "/proc/self/fd/4", []string{inside}, []string{"GOMAXPROCS=2", "GODEBUG=containermaxprocs=0"}, w, program, w)
 			var words bytes.Buffer
 			cmd.Stderr = &words
-			if err := cmd.Start(); err != nil {
+			if err := sandbox.Start(cmd); err != nil {
 				t.Skipf("needs a machine that allows level %q: %v", level, err)
 			}
 			if err := cmd.Wait(); err != nil {
@@ -84,5 +85,33 @@ func TestEnter(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRefusedStartKeepsNothing: where a level is forbidden, trying it again
+// and again costs no descriptor.
+func TestRefusedStartKeepsNothing(t *testing.T) {
+	open := func() int {
+		list, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip("needs /proc")
+		}
+		return len(list)
+	}
+	refused := func() {
+		cmd := sandbox.Command(sandbox.LevelFull, "/bin/true", nil, nil)
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_SIGHAND // never without CLONE_VM: EINVAL everywhere
+		if err := sandbox.Start(cmd); err == nil {
+			cmd.Wait()
+			t.Fatal("an impossible clone succeeded")
+		}
+	}
+	refused() // the runtime opens what it keeps
+	before := open()
+	for range 8 {
+		refused()
+	}
+	if after := open(); after > before {
+		t.Errorf("%d descriptors after refused starts, %d before", after, before)
 	}
 }
