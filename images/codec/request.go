@@ -187,12 +187,19 @@ func (t *talk) open(ctx context.Context, data []byte, m wire.Open) (Info, error)
 	if len(data) == 0 {
 		return Info{}, images.Errorf(images.Unprocessable, "the original is empty")
 	}
-	in, err := inputMemfd(data)
+	parts := [][]byte{data}
+	if m.Format == images.PNG {
+		parts = withoutText(data)
+	}
+	in, err := inputMemfd(parts...)
 	if err != nil {
 		return Info{}, images.Wrap(images.Unavailable, t.op, "", err)
 	}
 	defer in.close()
-	m.Length, m.Deadline = uint64(len(data)), deadline(ctx)
+	m.Deadline = deadline(ctx)
+	for _, part := range parts {
+		m.Length += uint64(len(part))
+	}
 	answer, err := t.ask(ctx, true, m, in)
 	if err != nil {
 		return Info{}, err
