@@ -140,10 +140,14 @@ func explain(op string, f images.Format, err error) error {
 	if errors.Is(err, codec.ErrFormat) {
 		return images.Wrap(images.Unprocessable, op, fmt.Sprintf("%s is not read or written without kamado-codec", name), err)
 	}
-	if errors.Is(err, errUnsupported) || strings.Contains(err.Error(), "unsupported") || strings.Contains(err.Error(), "not implemented") {
-		return images.Wrap(images.Unprocessable, op, fmt.Sprintf("a %s file of this kind is not supported", name), err)
+	file := "a " + name + " file"
+	if f == images.ICO {
+		file = "an ICO file"
 	}
-	return images.Wrap(images.Unprocessable, op, fmt.Sprintf("the original is not a %s file that can be read", name), err)
+	if errors.Is(err, errUnsupported) || strings.Contains(err.Error(), "unsupported") || strings.Contains(err.Error(), "not implemented") {
+		return images.Wrap(images.Unprocessable, op, file+" of this kind is not supported", err)
+	}
+	return images.Wrap(images.Unprocessable, op, fmt.Sprintf("the original is not %s that can be read", file), err)
 }
 
 // catch turns a panic of a decoder into an error: bytes from strangers chose
