@@ -16,6 +16,7 @@ type Guard interface {
 	CSRFToken(*http.Request) string    // for forms of the request's session
 	Login(http.ResponseWriter, *http.Request)
 	Logout(http.ResponseWriter, *http.Request)
+	IssueLink(http.ResponseWriter, *http.Request) // a fresh login link, for the operator
 }
 
 // Settings is the [console] table of the configuration.

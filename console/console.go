@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/kamado/kamado/internal/httpserver"
 )
 
 //go:embed templates/*.html
@@ -77,7 +79,8 @@ func (c *Console) routes() http.Handler {
 	mux.Handle("GET /static/", c.assets)
 	mux.HandleFunc("GET /login", c.cfg.Guard.Login)
 	mux.Handle("POST /logout", c.cfg.Guard.Require(http.HandlerFunc(c.cfg.Guard.Logout)))
-	return secure(mux)
+	mux.Handle("POST /login-link", c.cfg.Guard.Require(http.HandlerFunc(c.cfg.Guard.IssueLink)))
+	return secure(httpserver.Routes(mux))
 }
 
 // secure sets the headers that every answer has. Scripts and styles come from

@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -9,8 +10,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kamado/kamado/console"
+	"github.com/kamado/kamado/internal/httpserver"
 )
 
 const token = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -104,8 +107,9 @@ func (guard) CSRFToken(r *http.Request) string {
 	}
 	return "csrf-of-session"
 }
-func (guard) Login(w http.ResponseWriter, _ *http.Request)  { io.WriteString(w, "logged in") }
-func (guard) Logout(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "logged out") }
+func (guard) Login(w http.ResponseWriter, _ *http.Request)     { io.WriteString(w, "logged in") }
+func (guard) Logout(w http.ResponseWriter, _ *http.Request)    { io.WriteString(w, "logged out") }
+func (guard) IssueLink(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "link") }
 
 func build(t *testing.T, s *service) http.Handler {
 	t.Helper()
@@ -288,6 +292,44 @@ func TestFeedSendsSamplesAndServices(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("the feed ended without %v", want)
+	}
+}
+
+// A page that somebody left open must not hold the end of the process up.
+func TestFeedEndsWhenTheServerStops(t *testing.T) {
+	cfg := httpserver.Default()
+	cfg.Addr, cfg.AccessLog = "127.0.0.1:0", httpserver.AccessLogOff
+	quiet := slog.New(slog.DiscardHandler)
+	server, err := httpserver.New(cfg, build(t, newService(t)), httpserver.Deps{Name: "console", Log: quiet, Health: httpserver.NewHealth(quiet)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	res, err := http.Get(server.URL() + "/live")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	stop()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("the server ended with %v", err)
+		}
+	case <-time.After(cfg.DrainTimeout / 2):
+		t.Errorf("with a feed open the server did not stop within %v", cfg.DrainTimeout/2)
+	}
+}
+
+func TestRefusalsAreProblems(t *testing.T) {
+	got := get(build(t, newService(t)), "/images", func(r *http.Request) { r.Method = http.MethodDelete })
+	if got.status != http.StatusMethodNotAllowed || got.header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("DELETE = %d %s, want a 405 problem", got.status, got.header.Get("Content-Type"))
 	}
 }
 

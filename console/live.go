@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/kamado/kamado/internal/httpserver"
 )
 
 // Bounds of the feed.
@@ -33,7 +35,7 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request) {
 	if c.streams.Add(1) > streamsMax {
 		c.streams.Add(-1)
 		w.Header().Set("Retry-After", "10")
-		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
+		httpserver.WriteProblem(w, r, httpserver.Problem{Status: http.StatusServiceUnavailable, Detail: "as many pages follow as may; try again in a while"})
 		return
 	}
 	defer c.streams.Add(-1)
@@ -61,6 +63,8 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 			return
+		case <-httpserver.Draining(r.Context()):
+			return // or the process would wait for a page that somebody left open
 		case <-ticker.C:
 		}
 	}

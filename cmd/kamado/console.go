@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,8 +23,76 @@ func newConsoleCommand(a *app) *cobra.Command {
 		Use:   "console",
 		Short: "Show what the services do, and let a person try them, in a browser",
 	}
-	cmd.AddCommand(newConsoleServeCommand(a))
+	cmd.AddCommand(newConsoleServeCommand(a), newConsoleLinkCommand(a))
 	return cmd
+}
+
+// linkTimeout bounds asking a console for a login link.
+const linkTimeout = 10 * time.Second
+
+func newConsoleLinkCommand(a *app) *cobra.Command {
+	c := newConfiguration()
+	var url string
+	cmd := &cobra.Command{
+		Use:   "link",
+		Short: "Print a fresh login link of a running console",
+		Long: `Link asks a running console for a link that logs the operator's browser in. It works once, and for a few minutes.
+
+--data is the data directory of that console: its operator's token is the credential.`,
+		Example: `  kamado console link --data data`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.load(a); err != nil {
+				return err
+			}
+			client := http.DefaultClient
+			if url == "" {
+				url, client = "http://"+c.Console.HTTP, ownListeners()
+				if c.HTTP.TLS.Enabled() {
+					url = "https://" + c.Console.HTTP
+				}
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), linkTimeout)
+			defer cancel()
+			link, err := freshLink(ctx, client, c.Data, url)
+			if err != nil {
+				return err
+			}
+			return a.show(link, table{rows: [][]string{{link.URL}}})
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&url, "console", "", "scheme and host of the console (default: where the configuration puts it)")
+	c.set.BindFlag(flags, "data", "data", "data directory of the console")
+	return cmd
+}
+
+// loginLink is what a console answers.
+type loginLink struct {
+	URL string `json:"url"`
+}
+
+// freshLink asks the console at url with the token of its data directory.
+func freshLink(ctx context.Context, client *http.Client, data, url string) (loginLink, error) {
+	var link loginLink
+	token, err := operator.Read(data)
+	if err != nil {
+		return link, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/login-link", nil)
+	if err != nil {
+		return link, usagef("--console %q is no address: %v", url, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	res, err := client.Do(req)
+	if err != nil {
+		return link, hinted(fmt.Errorf("ask the console for a link: %w", err), "is it running there? \"kamado up\" starts one")
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return link, fmt.Errorf("the console at %s answers %s: is --data its data directory?", url, res.Status)
+	}
+	return link, json.NewDecoder(io.LimitReader(res.Body, 1<<16)).Decode(&link)
 }
 
 func newConsoleServeCommand(a *app) *cobra.Command {

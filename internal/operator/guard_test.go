@@ -228,13 +228,13 @@ func TestWaitingLinksAreBounded(t *testing.T) {
 
 func TestIssueLinkNeedsTheToken(t *testing.T) {
 	g, tok := newGuard(t)
-	h := g.Require(g.IssueLink("http://127.0.0.1:7700"))
+	h := g.Require(http.HandlerFunc(g.IssueLink))
 	if got := status(h, request("POST", "localhost", loopback)); got != 401 {
 		t.Errorf("link without token answers %d, want 401", got)
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, request("POST", "localhost", loopback, "Authorization", "Bearer "+tok.Reveal()))
-	if w.Code != 200 || !strings.Contains(w.Body.String(), "http://127.0.0.1:7700/login?code=") {
+	if w.Code != 200 || !strings.Contains(w.Body.String(), "http://localhost/login?code=") {
 		t.Errorf("link with token answers %d %s", w.Code, w.Body)
 	}
 }

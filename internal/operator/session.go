@@ -130,19 +130,21 @@ func (g *Guard) Logout(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// IssueLink is a handler to mount behind Require: it answers a POST with a fresh login link under base, as {"url": …}. That
-// is how the command line gets a link from a running service.
-func (g *Guard) IssueLink(base string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost {
-			w.Header().Set("Allow", http.MethodPost)
-			httpserver.WriteProblem(w, r, httpserver.Problem{Status: http.StatusMethodNotAllowed})
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		_ = json.NewEncoder(w).Encode(map[string]string{"url": g.LoginLink(base)}) // the client may be gone
+// IssueLink is a handler to mount behind Require: it answers a POST with a fresh login link to the listener that was
+// asked, as {"url": …}. That is how the command line gets a link from a running service.
+func (g *Guard) IssueLink(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		httpserver.WriteProblem(w, r, httpserver.Problem{Status: http.StatusMethodNotAllowed})
+		return
 	}
+	base := "http://" + r.Host
+	if r.TLS != nil {
+		base = "https://" + r.Host
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(map[string]string{"url": g.LoginLink(base)}) // the client may be gone
 }
 
 // CSRFToken is what the pages of the request's session send back with every unsafe request, in CSRFHeader or CSRFField. It is empty
