@@ -326,11 +326,14 @@ func TestUnforeseenCallKills(t *testing.T) {
 }
 
 func TestQueueIsBounded(t *testing.T) {
-	p := newPool(t, func(c *codec.Config) { c.Path, c.Workers, c.Queue, c.Wait = faultyPath, 1, 1, 150*time.Millisecond })
+	// Long enough for a worker to start on a machine under load, short
+	// enough to tell being refused at once from having waited.
+	const wait = 2 * time.Second
+	p := newPool(t, func(c *codec.Config) { c.Path, c.Workers, c.Queue, c.Wait = faultyPath, 1, 1, wait })
 	if err := load(t.Context(), p, small()); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*wait)
 	var group sync.WaitGroup
 	group.Go(func() { fault(ctx, p, "loop") })
 	eventually(t, "the worker is busy", func() bool { return p.Stats().Busy == 1 })
@@ -339,7 +342,7 @@ func TestQueueIsBounded(t *testing.T) {
 	group.Go(func() { late <- load(t.Context(), p, small()) })
 	eventually(t, "one request waits", func() bool { return p.Stats().Waiting == 1 })
 	err := load(t.Context(), p, small())
-	if !errors.Is(err, codec.ErrBusy) || images.KindOf(err) != images.Exhausted || time.Since(began) > 100*time.Millisecond {
+	if !errors.Is(err, codec.ErrBusy) || images.KindOf(err) != images.Exhausted || time.Since(began) >= wait {
 		t.Errorf("beyond the queue: %v after %v", err, time.Since(began))
 	}
 	if err := <-late; !errors.Is(err, codec.ErrBusy) || images.KindOf(err) != images.Exhausted {
