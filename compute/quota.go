@@ -1,0 +1,119 @@
+package compute
+
+import "fmt"
+
+// Resource names what a quota bounds, as the clients spell it.
+type Resource string
+
+// The resources. Unlimited is a limit of -1.
+const (
+	QuotaInstances      Resource = "instances"
+	QuotaCores          Resource = "cores"
+	QuotaRAM            Resource = "ram" // MiB
+	QuotaKeypairs       Resource = "key_pairs"
+	QuotaMetadata       Resource = "metadata_items"
+	QuotaServerGroups   Resource = "server_groups"
+	QuotaGroupMembers   Resource = "server_group_members"
+	QuotaInjectedFiles  Resource = "injected_files"
+	QuotaNetworks       Resource = "network"
+	QuotaSubnets        Resource = "subnet"
+	QuotaSubnetPools    Resource = "subnetpool"
+	QuotaPorts          Resource = "port"
+	QuotaRouters        Resource = "router"
+	QuotaFloatingIPs    Resource = "floatingip"
+	QuotaSecurityGroups Resource = "security_group"
+	QuotaSecurityRules  Resource = "security_group_rule"
+	QuotaImageBytes     Resource = "image_size_total" // MiB, as Glance counts
+
+	Unlimited = -1
+)
+
+// QuotaDefaults are Nova's and Neutron's own.
+var QuotaDefaults = map[Resource]int{
+	QuotaInstances: 10, QuotaCores: 20, QuotaRAM: 51200, QuotaKeypairs: 100, QuotaMetadata: 128, QuotaServerGroups: 10,
+	QuotaGroupMembers: 10, QuotaInjectedFiles: 5, QuotaNetworks: 100, QuotaSubnets: 100, QuotaSubnetPools: Unlimited,
+	QuotaPorts: 500, QuotaRouters: 10, QuotaFloatingIPs: 50, QuotaSecurityGroups: 10, QuotaSecurityRules: 100,
+	QuotaImageBytes: Unlimited,
+}
+
+// Quota is a limit that differs from the default: of a project, or of the class
+// "default" (ProjectID "class:default"), or of a user within a project.
+type Quota struct {
+	ID        string // QuotaID
+	ProjectID string
+	Resource  Resource
+	Limit     int
+}
+
+// QuotaID makes the id of a quota or a usage.
+func QuotaID(projectID string, r Resource) string { return projectID + "/" + string(r) }
+
+// Usage is what a project holds of a resource. It is changed in the same write
+// as what it counts.
+type Usage struct {
+	ID        string // QuotaID
+	ProjectID string
+	Resource  Resource
+	Used      int
+}
+
+// Limit gives the limit of a project for a resource: its own, else the class
+// default's, else QuotaDefaults.
+func (tx *Tx) Limit(projectID string, r Resource) (int, error) {
+	for _, owner := range []string{projectID, "class:default"} {
+		q, err := tx.Quotas.Get(QuotaID(owner, r))
+		if err == nil {
+			return q.Limit, nil
+		}
+		if KindOf(err) != NotFound {
+			return 0, err
+		}
+	}
+	return QuotaDefaults[r], nil
+}
+
+// Used gives what a project holds of a resource.
+func (tx *Tx) Used(projectID string, r Resource) (int, error) {
+	u, err := tx.Usages.Get(QuotaID(projectID, r))
+	if err == nil {
+		return u.Used, nil
+	}
+	if KindOf(err) == NotFound {
+		return 0, nil
+	}
+	return 0, err
+}
+
+// Charge adds n (negative gives back) to what a project holds of a resource. Its
+// error is of kind OverQuota, and nothing is changed, when that would pass the
+// limit; giving back never fails for that.
+func (tx *Tx) Charge(projectID string, r Resource, n int) error {
+	if n == 0 {
+		return nil
+	}
+	used, err := tx.Used(projectID, r)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		limit, err := tx.Limit(projectID, r)
+		if err != nil {
+			return err
+		}
+		if limit != Unlimited && used+n > limit {
+			return &Error{Kind: OverQuota, Name: "OverQuota", Detail: overQuota(r, n, used, limit)}
+		}
+	}
+	u := &Usage{ID: QuotaID(projectID, r), ProjectID: projectID, Resource: r, Used: max(used+n, 0)}
+	if err := tx.Usages.Update(u); KindOf(err) == NotFound && err != nil {
+		return tx.Usages.Insert(u)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// overQuota says it in Nova's words, which clients search for.
+func overQuota(r Resource, asked, used, limit int) string {
+	return fmt.Sprintf("Quota exceeded for %s: Requested %d, but already used %d of %d %s", r, asked, used, limit, r)
+}

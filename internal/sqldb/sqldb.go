@@ -1,0 +1,63 @@
+// Package sqldb keeps rows in a SQL database, the same ones in SQLite on one
+// machine and in PostgreSQL for several servers at once. An engine is a package
+// one level below; sqldbtest holds what both promise.
+//
+// Vocabulary. A read sees one consistent state. A write is a function that runs
+// as if alone: SQLite has one writer that takes waiting functions in batches,
+// each in a savepoint, and syncs once for all of them; PostgreSQL runs them
+// serializable and again when they met another. A migration is a numbered text
+// of statements, applied once, in order.
+//
+// Invariants. A write that returned nil is durable. A write that failed left
+// nothing. Statements use "?" for arguments and the types TEXT and BIGINT alone,
+// so that one text serves both engines. Not for large values: those belong in
+// blob.
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+// The conditions on which a caller branches.
+var (
+	// ErrUnique: a value that must be there once is there already.
+	ErrUnique = errors.New("not unique")
+	// ErrBusy: too many writes wait. Later it may work.
+	ErrBusy = errors.New("database busy")
+	// ErrClosed: the database was closed.
+	ErrClosed = errors.New("database closed")
+)
+
+// DB is a database. Its methods may be called concurrently.
+type DB interface {
+	// Read runs fn on one consistent state.
+	Read(ctx context.Context, fn func(Reader) error) error
+	// Write runs fn as if alone. Three things might happen:
+	//  1. nil: what fn wrote is durable;
+	//  2. fn's own error: nothing was written;
+	//  3. another error: nothing was written, but when the connection broke
+	//     during the commit (PostgreSQL), or ctx ended, it may have been.
+	// fn may run more than once and must not outlive its call, nor call Write.
+	Write(ctx context.Context, fn func(Writer) error) error
+	// Migrate brings the schema of an owner up to its newest migration, which is
+	// the last of the list; a database that is newer is refused.
+	Migrate(ctx context.Context, owner string, migrations []string) error
+	Close() error
+}
+
+// Reader asks. It is used by one goroutine, inside its Read or Write.
+type Reader interface {
+	// Query gives rows, which the caller closes.
+	Query(query string, args ...any) (*sql.Rows, error)
+	QueryRow(query string, args ...any) *sql.Row
+}
+
+// Writer asks and changes.
+type Writer interface {
+	Reader
+	// Exec changes rows and says how many. Its error wraps ErrUnique when a value
+	// was not unique; fn may go on after that.
+	Exec(query string, args ...any) (int64, error)
+}
