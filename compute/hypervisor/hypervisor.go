@@ -30,6 +30,24 @@ var (
 	ErrState = errors.New("not in this state")
 	// ErrUnsupported: this engine, or this host, cannot do that.
 	ErrUnsupported = errors.New("not supported by this hypervisor")
+	// ErrNoSpace: the host's file system, memory or process table is full.
+	ErrNoSpace = errors.New("no space left on the host")
+	// ErrNoImage: a base, kernel or ramdisk that the spec names is not there or not what it says.
+	ErrNoImage = errors.New("image file missing or not usable")
+	// ErrSpec: the spec asks for what no engine could do.
+	ErrSpec = errors.New("invalid spec")
+)
+
+// ConsoleBytesMax is how much of a guest's console is kept: its end.
+const ConsoleBytesMax = 1 << 20
+
+// Reasons of events.
+const (
+	ReasonShutdown = "shutdown" // the guest powered off
+	ReasonReset    = "reset"    // the guest restarted
+	ReasonCrashed  = "crashed"  // the process of the domain ended, nobody asked for it
+	ReasonPanicked = "panicked" // the guest's kernel gave up; it still has its process
+	ReasonWatchdog = "watchdog" // the guest's watchdog ran out
 )
 
 // State is what a domain is.
@@ -73,8 +91,8 @@ type Spec struct {
 	// the kernel's command line.
 	Kernel, Ramdisk, Append string
 	// ConfigDrive is an ISO 9660 image, shown read-only as a CD-ROM; empty: none.
-	// It is written anew before each start.
-	ConfigDrive []byte
+	// It is written anew before each start, and not kept with the spec.
+	ConfigDrive []byte `json:"-"`
 	// Rescue, when set, is the disk that it starts from instead; Root is then the second.
 	Rescue *Disk
 	NICs   []NIC
@@ -127,8 +145,7 @@ type Domain struct {
 type Event struct {
 	ID    string
 	State State
-	// Reason: "shutdown" (the guest powered off), "reset", "crashed", "panicked", "watchdog", "killed".
-	Reason string
+	Reason string // one of the Reasons above
 }
 
 // Diagnostics is what a running domain used so far.
@@ -162,32 +179,38 @@ type Engine interface {
 	List(ctx context.Context) ([]Domain, error)
 
 	// Create makes the domain's disks and starts it. It may be called again after a crash: what is there is kept.
+	// ErrNoImage when a file that s names is not there.
 	Create(ctx context.Context, s Spec) error
-	// Start turns a domain on that is off (also a suspended one: then it goes on where it was). s is as in Create; its NICs and
-	// its changed facts apply, its root disk stays (it grows when Root.Bytes is more).
+	// Start turns a domain on that is off or crashed (also a suspended one: then it goes on where it was). s is as in Create;
+	// its NICs and its changed facts apply, its root disk stays (it grows when Root.Bytes is more). A rescue disk is made anew
+	// when s.Rescue is set and removed when it is not. A domain that is on, running or paused, is left alone.
 	Start(ctx context.Context, s Spec) error
-	// Stop asks the guest to power off, and after grace turns it off; grace 0: at once.
+	// Stop asks the guest to power off, and after grace turns it off; grace 0: at once. A suspended domain loses its saved memory.
 	Stop(ctx context.Context, id string, grace time.Duration) error
-	// Reboot asks the guest to restart (soft), or resets it.
+	// Reboot asks the guest to restart (soft), or resets it (hard; a paused one then runs). Soft returns when the guest was asked:
+	// an Event "reset" says that it did; one that never does is the caller's to reset. ErrState when it is off.
 	Reboot(ctx context.Context, id string, hard bool) error
 	Pause(ctx context.Context, id string) error
 	Unpause(ctx context.Context, id string) error
-	// Suspend saves the guest's memory in a file and turns it off.
+	// Suspend saves the guest's memory in a file and turns it off. ErrState when it is off; ErrNoSpace leaves it running.
 	Suspend(ctx context.Context, id string) error
 	// Rebuild replaces the root disk by a fresh clone of s.Root and starts.
 	Rebuild(ctx context.Context, s Spec) error
-	// Snapshot writes the root disk as one whole qcow2 file without a backing file, consistent at one point in time, running or not.
+	// Snapshot writes the root disk as one whole qcow2 file without a backing file, consistent at one point in time, running or
+	// not. The file is made anew; it is removed again when ctx ends or anything fails.
 	Snapshot(ctx context.Context, id, file string) error
 	// Destroy turns a domain off and removes everything of it.
 	Destroy(ctx context.Context, id string) error
 
-	// AttachNIC and DetachNIC change the cards of a domain that is on.
+	// AttachNIC and DetachNIC change the cards of a domain that is on; ErrState when it is off. A card that is there, or gone, is
+	// no error.
 	AttachNIC(ctx context.Context, id string, n NIC) error
 	DetachNIC(ctx context.Context, id, portID string) error
 
-	// Console gives the end of what the guest wrote to its serial console: at most lines lines, or everything kept (the last MiB) when lines <= 0.
+	// Console gives the end of what the guest wrote to its serial console, also when it is off: at most lines lines as Tail
+	// counts them, or everything kept (the last MiB) when lines <= 0.
 	Console(ctx context.Context, id string, lines int) ([]byte, error)
-	// VNC connects to the guest's display (RFB); Serial to its serial console.
+	// VNC connects to the guest's display (RFB); Serial to its serial console. ErrState when it is off.
 	VNC(ctx context.Context, id string) (net.Conn, error)
 	Serial(ctx context.Context, id string) (io.ReadWriteCloser, error)
 	Diagnostics(ctx context.Context, id string) (Diagnostics, error)
