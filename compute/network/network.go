@@ -17,9 +17,11 @@ package network
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"os"
+	"time"
 
 	"github.com/kamado/kamado/compute/hypervisor"
 )
@@ -37,16 +39,22 @@ type Network struct {
 	ID       string
 	Name     string
 	External bool
-	MTU      int
-	Subnets  []Subnet
+	// Host: this host has a card on the network, with the gateway addresses of its subnets, so that it reaches the floating
+	// addresses. At most one network of a state: the first one wins.
+	Host    bool
+	MTU     int // bytes; 0: 1500
+	Subnets []Subnet
 }
 
 // Subnet is a range of addresses and what DHCP says about it.
 type Subnet struct {
-	ID       string
-	Prefix   netip.Prefix
-	Gateway  netip.Addr // invalid: none
-	DHCP     bool
+	ID      string
+	Prefix  netip.Prefix
+	Gateway netip.Addr // invalid: none
+	DHCP    bool
+	// Server is an address of the subnet that nobody else has, for the DHCP server (Neutron's network:dhcp port). Invalid: it
+	// serves from 169.254.169.254, which needs no address of the subnet and answers in every network.
+	Server   netip.Addr
 	DNS      []netip.Addr
 	Routes   []Route
 	Metadata bool // whether 169.254.169.254 answers here
@@ -81,14 +89,15 @@ type Pair struct {
 // DHCPOption is an option for one port.
 type DHCPOption struct{ Name, Value string }
 
-// Rule lets packets pass.
+// Rule lets packets pass. What a port sends is matched by the rules that are
+// not Ingress, with the receiver as the remote end; answers pass by themselves.
 type Rule struct {
 	Ingress       bool
 	IPv6          bool
-	Protocol      string // a name or a number; empty: any
-	Min, Max      int    // ports, or ICMP type and code; -1: any
-	RemotePrefix  netip.Prefix
-	RemoteGroupID string // of State.Groups
+	Protocol      string       // a name or a number; empty: any
+	Min, Max      int          // ports, or ICMP type and code; -1: any
+	RemotePrefix  netip.Prefix // invalid: any
+	RemoteGroupID string       // of State.Groups
 }
 
 // Router joins subnets.
@@ -115,8 +124,25 @@ type Floating struct{ External, Internal netip.Addr }
 // Config is what an engine needs of its surroundings.
 type Config struct {
 	Dir string // where it keeps what it must remember
-	// Metadata serves 169.254.169.254: the engine puts the network and the sender into the request's context (see MetadataSource).
+	// Metadata serves 169.254.169.254: the engine puts the network and the sender into the request's context (see SourceOf). Nil: not served.
 	Metadata http.Handler
+	// Leased is told of each address that DHCP acknowledged, for measuring; may be nil. It must not wait.
+	Leased func(portID string)
+	// UserChanged is told that User(portID) says something else than before, by the user-mode engine and within Apply, so that the
+	// forwards of a running guest can follow; may be nil. It must not wait.
+	UserChanged func(portID string)
+	Log         *slog.Logger // nil: nothing is logged
+	Metrics     Metrics      // nil: nothing is counted
+}
+
+// Metrics is where an engine counts.
+type Metrics interface {
+	// Applied says what one Apply did: how long it took, how many things of the kernel it changed, whether all could be made.
+	Applied(took time.Duration, changes int, err error)
+	// DHCP counts a message by what became of it: "offer", "ack", "nak", "ignored", "invalid".
+	DHCP(outcome string)
+	// Metadata counts a request to the metadata service by its status.
+	Metadata(status int)
 }
 
 type sourceKey struct{}
