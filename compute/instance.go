@@ -118,6 +118,13 @@ type Instance struct {
 	Deleted   time.Time // zero while it is there
 	// Generation counts what was begun on it: whoever finishes a task checks that it is still theirs.
 	Generation int
+	// TaskArgs is what the task needs beside the rest of this row, so that it can go on after a crash: the ids of its action and
+	// of the image that it makes. It is empty when there is no task.
+	TaskArgs map[string]string
+	// OldVM is the state to go back to after a rebuild or a resize.
+	OldVM VMState
+	// ShelvedImageID is the machine image that a shelved instance's disk lies in.
+	ShelvedImageID string
 }
 
 // InstanceAddress is one address of an instance.
