@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/console"
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/internal/config"
@@ -35,6 +36,8 @@ type Settings struct {
 	Console console.Settings `toml:"console"`
 	// Delivery of pictures.
 	Images images.Config `toml:"images"`
+	// The private cloud.
+	Compute compute.Config `toml:"compute"`
 }
 
 // configFileDefault is read when it lies in the working directory and no other file is named.
@@ -44,7 +47,7 @@ const configFileDefault = "kamado.toml"
 func defaultSettings() Settings {
 	return Settings{
 		Data: "kamado-data", Log: telemetry.Default(), HTTP: httpserver.Default(), Events: eventlog.Default(),
-		Console: console.DefaultSettings(), Images: images.Default(),
+		Console: console.DefaultSettings(), Images: images.Default(), Compute: compute.Default(),
 	}
 }
 
@@ -54,7 +57,7 @@ func (s *Settings) Validate() error {
 	if s.Data == "" {
 		errs = append(errs, errors.New("data must name a directory"))
 	}
-	for _, a := range []struct{ name, addr string }{{"admin", s.Admin}, {"console.http", s.Console.HTTP}, {"images.http", s.Images.HTTP}} {
+	for _, a := range []struct{ name, addr string }{{"admin", s.Admin}, {"console.http", s.Console.HTTP}, {"images.http", s.Images.HTTP}, {"compute.http", s.Compute.HTTP}} {
 		if err := checkAddress(a.addr); a.addr != "" && err != nil {
 			errs = append(errs, fmt.Errorf("%s %q is no address: %w", a.name, a.addr, err))
 		}
