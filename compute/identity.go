@@ -50,6 +50,8 @@ type User struct {
 // Role is a name that rules know.
 type Role struct {
 	ID, Name, Description, DomainID string
+	Implies                         []string // ids of roles that whoever has this one has too
+	Extra                           map[string]any
 	Created                         time.Time
 }
 
@@ -143,6 +145,7 @@ type Caller struct {
 	Roles                          []string // names, implied ones included
 	TokenID                        string
 	AppCredentialID                string
+	AccessRules                    []AccessRule // of the application credential; none: no request is refused for them
 	RequestID                      string
 }
 
