@@ -71,7 +71,10 @@ func (s *Service) bootstrapPasswords(ctx context.Context) (passwords, hashes map
 	}
 	results := make(chan hashed, len(missing))
 	for _, name := range missing { // at the same time: they are most of a first start
-		password := newSecret()
+		password := s.cfg.FirstPasswords[name]
+		if password == "" {
+			password = newSecret()
+		}
 		passwords[name] = password
 		go func() {
 			h, err := hashPassword(password, s.cfg.PasswordCost)

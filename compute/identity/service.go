@@ -51,6 +51,9 @@ type Config struct {
 	PurgeEvery time.Duration
 	// PasswordMin is the least number of characters of a password.
 	PasswordMin int
+	// FirstPasswords are those of the users that Bootstrap makes, by name; one
+	// that is not here is made up. Who keeps them elsewhere keeps them first.
+	FirstPasswords map[string]string
 }
 
 // Default gives Keystone's values, and bounds for a small machine.
