@@ -17,6 +17,7 @@ type Network struct {
 	ProviderType          string // flat, vlan, vxlan, local
 	ProviderSegment       int
 	ProviderPhysical      string
+	ZoneHints             []string // availability zones that were asked for
 	Tags                  []string
 	Revision              int
 	Created, Updated      time.Time
@@ -127,6 +128,7 @@ type Router struct {
 	SNAT                  bool
 	Distributed, HA       bool
 	Routes                []Route
+	ZoneHints             []string // availability zones that were asked for
 	Tags                  []string
 	Revision              int
 	Created, Updated      time.Time

@@ -75,6 +75,7 @@ var (
 	subnets = newSchema("Subnet", "subnets", func(s *compute.Subnet) string { return s.ID },
 		col("project_id", func(s *compute.Subnet) any { return s.ProjectID }),
 		col("network_id", func(s *compute.Subnet) any { return s.NetworkID }),
+		col("subnet_pool_id", func(s *compute.Subnet) any { return s.SubnetPoolID }),
 		col("name", func(s *compute.Subnet) any { return s.Name }))
 	subnetPools = newSchema("Subnetpool", "subnet_pools", func(s *compute.SubnetPool) string { return s.ID },
 		col("project_id", func(s *compute.SubnetPool) any { return s.ProjectID }),

@@ -102,6 +102,7 @@ CREATE TABLE subnets (
 	id TEXT NOT NULL PRIMARY KEY,
 	project_id TEXT NOT NULL,
 	network_id TEXT NOT NULL,
+	subnet_pool_id TEXT NOT NULL,
 	name TEXT NOT NULL,
 	body TEXT NOT NULL
 );
@@ -238,6 +239,7 @@ CREATE INDEX machine_images_2 ON machine_images (created);
 CREATE INDEX networks_1 ON networks (project_id);
 CREATE INDEX subnets_1 ON subnets (network_id);
 CREATE INDEX subnets_2 ON subnets (project_id);
+CREATE INDEX subnets_3 ON subnets (subnet_pool_id);
 CREATE INDEX subnet_pools_1 ON subnet_pools (project_id);
 CREATE UNIQUE INDEX ports_1 ON ports (mac);
 CREATE INDEX ports_2 ON ports (project_id);
