@@ -84,3 +84,18 @@ type Ranger interface {
 	// ErrRange when offset is negative or not below the object's size.
 	GetRange(ctx context.Context, key string, offset, length int64) (*Object, error)
 }
+
+// Linker is the optional ability to share whole files with a directory outside
+// of the store without copying bytes: fs has it, for directories of its own file
+// system. Both names are one file from then on, so nobody may write to it.
+type Linker interface {
+	// PutFile is Put of a regular file. The caller removes its own name of the file
+	// when it likes. errors.ErrUnsupported, and nothing is stored, when the file
+	// lies where it cannot be shared: Put its bytes instead.
+	PutFile(ctx context.Context, key, file string) (Info, error)
+
+	// LinkFile gives an object the further name file, which must not exist
+	// (os.ErrExist), outside of the store; it stays when the object is deleted or
+	// replaced. errors.ErrUnsupported when that cannot be: Get its bytes instead.
+	LinkFile(ctx context.Context, key, file string) error
+}

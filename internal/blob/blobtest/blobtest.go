@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -20,7 +22,8 @@ import (
 	"github.com/kamado/kamado/internal/blob"
 )
 
-// Run checks every promise of blob.Store, and of blob.Ranger when the store has
+// Run checks every promise of blob.Store, and of blob.Ranger and blob.Linker when
+// the store has
 // it. open gives a fresh empty store for each promise.
 func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 	promises := []struct {
@@ -42,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		{"list takes any prefix and any after", listPrefix},
 		{"list is bounded", listBounded},
 		{"a range is a part", ranges},
+		{"a file is shared, not copied", shared},
 		{"concurrent puts leave one of them whole", concurrentPuts},
 		{"concurrent put and delete of neighbours do not harm", neighbours},
 	}
@@ -478,4 +482,54 @@ func noise(n int) []byte {
 		b[i] = byte(r.Uint32())
 	}
 	return b
+}
+
+func shared(t *testing.T, s blob.Store) {
+	l, ok := s.(blob.Linker)
+	if !ok {
+		t.Skip("needs blob.Linker, an optional ability that this engine does not have")
+	}
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	if err := os.WriteFile(file, []byte("bytes"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "a/k", "what was there before")
+	for range 2 { // also when its bytes are those of the object already
+		in, err := l.PutFile(t.Context(), "a/k", file)
+		st, serr := s.Stat(t.Context(), "a/k")
+		if err != nil || serr != nil || in.Size != 5 || in != st {
+			t.Fatalf("PutFile = %+v, %v, Stat = %+v, %v", in, err, st, serr)
+		}
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, s, "a/k"); got != "bytes" {
+		t.Errorf("the object is %q after its file's own name went", got)
+	}
+	if err := l.LinkFile(t.Context(), "a/k", link); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.LinkFile(t.Context(), "a/k", link); !errors.Is(err, os.ErrExist) {
+		t.Errorf("LinkFile over a file = %v, want os.ErrExist", err)
+	}
+	if err := s.Delete(t.Context(), "a/k"); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(link); err != nil || string(b) != "bytes" {
+		t.Errorf("the link reads %q, %v after the object was deleted", b, err)
+	}
+	if err := l.LinkFile(t.Context(), "a/k", filepath.Join(dir, "other")); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("LinkFile of a missing object = %v, want ErrNotFound", err)
+	}
+	if _, err := l.PutFile(t.Context(), "../k", link); !errors.Is(err, blob.ErrInvalidKey) {
+		t.Errorf("PutFile of a bad key = %v, want ErrInvalidKey", err)
+	}
+	if _, err := l.PutFile(t.Context(), "k", dir); err == nil {
+		t.Error("PutFile of a directory succeeded")
+	}
+	if infos, err := s.List(t.Context(), "", "", 0); err != nil || len(infos) != 0 {
+		t.Errorf("List = %v, %v, want nothing left", infos, err)
+	}
 }
