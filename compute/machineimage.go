@@ -49,6 +49,16 @@ type ImageMember struct {
 	Created, Updated  time.Time
 }
 
+// ImageShare is a member of an image as its own row, so that what is shared with a
+// project is found by index. It is changed in the same write as Members.
+type ImageShare struct {
+	ID                 string // ImageShareID
+	ImageID, ProjectID string
+}
+
+// ImageShareID makes the id of a share.
+func ImageShareID(imageID, projectID string) string { return imageID + "/" + projectID }
+
 // Visible says whether a caller may see and boot the image.
 func (m *MachineImage) Visible(c Caller) bool {
 	if c.Owns(m.ProjectID) || m.Visibility == "public" || m.Visibility == "community" {

@@ -24,6 +24,7 @@ const (
 	QuotaSecurityGroups Resource = "security_group"
 	QuotaSecurityRules  Resource = "security_group_rule"
 	QuotaImageBytes     Resource = "image_size_total" // MiB, as Glance counts
+	QuotaImages         Resource = "image_count_total"
 
 	Unlimited = -1
 )
@@ -33,7 +34,7 @@ var QuotaDefaults = map[Resource]int{
 	QuotaInstances: 10, QuotaCores: 20, QuotaRAM: 51200, QuotaKeypairs: 100, QuotaMetadata: 128, QuotaServerGroups: 10,
 	QuotaGroupMembers: 10, QuotaInjectedFiles: 5, QuotaNetworks: 100, QuotaSubnets: 100, QuotaSubnetPools: Unlimited,
 	QuotaPorts: 500, QuotaRouters: 10, QuotaFloatingIPs: 50, QuotaSecurityGroups: 10, QuotaSecurityRules: 100,
-	QuotaImageBytes: Unlimited,
+	QuotaImageBytes: Unlimited, QuotaImages: 1000,
 }
 
 // Quota is a limit that differs from the default: of a project, or of the class

@@ -71,6 +71,7 @@ type Tx struct {
 	Usages Table[Usage]
 
 	MachineImages Table[MachineImage]
+	ImageShares   Table[ImageShare]
 
 	Networks       Table[Network]
 	Subnets        Table[Subnet]

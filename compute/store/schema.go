@@ -67,6 +67,10 @@ var (
 		col("visibility", func(m *compute.MachineImage) any { return m.Visibility }),
 		col("created", func(m *compute.MachineImage) any { return micros(m.Created) }))
 
+	imageShares = newSchema("image member", "image_shares", func(s *compute.ImageShare) string { return s.ID },
+		col("image_id", func(s *compute.ImageShare) any { return s.ImageID }),
+		col("project_id", func(s *compute.ImageShare) any { return s.ProjectID }))
+
 	networks = newSchema("Network", "networks", func(n *compute.Network) string { return n.ID },
 		col("project_id", func(n *compute.Network) any { return n.ProjectID }),
 		col("name", func(n *compute.Network) any { return n.Name }),

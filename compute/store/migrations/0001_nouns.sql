@@ -90,6 +90,12 @@ CREATE TABLE machine_images (
 	created BIGINT NOT NULL,
 	body TEXT NOT NULL
 );
+CREATE TABLE image_shares (
+	id TEXT NOT NULL PRIMARY KEY,
+	image_id TEXT NOT NULL,
+	project_id TEXT NOT NULL,
+	body TEXT NOT NULL
+);
 CREATE TABLE networks (
 	id TEXT NOT NULL PRIMARY KEY,
 	project_id TEXT NOT NULL,
@@ -236,6 +242,10 @@ CREATE INDEX quotas_1 ON quotas (project_id);
 CREATE INDEX usages_1 ON usages (project_id);
 CREATE INDEX machine_images_1 ON machine_images (project_id, created);
 CREATE INDEX machine_images_2 ON machine_images (created);
+CREATE INDEX machine_images_3 ON machine_images (visibility, created);
+CREATE INDEX machine_images_4 ON machine_images (status);
+CREATE INDEX image_shares_1 ON image_shares (project_id);
+CREATE INDEX image_shares_2 ON image_shares (image_id);
 CREATE INDEX networks_1 ON networks (project_id);
 CREATE INDEX subnets_1 ON subnets (network_id);
 CREATE INDEX subnets_2 ON subnets (project_id);
