@@ -43,6 +43,7 @@ type User struct {
 	Enabled                      bool
 	PasswordHash                 string
 	PasswordChanged              time.Time
+	AccessRules                  []AccessRule // made with application credentials; they outlive them
 	Extra                        map[string]any
 	Created                      time.Time
 }
@@ -104,14 +105,17 @@ type AppCredential struct {
 // AccessRule narrows an application credential to a request.
 type AccessRule struct{ ID, Service, Method, Path string }
 
-// EC2Credential is a key pair that signs requests of the EC2 dialect. The secret
-// must be kept as it is: SigV4 needs it on both sides.
-type EC2Credential struct {
-	ID        string // the access key
-	Secret    string
-	UserID    string
-	ProjectID string
-	Created   time.Time
+// Credential is a secret that is kept for a user as it is. Type "ec2" is a key
+// pair that signs requests of the EC2 dialect: SigV4 needs the secret on both
+// sides. Of other types only Blob is known.
+type Credential struct {
+	ID             string // of an EC2 key pair the SHA-256 of its first access key
+	Type           string
+	Access, Secret string // of type ec2
+	Blob           string // of other types
+	UserID         string
+	ProjectID      string
+	Created        time.Time
 }
 
 // Region, CatalogService and Endpoint are what an administrator added to the

@@ -62,7 +62,7 @@ type Tx struct {
 	Assignments     Table[Assignment]
 	Tokens          Table[Token]
 	AppCredentials  Table[AppCredential]
-	EC2Credentials  Table[EC2Credential]
+	Credentials     Table[Credential]
 	Regions         Table[Region]
 	CatalogServices Table[CatalogService]
 	Endpoints       Table[Endpoint]

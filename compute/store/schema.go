@@ -46,8 +46,9 @@ var (
 		col("user_id", func(a *compute.AppCredential) any { return a.UserID }),
 		col("project_id", func(a *compute.AppCredential) any { return a.ProjectID }),
 		col("name", func(a *compute.AppCredential) any { return a.Name }))
-	ec2Credentials = newSchema("credential", "ec2_credentials", func(c *compute.EC2Credential) string { return c.ID },
-		col("user_id", func(c *compute.EC2Credential) any { return c.UserID }))
+	credentials = newSchema("credential", "credentials", func(c *compute.Credential) string { return c.ID },
+		col("user_id", func(c *compute.Credential) any { return c.UserID }),
+		col("access", func(c *compute.Credential) any { return c.Access }))
 	regions         = newSchema("region", "regions", func(r *compute.Region) string { return r.ID })
 	catalogServices = newSchema("service", "catalog_services", func(s *compute.CatalogService) string { return s.ID },
 		col("name", func(s *compute.CatalogService) any { return s.Name }),

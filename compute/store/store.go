@@ -76,7 +76,7 @@ func bind(r sqldb.Reader, w sqldb.Writer) *compute.Tx {
 		Assignments:     rows[compute.Assignment]{assignments, r, w},
 		Tokens:          rows[compute.Token]{tokens, r, w},
 		AppCredentials:  rows[compute.AppCredential]{appCredentials, r, w},
-		EC2Credentials:  rows[compute.EC2Credential]{ec2Credentials, r, w},
+		Credentials:     rows[compute.Credential]{credentials, r, w},
 		Regions:         rows[compute.Region]{regions, r, w},
 		CatalogServices: rows[compute.CatalogService]{catalogServices, r, w},
 		Endpoints:       rows[compute.Endpoint]{endpoints, r, w},

@@ -51,9 +51,10 @@ CREATE TABLE app_credentials (
 	name TEXT NOT NULL,
 	body TEXT NOT NULL
 );
-CREATE TABLE ec2_credentials (
+CREATE TABLE credentials (
 	id TEXT NOT NULL PRIMARY KEY,
 	user_id TEXT NOT NULL,
+	access TEXT NOT NULL,
 	body TEXT NOT NULL
 );
 CREATE TABLE regions (
@@ -236,7 +237,9 @@ CREATE INDEX tokens_1 ON tokens (user_id);
 CREATE INDEX tokens_2 ON tokens (expires);
 CREATE INDEX tokens_3 ON tokens (app_credential_id);
 CREATE UNIQUE INDEX app_credentials_1 ON app_credentials (user_id, name);
-CREATE INDEX ec2_credentials_1 ON ec2_credentials (user_id);
+CREATE INDEX credentials_1 ON credentials (user_id);
+CREATE INDEX credentials_2 ON credentials (access);
+CREATE INDEX tokens_4 ON tokens (project_id);
 CREATE INDEX endpoints_1 ON endpoints (service_id);
 CREATE INDEX quotas_1 ON quotas (project_id);
 CREATE INDEX usages_1 ON usages (project_id);
