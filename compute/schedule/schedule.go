@@ -15,6 +15,8 @@ package schedule
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
+	"strings"
 
 	"github.com/kamado/kamado/compute"
 )
@@ -29,7 +31,7 @@ type Ratios struct {
 	Memory float64
 	// Disk is given by copy-on-write files that are empty at first.
 	Disk float64
-	// ReservedMemoryMiB of each host is not given to instances.
+	// ReservedMemoryMiB of a host is not given to instances: this program and the kernel need it. Simulated hosts have none.
 	ReservedMemoryMiB int
 }
 
@@ -98,6 +100,19 @@ const (
 	ExtraSpecs Reason = "lacks what the flavor asks of its aggregate"
 )
 
+// Free is what a host still has to give; it may be negative.
+func (r Ratios) Free(h *Host) Claim {
+	memory := h.MemoryMiB
+	if !h.Simulated {
+		memory -= r.ReservedMemoryMiB
+	}
+	return Claim{
+		VCPUs:     int(float64(h.VCPUs)*r.CPU) - h.VCPUsUsed - h.Pending.VCPUs,
+		MemoryMiB: int(float64(memory)*r.Memory) - h.MemoryUsed - h.Pending.MemoryMiB,
+		DiskGiB:   int(float64(h.DiskGiB)*r.Disk) - h.DiskUsed - h.Pending.DiskGiB,
+	}
+}
+
 // Filter says why a host cannot take a request, Fits when it can.
 func (r Ratios) Filter(h *Host, q *Request) Reason {
 	switch {
@@ -107,11 +122,130 @@ func (r Ratios) Filter(h *Host, q *Request) Reason {
 		return Down
 	case h.Disabled:
 		return Disabled
+	case q.Zone != "" && h.ZoneName() != q.Zone:
+		return WrongZone
+	case q.Only != nil && !slices.Contains(q.Only, h.ID), slices.Contains(q.Not, h.ID):
+		return Excluded
+	}
+	free := r.Free(h)
+	switch {
+	case q.VCPUs > free.VCPUs:
+		return FewCores
+	case q.MemoryMiB > free.MemoryMiB:
+		return FewMemory
+	case q.DiskGiB > free.DiskGiB:
+		return FewDisk
+	case !q.Group.allows(h.ID):
+		return GroupSays
+	case !h.offers(q.Extra):
+		return ExtraSpecs
 	}
 	return Fits
 }
 
+// ZoneName is the zone of the first aggregate that names one, else the host's own.
+func (h *Host) ZoneName() string {
+	for _, a := range h.Aggregates {
+		if a.Zone != "" {
+			return a.Zone
+		}
+	}
+	return h.Zone
+}
+
+func (g *Group) allows(hostID string) bool {
+	if g == nil {
+		return true
+	}
+	switch g.Policy {
+	case "affinity":
+		return len(g.Members) == 0 || g.Members[hostID] > 0
+	case "anti-affinity":
+		return g.Members[hostID] < max(g.MaxPerHost, 1)
+	}
+	return true
+}
+
+// aggregateScope marks the extra specs of a flavor that ask something of an aggregate.
+const aggregateScope = "aggregate_instance_extra_specs:"
+
+// offers says whether an aggregate of the host has each fact that a flavor asks
+// for.
+func (h *Host) offers(extra map[string]string) bool {
+	for key, want := range extra {
+		key, scoped := strings.CutPrefix(key, aggregateScope)
+		if !scoped {
+			continue
+		}
+		has := slices.ContainsFunc(h.Aggregates, func(a *compute.Aggregate) bool {
+			got, there := a.Metadata[key]
+			return there && (got == want || want == "<any>")
+		})
+		if !has {
+			return false
+		}
+	}
+	return true
+}
+
+// The weights: free memory spreads instances, free cores break most ties, and a
+// soft group outweighs both.
+const (
+	weightMemory = 1.0
+	weightCores  = 0.5
+	weightGroup  = 10.0
+)
+
+// weigh gives a host's worth for a request: the more of it would be left free,
+// the better. Worked: a host of 256 GiB with 64 free, and 256 cores to give with
+// 128 free, is worth 0.25 + 0.5*0.5 = 0.5.
+func (r Ratios) weigh(h *Host, q *Request) float64 {
+	free := r.Free(h)
+	w := weightMemory*share(free.MemoryMiB, float64(h.MemoryMiB)*r.Memory) + weightCores*share(free.VCPUs, float64(h.VCPUs)*r.CPU)
+	if g := q.Group; g != nil {
+		switch g.Policy {
+		case "soft-affinity":
+			w += weightGroup * float64(g.Members[h.ID])
+		case "soft-anti-affinity":
+			w -= weightGroup * float64(g.Members[h.ID])
+		}
+	}
+	return w
+}
+
+func share(part int, whole float64) float64 {
+	if whole <= 0 {
+		return 0
+	}
+	return float64(part) / whole
+}
+
 // Pick chooses a host: its index, or -1 and how many hosts each filter dropped.
 func (r Ratios) Pick(hosts []Host, q *Request, rnd *rand.Rand) (int, map[Reason]int) {
-	return -1, nil
+	best, bestWeight, ties := -1, 0.0, 0
+	var dropped map[Reason]int
+	for i := range hosts {
+		h := &hosts[i]
+		if why := r.Filter(h, q); why != Fits {
+			if dropped == nil {
+				dropped = map[Reason]int{}
+			}
+			dropped[why]++
+			continue
+		}
+		switch w := r.weigh(h, q); {
+		case best < 0 || w > bestWeight:
+			best, bestWeight, ties = i, w, 1
+		case w == bestWeight:
+			// Each of n equal hosts is kept with chance 1/n.
+			ties++
+			if rnd.IntN(ties) == 0 {
+				best = i
+			}
+		}
+	}
+	if best >= 0 {
+		return best, nil
+	}
+	return -1, dropped
 }
