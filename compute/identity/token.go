@@ -283,23 +283,19 @@ func (s *Service) Purge(ctx context.Context) error {
 	}
 }
 
-// revokeUser ends all tokens of a user, but one (empty: all of them).
-func revokeUser(tx *compute.Tx, userID, but string) error {
-	list, err := tx.Tokens.List(compute.Query{Where: compute.Where{"user_id": userID}})
-	if err != nil {
-		return err
-	}
-	for _, t := range list {
-		if t.ID == but {
-			continue
-		}
-		if err := tx.Tokens.Delete(t.ID); err != nil {
-			return err
-		}
-	}
-	return nil
+// revokeUser ends all tokens of a user.
+func revokeUser(tx *compute.Tx, userID string) error {
+	return deleteWhere(tx.Tokens, compute.Where{"user_id": userID}, func(t *compute.Token) string { return t.ID })
 }
 
-func byName(a, b *compute.Role) int {
-	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+// compare compares pairs of texts, the first that differ.
+func compare(pairs ...string) int {
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if c := cmp.Compare(pairs[i], pairs[i+1]); c != 0 {
+			return c
+		}
+	}
+	return 0
 }
+
+func byName(a, b *compute.Role) int { return compare(a.Name, b.Name, a.ID, b.ID) }

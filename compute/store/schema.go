@@ -40,6 +40,7 @@ var (
 	tokens = newSchema("token", "tokens", func(t *compute.Token) string { return t.ID },
 		col("user_id", func(t *compute.Token) any { return t.UserID }),
 		col("project_id", func(t *compute.Token) any { return t.ProjectID }),
+		col("domain_id", func(t *compute.Token) any { return t.DomainID }),
 		col("app_credential_id", func(t *compute.Token) any { return t.AppCredentialID }),
 		col("expires", func(t *compute.Token) any { return micros(t.Expires) }))
 	appCredentials = newSchema("application credential", "app_credentials", func(a *compute.AppCredential) string { return a.ID },

@@ -40,6 +40,7 @@ CREATE TABLE tokens (
 	id TEXT NOT NULL PRIMARY KEY,
 	user_id TEXT NOT NULL,
 	project_id TEXT NOT NULL,
+	domain_id TEXT NOT NULL,
 	app_credential_id TEXT NOT NULL,
 	expires BIGINT NOT NULL,
 	body TEXT NOT NULL
