@@ -81,12 +81,15 @@ type work struct {
 	tx  *compute.Tx
 	who compute.Caller
 	at  time.Time
+	// inst is the instance whose ports the caller changes and which the caller
+	// stores; nil outside of Plug and its like.
+	inst *compute.Instance
 }
 
 // write runs fn in one write and tells the listeners when it was committed.
 func (s *Service) write(ctx context.Context, who compute.Caller, op string, fn func(*work) error) error {
 	at := s.now().UTC().Truncate(time.Second)
-	err := s.store.Write(ctx, func(tx *compute.Tx) error { return fn(&work{s, tx, who, at}) })
+	err := s.store.Write(ctx, func(tx *compute.Tx) error { return fn(&work{Service: s, tx: tx, who: who, at: at}) })
 	if err != nil {
 		return named(op, err)
 	}
@@ -96,7 +99,7 @@ func (s *Service) write(ctx context.Context, who compute.Caller, op string, fn f
 
 // within is the work of a caller's own write.
 func (s *Service) within(tx *compute.Tx, who compute.Caller) *work {
-	return &work{s, tx, who, s.now().UTC().Truncate(time.Second)}
+	return &work{Service: s, tx: tx, who: who, at: s.now().UTC().Truncate(time.Second)}
 }
 
 // named says what was being done, for the operator.
