@@ -66,11 +66,12 @@ type Route struct {
 type Request struct {
 	*http.Request
 	Caller compute.Caller
+
+	noted *target
 }
 
 // Authenticator turns what the header X-Auth-Token holds into a caller. Its
-// error is of kind Unauthorized when the token is none, over or revoked. method
-// and path (with the service's type before it) are for access rules.
+// error is of kind Unauthorized when the token is none, over or revoked.
 type Authenticator interface {
 	Authenticate(ctx context.Context, token string) (compute.Caller, error)
 }
@@ -90,6 +91,9 @@ type Service struct {
 	// Before is asked before a route's handler, for headers such as microversions;
 	// it may change r. nil: nothing is asked.
 	Before func(w http.ResponseWriter, r *Request) error
+	// Audit is told of every request that may change something and shows a token.
+	// nil: nobody is told.
+	Audit func(context.Context, compute.AuditEvent)
 }
 
 // Handler serves the table. Paths are relative: mount it behind
@@ -102,7 +106,7 @@ func (s *Service) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Openstack-Request-Id", RequestID(r))
 		w.Header().Set("Cache-Control", "no-store")
-		if p := r.URL.Path; len(p) > 1 && strings.HasSuffix(p, "/") {
+		if p := r.URL.Path; p == "" || len(p) > 1 && strings.HasSuffix(p, "/") {
 			r2 := *r
 			u := *r.URL
 			u.Path, u.RawPath = strings.TrimRight(p, "/"), strings.TrimRight(u.RawPath, "/")
@@ -138,18 +142,14 @@ func (s *Service) unrouted(w http.ResponseWriter, r *http.Request, mux *http.Ser
 
 func (s *Service) serve(w http.ResponseWriter, r *http.Request, route Route) {
 	req := &Request{Request: r}
-	if route.Rule != Open {
-		caller, err := s.Auth.Authenticate(r.Context(), r.Header.Get("X-Auth-Token"))
-		if err != nil {
-			s.Error(w, r, err)
-			return
-		}
-		req.Caller = caller
-		req.Caller.RequestID = RequestID(r)
-		if !route.Rule.Allows(req.Caller) {
-			s.Error(w, r, compute.Errorf(compute.Denied, "Policy doesn't allow %s %s to be performed.", r.Method, route.Pattern))
-			return
-		}
+	if s.Audit != nil && route.Rule != Open && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		seen := &statusWriter{ResponseWriter: w}
+		defer func() { s.Audit(r.Context(), s.auditEvent(req, route, seen.status)) }()
+		w = seen
+	}
+	if err := s.admit(req, route); err != nil {
+		s.Error(w, r, err)
+		return
 	}
 	if s.Before != nil {
 		if err := s.Before(w, req); err != nil {
@@ -161,6 +161,30 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, route Route) {
 		s.Error(w, r, err)
 	}
 }
+
+// admit finds the caller and says whether the route is for it.
+func (s *Service) admit(r *Request, route Route) error {
+	if route.Rule == Open {
+		return nil
+	}
+	caller, err := s.Auth.Authenticate(r.Context(), r.Header.Get("X-Auth-Token"))
+	if err != nil {
+		return err
+	}
+	r.Caller = caller
+	r.Caller.RequestID = RequestID(r.Request)
+	if !route.Rule.Allows(r.Caller) {
+		return compute.Errorf(compute.Denied, "Policy doesn't allow %s %s to be performed.", r.Method, route.Pattern)
+	}
+	if rules := r.Caller.AccessRules; len(rules) > 0 && !allowed(rules, s.kind(), r.Method, r.URL.Path) {
+		return compute.Errorf(compute.Unauthorized, "The access rules of the application credential do not allow this request.")
+	}
+	return nil
+}
+
+// kind is the service's type in the catalog, which access rules name: the last
+// part of its prefix.
+func (s *Service) kind() string { return s.Prefix[strings.LastIndex(s.Prefix, "/")+1:] }
 
 // Error answers an error: what a client may see of it, and the rest in the log.
 func (s *Service) Error(w http.ResponseWriter, r *http.Request, err error) {
