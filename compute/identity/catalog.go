@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/kamado/kamado/compute"
 )
@@ -147,7 +148,7 @@ func (s *Service) checkEndpoint(tx *compute.Tx, e *compute.Endpoint) error {
 	if !slices.Contains([]string{"public", "internal", "admin"}, e.Interface) {
 		return compute.Errorf(compute.Invalid, "Invalid input for field 'interface': it is one of 'public', 'internal' and 'admin'.")
 	}
-	if u, err := url.Parse(e.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+	if u, err := url.Parse(strings.ReplaceAll(e.URL, "%(", "$(")); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return compute.Errorf(compute.Invalid, "Invalid input for field 'url': it is no URL.")
 	}
 	if _, err := found(tx.CatalogServices.Get(e.ServiceID))("service", e.ServiceID); err != nil {

@@ -15,14 +15,14 @@ var statuses = map[compute.Kind]int{
 }
 
 // fault writes an error in Keystone's words.
-func fault(w http.ResponseWriter, r *http.Request, e *compute.Error) {
+func (a *api) fault(w http.ResponseWriter, r *http.Request, e *compute.Error) {
 	status := statuses[e.Kind]
 	if e.Name == "MethodNotAllowed" {
 		status = http.StatusMethodNotAllowed
 	}
 	title := http.StatusText(status)
 	if status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Keystone uri="`+openstack.Origin(r, "")+Prefix+`"`)
+		w.Header().Set("WWW-Authenticate", `Keystone uri="`+a.service.URL(r)+`"`)
 	}
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")

@@ -8,6 +8,7 @@
 package keystone
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 
@@ -36,6 +37,8 @@ type Deps struct {
 	Catalog func(base string) []CatalogEntry
 	Log     *slog.Logger
 	Public  string // scheme and host; empty: as the request says
+	// Audit is told of changes; logins it hears from Identity. May be nil.
+	Audit func(context.Context, compute.AuditEvent)
 }
 
 type api struct {
@@ -46,7 +49,7 @@ type api struct {
 // New gives the handler, to be mounted at Prefix behind http.StripPrefix.
 func New(d Deps) http.Handler {
 	a := &api{Deps: d}
-	a.service = &openstack.Service{Name: "keystone", Prefix: Prefix, Public: d.Public, Auth: d.Identity, Log: d.Log, Fault: fault}
+	a.service = &openstack.Service{Name: "keystone", Prefix: Prefix, Public: d.Public, Auth: d.Identity, Log: d.Log, Fault: a.fault, Audit: d.Audit}
 	a.service.Routes = a.routes()
 	return a.service.Handler()
 }
