@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"os"
 	"strings"
@@ -133,16 +134,11 @@ func (s *Service) base(ctx context.Context, id string) (note, error) {
 	return n, nil
 }
 
-// maker gives the lock of a base.
+// maker gives the lock of a base; some ids share one.
 func (s *Service) maker(id string) *sync.Mutex {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	mu := s.bases[id]
-	if mu == nil {
-		mu = &sync.Mutex{}
-		s.bases[id] = mu
-	}
-	return mu
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(id)) // never fails (hash.Hash)
+	return &s.makers[h.Sum32()%makerCount]
 }
 
 // readNote gives the note of a base whose file is there. The note is written
@@ -261,7 +257,8 @@ func (s *Service) open(ctx context.Context, key string, offset, length int64) (*
 	return nil, fmt.Errorf("%w: ranges", errors.ErrUnsupported)
 }
 
-// sweepBases removes bases whose image is gone and that no instance needs.
+// sweepBases removes bases whose image is gone and that no instance needs, and
+// what a process left that died while it made one.
 func (s *Service) sweepBases(ctx context.Context) error {
 	entries, err := os.ReadDir(s.path(baseDir))
 	if errors.Is(err, os.ErrNotExist) {
@@ -270,23 +267,19 @@ func (s *Service) sweepBases(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var lost []string
-	err = s.store.Read(ctx, func(tx *compute.Tx) error {
-		lost = lost[:0]
-		for _, e := range entries {
-			id := strings.TrimSuffix(e.Name(), noteSuffix)
-			if strings.HasSuffix(id, partSuffix) || id != e.Name() {
-				continue
+	var ids []string
+	for _, e := range entries {
+		id := strings.TrimSuffix(e.Name(), noteSuffix)
+		if whole, ok := strings.CutSuffix(id, partSuffix); ok {
+			if mu := s.maker(whole); mu.TryLock() { // else it is being made
+				s.dropFile(s.path(baseDir, e.Name()))
+				mu.Unlock()
 			}
-			_, err := tx.MachineImages.Get(id)
-			if compute.IsKind(err, compute.NotFound) {
-				lost = append(lost, id)
-			} else if err != nil {
-				return err
-			}
+		} else if id == e.Name() {
+			ids = append(ids, id)
 		}
-		return nil
-	})
+	}
+	lost, err := s.lost(ctx, ids)
 	if err != nil || len(lost) == 0 {
 		return err
 	}
@@ -310,6 +303,24 @@ func (s *Service) sweepBases(ctx context.Context) error {
 		mu.Unlock()
 	}
 	return nil
+}
+
+// lost gives those of the ids that are no image's any more.
+func (s *Service) lost(ctx context.Context, ids []string) ([]string, error) {
+	var lost []string
+	err := s.store.Read(ctx, func(tx *compute.Tx) error {
+		lost = nil
+		for _, id := range ids {
+			_, err := tx.MachineImages.Get(id)
+			if compute.IsKind(err, compute.NotFound) {
+				lost = append(lost, id)
+			} else if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return lost, err
 }
 
 // neededPage is how many instances are looked at in one read.

@@ -54,17 +54,21 @@ type Service struct {
 	slots chan struct{} // one for each upload that runs
 	wake  chan struct{} // tells Run that bytes may have become nobody's
 
-	mu    sync.Mutex
-	live  map[string]bool        // guarded by mu: keys of uploads and names of files that this process works on
-	bases map[string]*sync.Mutex // guarded by mu: one maker for each base; never more than there are images
+	makers [makerCount]sync.Mutex // one maker of a base at a time for each id; see maker
+
+	mu   sync.Mutex
+	live map[string]bool // guarded by mu: keys of uploads and names of files that this process works on
 }
+
+// makerCount is how many bases can be made at once.
+const makerCount = 64
 
 // New gives the images of store, with their bytes in blobs. dir is a directory of
 // this server alone, for files that are staged and for bases: hard links join
 // it with blobs when both lie in one file system.
 func New(store compute.Store, blobs blob.Store, dir string, cfg Config, log *slog.Logger) *Service {
 	return &Service{store: store, blobs: blobs, dir: dir, cfg: cfg, log: log, now: time.Now, slots: make(chan struct{}, cfg.UploadsMax),
-		wake: make(chan struct{}, 1), live: map[string]bool{}, bases: map[string]*sync.Mutex{}}
+		wake: make(chan struct{}, 1), live: map[string]bool{}}
 }
 
 // The directories below dir.

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,19 @@ func (s *Service) Recover(ctx context.Context) error {
 
 // recoverRows looks at the images between queued and active.
 func (s *Service) recoverRows(ctx context.Context) error {
+	// Uploads that end while this runs are not seen in staged: those that were at work when it began, and rows that
+	// changed since, are left alone.
+	start, staged := s.now().UTC(), map[string]bool{}
+	s.mu.Lock()
+	working := maps.Clone(s.live)
+	s.mu.Unlock()
+	entries, err := os.ReadDir(s.path(stagingDir))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		staged[e.Name()] = true
+	}
 	return s.store.Write(ctx, func(tx *compute.Tx) error {
 		list, err := tx.MachineImages.List(compute.Query{Where: compute.Where{
 			"status": []string{string(compute.ImageSaving), string(compute.ImageImporting), string(compute.ImageUploading)}}})
@@ -27,12 +41,12 @@ func (s *Service) recoverRows(ctx context.Context) error {
 			return err
 		}
 		for _, m := range list {
-			staged := m.ID + stagedSuffix
-			if s.held(staged) || m.Key != "" && s.held(m.Key) {
+			name := m.ID + stagedSuffix
+			if working[name] || s.held(name) || working[m.Key] || s.held(m.Key) || m.Updated.After(start) {
 				continue
 			}
 			to := compute.ImageQueued
-			if _, err := os.Stat(s.path(stagingDir, staged)); err == nil && m.Status != compute.ImageSaving {
+			if staged[name] && m.Status != compute.ImageSaving {
 				to = compute.ImageUploading
 			}
 			if m.Status == to && m.Key == "" {

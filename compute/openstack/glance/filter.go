@@ -278,7 +278,7 @@ func (l *listing) parseOrder(q url.Values) error {
 	return nil
 }
 
-// compares are the keys of a sort.
+// compares are the keys of a sort. Times are compared as the store keeps them.
 var compares = map[string]func(a, b *compute.MachineImage) int{
 	"name":             func(a, b *compute.MachineImage) int { return cmp.Compare(a.Name, b.Name) },
 	"status":           func(a, b *compute.MachineImage) int { return cmp.Compare(a.Status, b.Status) },
@@ -290,8 +290,8 @@ var compares = map[string]func(a, b *compute.MachineImage) int{
 	"visibility":       func(a, b *compute.MachineImage) int { return cmp.Compare(a.Visibility, b.Visibility) },
 	"min_disk":         func(a, b *compute.MachineImage) int { return cmp.Compare(a.MinDisk, b.MinDisk) },
 	"min_ram":          func(a, b *compute.MachineImage) int { return cmp.Compare(a.MinRAM, b.MinRAM) },
-	"created_at":       func(a, b *compute.MachineImage) int { return a.Created.Compare(b.Created) },
-	"updated_at":       func(a, b *compute.MachineImage) int { return a.Updated.Compare(b.Updated) },
+	"created_at":       func(a, b *compute.MachineImage) int { return cmp.Compare(a.Created.UnixMicro(), b.Created.UnixMicro()) },
+	"updated_at":       func(a, b *compute.MachineImage) int { return cmp.Compare(a.Updated.UnixMicro(), b.Updated.UnixMicro()) },
 }
 
 // compare is the order of the list: its keys, then the id, so that no two images

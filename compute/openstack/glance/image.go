@@ -206,6 +206,10 @@ func set(m *compute.MachineImage, name string, value any) error {
 	case "tags":
 		return setTags(m, value)
 	}
+	if value == nil && (name == "kernel_id" || name == "ramdisk_id") { // as Glance's schema has them
+		delete(m.Properties, name)
+		return nil
+	}
 	text, ok := value.(string)
 	if !ok {
 		return mismatch(name, value, "string")
