@@ -216,9 +216,11 @@ func metadata(t *testing.T, id, hostname, publicKey, userData string) *httptest.
 	return s
 }
 
-// linkLocal is user-mode networking whose 169.254.169.254 is a server of ours.
+// linkLocal is user-mode networking whose 169.254.169.254 is a server of ours:
+// QEMU runs a program for each connection.
 func linkLocal(s *httptest.Server) string {
-	return "net=169.254.0.0/16,guestfwd=tcp:169.254.169.254:80-tcp:" + s.Listener.Addr().String()
+	host, port, _ := net.SplitHostPort(s.Listener.Addr().String())
+	return "net=169.254.0.0/16,guestfwd=tcp:169.254.169.254:80-cmd:../../bin/guest/bin/busybox nc " + host + " " + port
 }
 
 func build(t *testing.T) (guest.Files, string) {
