@@ -1,0 +1,24 @@
+// Package netns makes networks real as root, from network namespaces, bridges,
+// veth pairs, taps and nftables of its own. Nothing is shelled out, and nothing
+// of the host is touched but one veth device with the external network's gateway
+// address, and the route to the floating addresses that comes with it.
+//
+//	host            external network           router              network
+//	+---------+     +---------------+     +--------------+    +----------------+
+//	| kmdHASH |-----| host   br0 r… |-----| r…(gw)   r…  |----| r…  br0  tap…  |--- guest
+//	+---------+     +---------------+     +--------------+    +----------------+
+//	172.24.4.1/24                          NAT, routes         DHCP, metadata, filters
+//
+// Vocabulary. Each network and each router is a namespace, named
+// kamado-HASH-net-ID or kamado-HASH-rtr-ID, where HASH stands for the directory
+// of this installation, so that several live on one machine. The bridge of a
+// network is br0; a guest's tap is tap and the start of its port's id; a router's
+// card is r and the start of its port's id, under the same name at both ends.
+//
+// Invariants. What the kernel holds is the truth: Apply looks at it and changes
+// only what differs, so that a second server on the same directory adopts
+// everything and running guests notice nothing. The filters of a network are
+// replaced in one transaction of nftables, before a link that they speak of goes
+// up; a port of a bridge that they do not name passes nothing. Marks of packets
+// never leave a namespace.
+package netns
