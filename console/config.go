@@ -41,6 +41,12 @@ type Config struct {
 	// Token is the operator's, as it stands after "Bearer ". Empty: URLs that
 	// need a signature cannot be shown.
 	Token string
+	// Compute is where this process reaches the cloud's APIs, scheme and host; empty: there is none to show.
+	Compute string
+	// ComputePublic is the base of the addresses of the cloud that are shown to people; empty: Compute.
+	ComputePublic string
+	// ComputeMember launches instances, ComputeAdmin looks at everything.
+	ComputeMember, ComputeAdmin CloudAccount
 	// Presets are the pictures' service's, in the order in which they are shown.
 	Presets []Preset
 	// Services are listed on the overview beside pictures. May be empty.

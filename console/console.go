@@ -24,6 +24,9 @@ var templateFiles embed.FS
 type Console struct {
 	cfg       Config
 	images    *imagesAPI
+	member    *cloudAPI // nil without a cloud, as admin
+	admin     *cloudAPI
+	sparks    sparks
 	texts     catalogue
 	assets    *assets
 	templates *template.Template
@@ -44,6 +47,13 @@ func New(cfg Config) (*Console, error) {
 		cfg.Client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute, ResponseHeaderTimeout: time.Minute}}
 	}
 	c := &Console{cfg: cfg, images: &imagesAPI{base: cfg.Images, token: cfg.Token, client: cfg.Client}}
+	if cfg.Compute != "" {
+		if c.cfg.ComputePublic == "" {
+			c.cfg.ComputePublic = cfg.Compute
+		}
+		c.member = &cloudAPI{base: cfg.Compute, account: cfg.ComputeMember, client: cfg.Client}
+		c.admin = &cloudAPI{base: cfg.Compute, account: cfg.ComputeAdmin, client: cfg.Client}
+	}
 	var err error
 	if c.texts, err = loadCatalogue("en"); err != nil {
 		return nil, err
@@ -75,12 +85,31 @@ func (c *Console) routes() http.Handler {
 	read("/images/stats", c.statistics)
 	read("/images/url", c.writtenURL)
 	read("/pictures/{options}/{key...}", c.picture)
+	if c.admin != nil {
+		c.cloudRoutes(mux, read)
+	}
 	read("/", c.missing)
 	mux.Handle("GET /static/", c.assets)
 	mux.HandleFunc("GET /login", c.cfg.Guard.Login)
 	mux.Handle("POST /logout", c.cfg.Guard.Require(http.HandlerFunc(c.cfg.Guard.Logout)))
 	mux.Handle("POST /login-link", c.cfg.Guard.Require(http.HandlerFunc(c.cfg.Guard.IssueLink)))
 	return secure(httpserver.Routes(mux))
+}
+
+// cloudRoutes are the pages of machines. Reading needs no login on this machine;
+// changing something does.
+func (c *Console) cloudRoutes(mux *http.ServeMux, read func(string, http.HandlerFunc)) {
+	change := func(pattern string, h http.HandlerFunc) { mux.Handle("POST "+pattern, c.cfg.Guard.Require(h)) }
+	read("/machines", c.machines)
+	read("/machines/{id}", c.machine)
+	read("/machines/images", c.machineImages)
+	read("/machines/networks", c.networks)
+	read("/machines/hosts", c.hosts)
+	read("/machines/projects", c.projects)
+	change("/machines", c.launch)
+	change("/machines/{id}/do/{action}", c.act)
+	change("/machines/{id}/open/{kind}", c.display)
+	change("/machines/images/{id}/delete", c.deleteImage)
 }
 
 // secure sets the headers that every answer has. Scripts and styles come from
@@ -106,13 +135,14 @@ type page struct {
 	Operator bool
 	CSRF     string
 	Version  string
+	Cloud    bool              // whether there are machines to show
 	Texts    map[string]string // for the page's script; nil: none
 	Data     any
 }
 
 // show writes a page, or the fragment of it that htmx asked for.
 func (c *Console) show(w http.ResponseWriter, r *http.Request, name, fragment string, p page) {
-	p.Operator, p.Version = c.cfg.Guard.Allowed(r), c.cfg.Version
+	p.Operator, p.Version, p.Cloud = c.cfg.Guard.Allowed(r), c.cfg.Version, c.admin != nil
 	p.CSRF = c.cfg.Guard.CSRFToken(r)
 	w.Header().Set("Vary", "Hx-Request")
 	if fragment != "" && r.Header.Get("Hx-Request") == "true" && r.Header.Get("Hx-History-Restore-Request") != "true" {
@@ -154,12 +184,12 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, section string, e
 		}
 	}
 	c.cfg.Log.Warn("console page without its service", "path", r.URL.Path, "error", err)
-	c.render(w, status, "trouble.html", page{Title: t.Heading, Section: section, Operator: c.cfg.Guard.Allowed(r), CSRF: c.cfg.Guard.CSRFToken(r), Version: c.cfg.Version, Data: t})
+	c.render(w, status, "trouble.html", page{Title: t.Heading, Section: section, Operator: c.cfg.Guard.Allowed(r), CSRF: c.cfg.Guard.CSRFToken(r), Version: c.cfg.Version, Cloud: c.admin != nil, Data: t})
 }
 
 func (c *Console) missing(w http.ResponseWriter, r *http.Request) {
 	t := trouble{Heading: "trouble.missing", Text: "trouble.missing_text"}
-	c.render(w, http.StatusNotFound, "trouble.html", page{Title: t.Heading, Operator: c.cfg.Guard.Allowed(r), CSRF: c.cfg.Guard.CSRFToken(r), Version: c.cfg.Version, Data: t})
+	c.render(w, http.StatusNotFound, "trouble.html", page{Title: t.Heading, Operator: c.cfg.Guard.Allowed(r), CSRF: c.cfg.Guard.CSRFToken(r), Version: c.cfg.Version, Cloud: c.admin != nil, Data: t})
 }
 
 // functions are what templates can call.
@@ -168,6 +198,7 @@ func (c *Console) functions() template.FuncMap {
 		"t":        c.texts.text,
 		"texts":    c.texts.under,
 		"asset":    func(name string) (string, error) { return c.assets.url(name) },
+		"age":      age,
 		"link":     func(url, text, section, own, icon string) navLink { return navLink{url, text, icon, section == own} },
 		"slider":   newSlider,
 		"cache":    func(text string, s cacheStats) cacheCard { return cacheCard{text, s} },
@@ -198,6 +229,22 @@ func humanBytes(n int64) string {
 		digits = 1
 	}
 	return strconv.FormatFloat(v, 'f', digits, 64) + " " + units[i]
+}
+
+// age writes how long ago something was, in its largest unit.
+func age(t time.Time) string {
+	d := time.Since(t)
+	switch {
+	case t.IsZero() || d < 0:
+		return "–"
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d d", int(d.Hours()/24))
 }
 
 // humanNumber groups digits by thousands with a thin space.

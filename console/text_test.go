@@ -94,7 +94,7 @@ func TestEveryTextIsUsed(t *testing.T) {
 var serverTiming = map[string]bool{"rendered": true, "memory": true, "disk": true, "shared": true, "not_modified": true, "origin": true, "queue": true}
 
 // titles are named by handlers.
-var titles = map[string]bool{"playground.title": true}
+var titles = map[string]bool{"machines.one": true, "playground.title": true}
 
 func TestCataloguesHaveTheSameKeys(t *testing.T) {
 	english, err := loadCatalogue("en")
