@@ -123,7 +123,8 @@ type Instance struct {
 	TaskArgs map[string]string
 	// OldVM is the state to go back to after a rebuild or a resize.
 	OldVM VMState
-	// ShelvedImageID is the machine image that a shelved instance's disk lies in.
+	// ShelvedImageID is the machine image that the disk was saved in when the instance was shelved. It stays when it is
+	// unshelved, because the disk is then a clone of it, until a rebuild.
 	ShelvedImageID string
 }
 

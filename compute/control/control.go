@@ -14,6 +14,7 @@ import (
 	"github.com/kamado/kamado/compute/fabric"
 	"github.com/kamado/kamado/compute/hypervisor"
 	"github.com/kamado/kamado/compute/network"
+	"github.com/kamado/kamado/compute/registry"
 	"github.com/kamado/kamado/compute/schedule"
 )
 
@@ -31,14 +32,11 @@ type Fabric interface {
 	OnChange(f func())
 }
 
-// Base is a machine image as files that a guest may start from.
-type Base struct {
-	Path, Format    string // raw or qcow2; nobody changes the file
-	VirtualSize     int64  // bytes
-	Kernel, Ramdisk string // files of the images that kernel_id and ramdisk_id name; may be empty
-}
+// Base is a machine image as files that a guest may start from. It outlives the
+// image for as long as an instance needs it.
+type Base = registry.Base
 
-// Images is what control asks of machine images.
+// Images is what control asks of machine images. *registry.Service satisfies it.
 type Images interface {
 	// Base gives a local file of an active image.
 	Base(ctx context.Context, imageID string) (Base, error)

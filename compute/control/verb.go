@@ -2,173 +2,266 @@ package control
 
 import (
 	"context"
-	"io"
-	"net"
-	"time"
+	"slices"
 
 	"github.com/kamado/kamado/compute"
-	"github.com/kamado/kamado/compute/fabric"
-	"github.com/kamado/kamado/compute/hypervisor"
 )
 
-var errUnwritten = compute.Errorf(compute.Unavailable, "instances are not driven yet")
-
-// Controller drives instances.
-type Controller struct {
-	deps Deps
-	cfg  Config
+// owned gives an instance of the caller's. One that is deleted is not there.
+func owned(tx *compute.Tx, who compute.Caller, id string) (*compute.Instance, error) {
+	row, err := tx.Instances.Get(id)
+	if compute.IsKind(err, compute.NotFound) || err == nil && (!who.Owns(row.ProjectID) || !row.Deleted.IsZero()) {
+		return nil, compute.Absent("Instance", id)
+	}
+	return row, err
 }
 
-// New makes a controller; Run sets it to work.
-func New(deps Deps, cfg Config) *Controller { return &Controller{deps: deps, cfg: cfg} }
+// busy refuses when too many jobs wait.
+func (c *Controller) busy() error {
+	if c.queue.len() >= c.cfg.QueueMax {
+		return compute.Errorf(compute.Exhausted, "Too many instances are being worked on; try again later.")
+	}
+	return nil
+}
 
-func (c *Controller) Run(ctx context.Context) error   { return errUnwritten }
-func (c *Controller) Ready(ctx context.Context) error { return errUnwritten }
+// edit changes an instance in one write, after a look at whose it is, its lock
+// and its state. fn may be nil.
+func (c *Controller) edit(ctx context.Context, who compute.Caller, id string, v compute.Verb, fn func(*change, *compute.Instance) error) (*compute.Instance, error) {
+	var row *compute.Instance
+	err := c.write(ctx, func(w *change) (err error) {
+		if row, err = owned(w.tx, who, id); err != nil {
+			return err
+		}
+		if err := row.Unlocked(who); err != nil {
+			return err
+		}
+		if v != "" {
+			if err := row.May(v); err != nil {
+				return err
+			}
+		}
+		before := *row
+		if fn != nil {
+			if err := fn(w, row); err != nil {
+				return err
+			}
+		}
+		if err := w.settle(&before, row); err != nil {
+			return err
+		}
+		row.Updated = w.at
+		return w.tx.Instances.Update(row)
+	})
+	return row, err
+}
 
-func (c *Controller) Create(ctx context.Context, who compute.Caller, q CreateRequest) ([]*compute.Instance, error) {
-	return nil, errUnwritten
+// begin sets an instance the task of a verb and has it worked on.
+func (c *Controller) begin(ctx context.Context, who compute.Caller, id string, v compute.Verb, fn func(*change, *compute.Instance) error) (*compute.Instance, error) {
+	if err := c.busy(); err != nil {
+		return nil, err
+	}
+	row, err := c.edit(ctx, who, id, v, func(w *change, row *compute.Instance) error {
+		if err := w.beginTask(who, row, v); err != nil {
+			return err
+		}
+		if fn == nil {
+			return nil
+		}
+		return fn(w, row)
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.submit(id, false)
+	return row, nil
 }
-func (c *Controller) Delete(ctx context.Context, who compute.Caller, id string) error {
-	return errUnwritten
+
+// beginTask puts the task of a verb into a row. What was being done before is
+// over: its job finds another generation.
+func (w *change) beginTask(who compute.Caller, row *compute.Instance, v compute.Verb) error {
+	if err := w.endAction(row.TaskArgs[argAction], row.HostID, nil); err != nil {
+		return err
+	}
+	action, err := w.newAction(who, row, word(v), false)
+	if err != nil {
+		return err
+	}
+	row.Task, row.TaskArgs = v.Begins(), map[string]string{argAction: action}
+	row.Generation++
+	return nil
 }
-func (c *Controller) ForceDelete(ctx context.Context, who compute.Caller, id string) error {
-	return errUnwritten
+
+// submit has the task of an instance's row worked on. A job of that instance
+// that runs belongs to an earlier generation, if a verb may interrupt it.
+func (c *Controller) submit(id string, recovered bool) {
+	c.queue.cancel(id)
+	c.queue.add(id, func(ctx context.Context) { c.work(ctx, id, recovered) })
 }
+
+// Start turns an instance on that is off.
 func (c *Controller) Start(ctx context.Context, who compute.Caller, id string) error {
-	return errUnwritten
+	_, err := c.begin(ctx, who, id, compute.VerbStart, nil)
+	return err
 }
+
+// Stop turns an instance off, its guest being asked first.
 func (c *Controller) Stop(ctx context.Context, who compute.Caller, id string) error {
-	return errUnwritten
+	_, err := c.begin(ctx, who, id, compute.VerbStop, nil)
+	return err
 }
+
+// Reboot restarts an instance: soft asks the guest, hard turns it off and on.
 func (c *Controller) Reboot(ctx context.Context, who compute.Caller, id string, hard bool) error {
-	return errUnwritten
+	v := compute.VerbReboot
+	if hard {
+		v = compute.VerbRebootHard
+	}
+	_, err := c.begin(ctx, who, id, v, nil)
+	return err
 }
+
+// Pause halts an instance's processors.
 func (c *Controller) Pause(ctx context.Context, who compute.Caller, id string) error {
-	return errUnwritten
+	_, err := c.begin(ctx, who, id, compute.VerbPause, nil)
+	return err
 }
+
+// Unpause lets a paused instance go on.
 func (c *Controller) Unpause(ctx context.Context, who compute.Caller, id string) error {
-	return errUnwritten
+	_, err := c.begin(ctx, who, id, compute.VerbUnpause, nil)
+	return err
 }
+
+// Suspend saves an instance's memory on disk and turns it off.
 func (c *Controller) Suspend(ctx context.Context, who compute.Caller, id string) error {
-	return errUnwritten
+	_, err := c.begin(ctx, who, id, compute.VerbSuspend, nil)
+	return err
 }
+
+// Resume lets a suspended instance go on.
 func (c *Controller) Resume(ctx context.Context, who compute.Caller, id string) error {
-	return errUnwritten
+	_, err := c.begin(ctx, who, id, compute.VerbResume, nil)
+	return err
 }
 
-// Rebuild gives the instance as it is now, with AdminPass.
-func (c *Controller) Rebuild(ctx context.Context, who compute.Caller, id string, q RebuildRequest) (*compute.Instance, error) {
-	return nil, errUnwritten
-}
-func (c *Controller) Resize(ctx context.Context, who compute.Caller, id, flavorID, diskConfig string) error {
-	return errUnwritten
-}
-func (c *Controller) ConfirmResize(ctx context.Context, who compute.Caller, id string) error {
-	return errUnwritten
-}
-func (c *Controller) RevertResize(ctx context.Context, who compute.Caller, id string) error {
-	return errUnwritten
+// Delete removes an instance. One that is being deleted is no error.
+func (c *Controller) Delete(ctx context.Context, who compute.Caller, id string) error {
+	if err := c.busy(); err != nil {
+		return err
+	}
+	gone, under := false, false
+	row, err := c.edit(ctx, who, id, compute.VerbDelete, func(w *change, row *compute.Instance) error {
+		gone, under = false, row.Task == compute.TaskDeleting
+		if under {
+			return nil
+		}
+		if err := w.beginTask(who, row, compute.VerbDelete); err != nil {
+			return err
+		}
+		// What never was on a host has nothing to be removed there.
+		gone = row.HostID == "" && row.ShelvedImageID == ""
+		if !gone {
+			return nil
+		}
+		if err := w.endAction(row.TaskArgs[argAction], "", nil); err != nil {
+			return err
+		}
+		return c.bury(w, row)
+	})
+	if err != nil || under {
+		return err
+	}
+	if gone {
+		c.queue.cancel(id)
+		c.unname(ctx, row.Hostname)
+		return nil
+	}
+	c.submit(id, false)
+	return nil
 }
 
-// Rescue gives the password that the rescued guest is told; imageID and password may be empty.
-func (c *Controller) Rescue(ctx context.Context, who compute.Caller, id, imageID, password string) (string, error) {
-	return "", errUnwritten
-}
-func (c *Controller) Unrescue(ctx context.Context, who compute.Caller, id string) error {
-	return errUnwritten
+// ForceDelete is Delete: nothing is kept for a while after a Delete either.
+func (c *Controller) ForceDelete(ctx context.Context, who compute.Caller, id string) error {
+	return c.Delete(ctx, who, id)
 }
 
-// Snapshot gives the id of the image, which becomes active later.
-func (c *Controller) Snapshot(ctx context.Context, who compute.Caller, id, name string, props map[string]string) (string, error) {
-	return "", errUnwritten
+// bury turns a row into that of a deleted instance and frees what it had.
+func (c *Controller) bury(w *change, row *compute.Instance) error {
+	if err := c.deps.Fabric.Unplug(w.tx, row); err != nil {
+		return err
+	}
+	w.network = true
+	if row.GroupID != "" {
+		g, err := w.tx.ServerGroups.Get(row.GroupID)
+		if err != nil && !compute.IsKind(err, compute.NotFound) {
+			return err
+		}
+		if err == nil {
+			g.Members = slices.DeleteFunc(g.Members, func(id string) bool { return id == row.ID })
+			if err := w.tx.ServerGroups.Update(g); err != nil {
+				return err
+			}
+		}
+	}
+	row.VM, row.Task, row.TaskArgs, row.Power = compute.VMDeleted, compute.TaskNone, nil, compute.PowerNone
+	row.Deleted, row.AdminPass = w.at, ""
+	row.Generation++
+	return nil
 }
-func (c *Controller) Backup(ctx context.Context, who compute.Caller, id, name, backupType string, rotation int, props map[string]string) (string, error) {
-	return "", errUnwritten
-}
+
+// Lock keeps everybody but administrators from changing an instance.
 func (c *Controller) Lock(ctx context.Context, who compute.Caller, id, reason string) error {
-	return errUnwritten
+	return c.lock(ctx, who, id, true, reason)
 }
+
+// Unlock ends that.
 func (c *Controller) Unlock(ctx context.Context, who compute.Caller, id string) error {
-	return errUnwritten
+	return c.lock(ctx, who, id, false, "")
 }
 
-// ResetState: state is "active" or "error".
+func (c *Controller) lock(ctx context.Context, who compute.Caller, id string, on bool, reason string) error {
+	return c.write(ctx, func(w *change) error {
+		row, err := owned(w.tx, who, id)
+		if err != nil {
+			return err
+		}
+		row.Locked, row.LockedReason, row.Updated = on, reason, w.at
+		name := "unlock"
+		if on {
+			name = "lock"
+		}
+		if _, err := w.newAction(who, row, name, true); err != nil {
+			return err
+		}
+		return w.tx.Instances.Update(row)
+	})
+}
+
+// ResetState says what an instance is, whatever was being done to it: "active" or
+// "error". For administrators, which the caller looks at.
 func (c *Controller) ResetState(ctx context.Context, who compute.Caller, id, state string) error {
-	return errUnwritten
-}
-func (c *Controller) SetPassword(ctx context.Context, who compute.Caller, id, password string) error {
-	return errUnwritten
-}
-func (c *Controller) Shelve(ctx context.Context, who compute.Caller, id string) error {
-	return errUnwritten
-}
-func (c *Controller) ShelveOffload(ctx context.Context, who compute.Caller, id string) error {
-	return errUnwritten
-}
-func (c *Controller) Unshelve(ctx context.Context, who compute.Caller, id, zone string) error {
-	return errUnwritten
-}
-func (c *Controller) Migrate(ctx context.Context, who compute.Caller, id, host string) error {
-	return errUnwritten
-}
-func (c *Controller) LiveMigrate(ctx context.Context, who compute.Caller, id, host string) error {
-	return errUnwritten
-}
-func (c *Controller) AttachInterface(ctx context.Context, who compute.Caller, id string, want fabric.Want) (*compute.Port, error) {
-	return nil, errUnwritten
-}
-func (c *Controller) DetachInterface(ctx context.Context, who compute.Caller, id, portID string) error {
-	return errUnwritten
-}
-func (c *Controller) AddGroup(ctx context.Context, who compute.Caller, id, group string) error {
-	return errUnwritten
-}
-func (c *Controller) RemoveGroup(ctx context.Context, who compute.Caller, id, group string) error {
-	return errUnwritten
-}
-func (c *Controller) Update(ctx context.Context, who compute.Caller, id string, q UpdateRequest) (*compute.Instance, error) {
-	return nil, errUnwritten
-}
-
-// SetMetadata merges (or, with replace, sets) and gives all of it.
-func (c *Controller) SetMetadata(ctx context.Context, who compute.Caller, id string, meta map[string]string, replace bool) (map[string]string, error) {
-	return nil, errUnwritten
-}
-func (c *Controller) DeleteMetadata(ctx context.Context, who compute.Caller, id, key string) error {
-	return errUnwritten
-}
-
-// SetTags replaces the tags by what change makes of them.
-func (c *Controller) SetTags(ctx context.Context, who compute.Caller, id string, change func(tags []string) ([]string, error)) ([]string, error) {
-	return nil, errUnwritten
-}
-
-// ConsoleLog: lines <= 0: all that is kept.
-func (c *Controller) ConsoleLog(ctx context.Context, who compute.Caller, id string, lines int) ([]byte, error) {
-	return nil, errUnwritten
-}
-func (c *Controller) Diagnostics(ctx context.Context, who compute.Caller, id string) (hypervisor.Diagnostics, error) {
-	return hypervisor.Diagnostics{}, errUnwritten
-}
-
-// Display connects to the display (RFB), Serial to the serial console; who may see it was decided when the console's token was made: MayConsole.
-func (c *Controller) MayConsole(ctx context.Context, who compute.Caller, id string) error {
-	return errUnwritten
-}
-func (c *Controller) Display(ctx context.Context, id string) (net.Conn, error) {
-	return nil, errUnwritten
-}
-func (c *Controller) Serial(ctx context.Context, id string) (io.ReadWriteCloser, error) {
-	return nil, errUnwritten
-}
-
-// HostUp says whether a host's last heartbeat is young enough, and when it was.
-func (c *Controller) HostUp(hostID string) (bool, time.Time) { return false, time.Time{} }
-
-// HostsChanged says that rows of hosts or aggregates were changed by somebody else, such as an administrator.
-func (c *Controller) HostsChanged() {}
-
-// Usage gives what projects used between two times; projectID empty: all.
-func (c *Controller) Usage(ctx context.Context, projectID string, from, to time.Time) ([]ProjectUsage, error) {
-	return nil, errUnwritten
+	err := c.write(ctx, func(w *change) error {
+		row, err := owned(w.tx, who, id)
+		if err != nil {
+			return err
+		}
+		if err := w.endAction(row.TaskArgs[argAction], row.HostID, nil); err != nil {
+			return err
+		}
+		switch state {
+		case "active":
+			row.VM, row.Fault = compute.VMActive, nil
+		case "error":
+			row.VM = compute.VMError
+		default:
+			return compute.Errorf(compute.Invalid, "Invalid state %q: must be active or error.", state)
+		}
+		row.Task, row.TaskArgs, row.Updated = compute.TaskNone, nil, w.at
+		row.Generation++
+		return w.tx.Instances.Update(row)
+	})
+	if err == nil {
+		c.queue.cancel(id)
+	}
+	return err
 }
