@@ -1,0 +1,102 @@
+package nova
+
+import (
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/kamado/kamado/compute"
+	"github.com/kamado/kamado/compute/control"
+)
+
+// usageForms are the spellings of a time that usage reports take.
+var usageForms = []string{"2006-01-02T15:04:05", "2006-01-02T15:04:05.999999", "2006-01-02 15:04:05.999999", "2006-01-02T15:04:05Z07:00", "2006-01-02"}
+
+func usageTime(text string, otherwise time.Time) (time.Time, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	for _, form := range usageForms {
+		if t, err := time.Parse(form, text); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, invalid("Datetime is in invalid format")
+}
+
+// usageSpan reads the time that a report is about: the last four weeks by default.
+func (c *call) usageSpan() (from, to time.Time, err error) {
+	q, now := c.URL.Query(), c.api.Now().UTC()
+	if from, err = usageTime(q.Get("start"), now.Add(-28*24*time.Hour)); err != nil {
+		return from, to, err
+	}
+	if to, err = usageTime(q.Get("end"), now); err != nil {
+		return from, to, err
+	}
+	if !from.Before(to) {
+		return from, to, invalid("Invalid start time. The start time cannot occur after the end time.")
+	}
+	return from, to, nil
+}
+
+func usageView(u control.ProjectUsage, full bool) object {
+	round := func(f float64) float64 { return math.Round(f*1e6) / 1e6 }
+	o := object{"tenant_id": u.ProjectID, "start": usageStamp(u.Start), "stop": usageStamp(u.Stop), "total_hours": round(u.Hours),
+		"total_vcpus_usage": round(u.VCPUHours), "total_memory_mb_usage": round(u.MemoryMiBHours), "total_local_gb_usage": round(u.DiskGiBHours)}
+	if !full {
+		return o
+	}
+	rows := []object{}
+	for _, i := range u.Instances {
+		var ended any
+		if !i.Ended.IsZero() {
+			ended = usageStamp(i.Ended)
+		}
+		rows = append(rows, object{"instance_id": i.ID, "name": i.Name, "tenant_id": u.ProjectID, "flavor": i.Flavor, "state": i.State,
+			"vcpus": i.VCPUs, "memory_mb": i.MemoryMiB, "local_gb": i.DiskGiB, "started_at": usageStamp(i.Started), "ended_at": ended,
+			"hours": round(i.Hours), "uptime": int(i.Uptime.Seconds())})
+	}
+	o["server_usages"] = rows
+	return o
+}
+
+func usageStamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000") }
+
+func (a *API) listUsages(c *call) error {
+	from, to, err := c.usageSpan()
+	if err != nil {
+		return err
+	}
+	all, err := a.Control.Usage(c.Context(), "", from, to)
+	if err != nil {
+		return err
+	}
+	full := c.URL.Query().Get("detailed") == "1"
+	views := []object{}
+	for _, u := range all {
+		views = append(views, usageView(u, full))
+	}
+	return c.json(http.StatusOK, object{"tenant_usages": views})
+}
+
+func (a *API) showUsage(c *call) error {
+	project := c.PathValue("project")
+	if !c.Caller.Owns(project) {
+		return compute.Errorf(compute.Denied, "Policy doesn't allow os_compute_api:os-simple-tenant-usage:show to be performed.")
+	}
+	from, to, err := c.usageSpan()
+	if err != nil {
+		return err
+	}
+	all, err := a.Control.Usage(c.Context(), project, from, to)
+	if err != nil {
+		return err
+	}
+	view := object{}
+	for _, u := range all {
+		if u.ProjectID == project && len(u.Instances) > 0 {
+			view = usageView(u, true)
+		}
+	}
+	return c.json(http.StatusOK, object{"tenant_usage": view})
+}
