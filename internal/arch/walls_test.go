@@ -9,7 +9,7 @@ var rooms = []string{"images", "dns", "game", "compute"}
 
 // interfaces are the packages whose children are engines: real implementations of
 // one interface, of which <room>/server or cmd chooses one.
-var interfaces = []string{"internal/blob", "internal/sqldb", "internal/kv", "internal/lock", "internal/cache"}
+var interfaces = []string{"internal/blob", "internal/sqldb", "internal/kv", "internal/lock", "internal/cache", "compute/hypervisor", "compute/network"}
 
 // vocabularies are words and measures without input or output. They import only
 // the standard library and each other, and anybody may import them.
@@ -35,7 +35,7 @@ var walls = []wall{
 	},
 	{
 		from: "cmd/...", engine: true,
-		may:    []string{"<any>/server", "<any>", "images/bench", "images/grammar", "images/signature", "images/tofu", "images/native", "console", "internal/..."},
+		may:    []string{"<any>/server", "<any>", "compute/guest", "images/bench", "images/grammar", "images/signature", "images/tofu", "images/native", "compute/client", "compute/guest", "compute/bench", "console", "internal/..."},
 		reason: "main is wiring: services are built by <room>/server, and a client verb needs the room's vocabulary, its URLs and no more",
 	},
 	{
