@@ -64,8 +64,8 @@ type failure struct {
 const failuresKept = 10_000
 
 // Login gives a token, which nobody can tell again, and its session. Its error
-// is of kind Unauthorized whatever was wrong with who it is, Invalid when the
-// request makes no sense.
+// is of kind Unauthorized whatever was wrong with who it is, NotFound when the
+// method is a token that is none, Invalid when the request makes no sense.
 func (s *Service) Login(ctx context.Context, l Login) (token string, session *Session, err error) {
 	t := &compute.Token{AuditID: newAuditID(), Issued: s.now().UTC().Truncate(time.Second)}
 	t.Expires = t.Issued.Add(s.cfg.TokenLifetime)
@@ -86,7 +86,7 @@ func (s *Service) auditLogin(ctx context.Context, l *Login, t *compute.Token, er
 	e := compute.AuditEvent{Time: s.now(), Service: "keystone", UserID: t.UserID, ProjectID: t.ProjectID, Action: "authenticate", TargetKind: "token",
 		TargetID: t.AuditID, Outcome: compute.AuditSuccess, Status: 201, RequestID: l.RequestID, Remote: l.Remote}
 	switch {
-	case compute.IsKind(err, compute.Unauthorized):
+	case compute.IsKind(err, compute.Unauthorized), compute.IsKind(err, compute.NotFound):
 		e.Outcome, e.Status, e.TargetID = compute.AuditDenied, 401, ""
 	case err != nil:
 		e.Outcome, e.Status, e.TargetID = compute.AuditFailure, 0, ""
@@ -226,6 +226,9 @@ func (s *Service) countFailure(key string, right bool) {
 // time.
 func (s *Service) showToken(ctx context.Context, l *Login, t *compute.Token) error {
 	session, err := s.Session(ctx, l.Token)
+	if compute.IsKind(err, compute.Unauthorized) {
+		return compute.Errorf(compute.NotFound, "Could not find token.") // Keystone's answer; clients tell it from a wrong password
+	}
 	if err != nil {
 		return err
 	}

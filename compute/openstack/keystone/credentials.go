@@ -15,9 +15,9 @@ func showRule(rule compute.AccessRule) view {
 	return view{"id": rule.ID, "service": rule.Service, "method": rule.Method, "path": rule.Path}
 }
 
-// expiryLayout is how Keystone writes when an application credential ends: no
-// zone, and no fraction when it is none.
-const expiryLayout = "2006-01-02T15:04:05.999999"
+// expiryLayout is how Keystone writes when an application credential ends:
+// without a zone, in UTC.
+const expiryLayout = "2006-01-02T15:04:05.000000"
 
 func (a *api) appCredentialView(tx *compute.Tx, r *openstack.Request, c *compute.AppCredential) (view, error) {
 	roles := []view{}
