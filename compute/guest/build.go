@@ -31,6 +31,10 @@ type Files struct {
 const CommandLine = "root=/dev/vda console=tty0 console=ttyS0 quiet mitigations=off tsc=reliable no_timer_check" +
 	" cryptomgr.notests rcupdate.rcu_expedited=1 random.trust_cpu=on net.ifnames=0 panic=10"
 
+// TinyMemoryMiB is the least memory that tiny boots with: its kernel takes 34 MiB,
+// its ramdisk 5.
+const TinyMemoryMiB = 96
+
 // diskMiB is the size of tiny's disk. The file system grows to the size of the
 // disk that a flavor gives it when it first boots.
 const diskMiB = 24
@@ -42,7 +46,7 @@ var tree embed.FS
 
 // Build makes the machine image tiny in the folder out, which it makes: the files
 // kernel, ramdisk and disk.raw. What is there is replaced when all three are done.
-func Build(ctx context.Context, p Parts, out string) (Files, error) {
+func Build(ctx context.Context, p Gathered, out string) (Files, error) {
 	if p.Format != partsFormat {
 		return Files{}, ErrNoParts
 	}
@@ -77,7 +81,7 @@ func Build(ctx context.Context, p Parts, out string) (Files, error) {
 
 // builder makes the three files in a folder of its own.
 type builder struct {
-	parts Parts
+	parts Gathered
 	dir   string
 }
 

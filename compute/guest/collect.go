@@ -38,14 +38,14 @@ type collector struct {
 // folders that packages were unpacked into, first one first; "/" may be one. A
 // file "packages" in a root, lines of a name and a version, goes into the
 // manifest. It takes about a second.
-func Collect(ctx context.Context, roots []string, out string) (Parts, error) {
+func Collect(ctx context.Context, roots []string, out string) (Gathered, error) {
 	part := out + ".part"
 	if err := os.RemoveAll(part); err != nil {
-		return Parts{}, err
+		return Gathered{}, err
 	}
 	for _, dir := range []string{"bin", "lib", "modules"} {
 		if err := os.MkdirAll(filepath.Join(part, dir), 0o755); err != nil {
-			return Parts{}, err
+			return Gathered{}, err
 		}
 	}
 	c := &collector{roots: roots, out: part, libs: map[string]bool{}, manifest: manifest{
@@ -53,16 +53,16 @@ func Collect(ctx context.Context, roots []string, out string) (Parts, error) {
 	}}
 	for _, step := range []func(context.Context) error{c.programs, c.kernel, c.packages, c.write} {
 		if err := step(ctx); err != nil {
-			return Parts{}, errors.Join(err, os.RemoveAll(part))
+			return Gathered{}, errors.Join(err, os.RemoveAll(part))
 		}
 	}
 	if err := os.RemoveAll(out); err != nil {
-		return Parts{}, err
+		return Gathered{}, err
 	}
 	if err := os.Rename(part, out); err != nil {
-		return Parts{}, err
+		return Gathered{}, err
 	}
-	return OpenParts(out)
+	return Parts(out)
 }
 
 // programs copies programs and libraries: those of the guest first, so that the

@@ -24,9 +24,9 @@ import (
 )
 
 // parts are those that ./setup build gathered.
-func parts(t *testing.T) guest.Parts {
+func parts(t *testing.T) guest.Gathered {
 	t.Helper()
-	p, err := guest.OpenParts("../../bin/guest")
+	p, err := guest.Parts("../../bin/guest")
 	if err != nil {
 		t.Skipf("needs the parts of the guest (./setup build gathers them): %v", err)
 	}
@@ -315,11 +315,11 @@ func TestTinyLetsTheOwnerOfTheKeyIn(t *testing.T) {
 }
 
 func TestOpenPartsWithoutParts(t *testing.T) {
-	_, err := guest.OpenParts(t.TempDir())
+	_, err := guest.Parts(t.TempDir())
 	if err == nil || !strings.Contains(err.Error(), "./setup build") {
-		t.Errorf("OpenParts of an empty folder = %v, want a hint", err)
+		t.Errorf("Parts of an empty folder = %v, want a hint", err)
 	}
-	if _, err := guest.Build(context.Background(), guest.Parts{}, t.TempDir()); err == nil {
+	if _, err := guest.Build(context.Background(), guest.Gathered{}, t.TempDir()); err == nil {
 		t.Error("Build without parts succeeded")
 	}
 }

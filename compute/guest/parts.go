@@ -15,14 +15,14 @@ const partsFormat = 1
 // ErrNoParts: the directory holds no parts of this program's format, or not all.
 var ErrNoParts = errors.New("no parts of machine image tiny (./setup build gathers them)")
 
-// Parts are gathered parts: a directory with
+// Gathered are parts: a directory with
 //
 //	manifest.json  a manifest, written last
 //	kernel         an ELF kernel with a PVH entry, or a bzImage
 //	modules/       drivers, not compressed
 //	bin/           programs: of the guest, and mke2fs and debugfs
 //	lib/           the libraries of all of them, and their loader
-type Parts struct {
+type Gathered struct {
 	dir string
 	manifest
 }
@@ -45,31 +45,31 @@ type Driver struct {
 	Needs []string `json:"needs,omitempty"`
 }
 
-// OpenParts finds parts that Collect gathered.
-func OpenParts(dir string) (Parts, error) {
+// Parts finds parts that Collect gathered.
+func Parts(dir string) (Gathered, error) {
 	b, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
 	if errors.Is(err, os.ErrNotExist) {
-		return Parts{}, fmt.Errorf("%s: %w", dir, ErrNoParts)
+		return Gathered{}, fmt.Errorf("%s: %w", dir, ErrNoParts)
 	}
 	if err != nil {
-		return Parts{}, err
+		return Gathered{}, err
 	}
-	p := Parts{dir: dir}
+	p := Gathered{dir: dir}
 	if err := json.Unmarshal(b, &p.manifest); err != nil {
-		return Parts{}, fmt.Errorf("read %s/manifest.json: %w", dir, err)
+		return Gathered{}, fmt.Errorf("read %s/manifest.json: %w", dir, err)
 	}
 	if p.Format != partsFormat {
-		return Parts{}, fmt.Errorf("%s holds parts of format %d, this program needs %d: %w", dir, p.Format, partsFormat, ErrNoParts)
+		return Gathered{}, fmt.Errorf("%s holds parts of format %d, this program needs %d: %w", dir, p.Format, partsFormat, ErrNoParts)
 	}
 	return p, nil
 }
 
 // Version names the parts for people: the kernel's release.
-func (p Parts) Version() string { return p.Release }
+func (p Gathered) Version() string { return p.Release }
 
 // Packages are the versions of the packages that the parts come from.
-func (p Parts) Packages() map[string]string { return p.manifest.Packages }
+func (p Gathered) Packages() map[string]string { return p.manifest.Packages }
 
-func (p Parts) path(elem ...string) string {
+func (p Gathered) path(elem ...string) string {
 	return filepath.Join(append([]string{p.dir}, elem...)...)
 }
