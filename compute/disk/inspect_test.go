@@ -11,27 +11,28 @@ import (
 	"testing"
 
 	"github.com/kamado/kamado/compute/disk"
+	"github.com/kamado/kamado/compute/disk/disktest"
 )
 
 // TestHostileImagesAreRefused walks all of them. That no file was opened follows
 // from what Inspect is given: bytes, and no name; TestHostileUploads of package
 // registry looks at it from outside.
 func TestHostileImagesAreRefused(t *testing.T) {
-	list := hostiles("/canary")
+	list := disktest.Hostiles(t, "/canary")
 	if len(list) < 120 {
 		t.Fatalf("only %d hostile images", len(list))
 	}
 	seen := map[string]bool{}
 	for _, h := range list {
-		if seen[h.name] {
-			t.Errorf("two images are called %q", h.name)
+		if seen[h.Name] {
+			t.Errorf("two images are called %q", h.Name)
 		}
-		seen[h.name] = true
-		info, err := disk.Inspect(bytes.NewReader(h.bytes), int64(len(h.bytes)), h.declared)
+		seen[h.Name] = true
+		info, err := disk.Inspect(bytes.NewReader(h.Bytes), int64(len(h.Bytes)), h.Declared)
 		if err == nil {
-			t.Errorf("%s was taken: %+v", h.name, info)
+			t.Errorf("%s was taken: %+v", h.Name, info)
 		} else if !disk.Refused(err) {
-			t.Errorf("%s: %v, want a refusal", h.name, err)
+			t.Errorf("%s: %v, want a refusal", h.Name, err)
 		}
 	}
 	t.Logf("%d hostile images", len(list))
@@ -43,19 +44,19 @@ func TestGoodImagesAreTaken(t *testing.T) {
 		copy(b[at:], text)
 		return b
 	}
-	features := extension(0x6803F857, strings.Repeat("\x00\x00dirty bit", 4))
+	features := disktest.Extension(0x6803F857, strings.Repeat("\x00\x00dirty bit", 4))
 	for _, c := range []struct {
 		name, declared, format, found string
 		bytes                         []byte
 		size                          int64
 	}{
-		{"qcow2 version 3", "qcow2", "qcow2", "qcow2", goodQcow2(), 64 << 20},
-		{"qcow2 version 2", "qcow2", "qcow2", "qcow2", goodV2(), 64 << 20},
+		{"qcow2 version 3", "qcow2", "qcow2", "qcow2", disktest.GoodQcow2(), 64 << 20},
+		{"qcow2 version 2", "qcow2", "qcow2", "qcow2", disktest.GoodV2(), 64 << 20},
 		{"names of features", "qcow2", "qcow2", "qcow2", features, 64 << 20},
-		{"zstd", "qcow2", "qcow2", "qcow2", with(with(goodQcow2(), 72, uint64(1<<3)), 104, byte(1)), 64 << 20},
-		{"subclusters", "qcow2", "qcow2", "qcow2", with(goodQcow2(), 72, uint64(1<<4)), 64 << 20},
-		{"lazy refcounts", "qcow2", "qcow2", "qcow2", with(goodQcow2(), 80, uint64(1)), 64 << 20},
-		{"half a sector", "qcow2", "qcow2", "qcow2", with(goodQcow2(), 24, uint64(1000)), 1024},
+		{"zstd", "qcow2", "qcow2", "qcow2", disktest.With(disktest.With(disktest.GoodQcow2(), 72, uint64(1<<3)), 104, byte(1)), 64 << 20},
+		{"subclusters", "qcow2", "qcow2", "qcow2", disktest.With(disktest.GoodQcow2(), 72, uint64(1<<4)), 64 << 20},
+		{"lazy refcounts", "qcow2", "qcow2", "qcow2", disktest.With(disktest.GoodQcow2(), 80, uint64(1)), 64 << 20},
+		{"half a sector", "qcow2", "qcow2", "qcow2", disktest.With(disktest.GoodQcow2(), 24, uint64(1000)), 1024},
 		{"zeros", "raw", "raw", "raw", pad(0, ""), 64 << 10},
 		{"MBR", "raw", "raw", "mbr", pad(510, "\x55\xaa"), 64 << 10},
 		{"GPT", "raw", "raw", "gpt", pad(512, "EFI PART"), 64 << 10},
@@ -201,8 +202,8 @@ func (s sparse) ReadAt(p []byte, at int64) (int, error) {
 
 // TestInspectReadsLittle holds the bound on what an image costs, with the largest tables.
 func TestInspectReadsLittle(t *testing.T) {
-	b := with(with(goodQcow2(), 36, uint32(4<<20)), 40, uint64(1<<32))
-	b = with(with(b, 56, uint32(128)), 48, uint64(1<<33))
+	b := disktest.With(disktest.With(disktest.GoodQcow2(), 36, uint32(4<<20)), 40, uint64(1<<32))
+	b = disktest.With(disktest.With(b, 56, uint32(128)), 48, uint64(1<<33))
 	c := &counter{ReaderAt: sparse(b)}
 	if _, err := disk.Inspect(c, 1<<40, "qcow2"); err != nil {
 		t.Fatal(err)
@@ -217,12 +218,12 @@ func TestInspectReadsLittle(t *testing.T) {
 }
 
 func FuzzInspect(f *testing.F) {
-	for _, b := range [][]byte{goodQcow2(), goodV2()} {
+	for _, b := range [][]byte{disktest.GoodQcow2(), disktest.GoodV2()} {
 		f.Add(b[:512], "qcow2")
 	}
-	for _, h := range hostiles("/canary") {
-		if len(h.name)%9 == 0 {
-			f.Add(h.bytes[:min(len(h.bytes), 700)], h.declared)
+	for _, h := range disktest.Hostiles(f, "/canary") {
+		if len(h.Name)%9 == 0 {
+			f.Add(h.Bytes[:min(len(h.Bytes), 700)], h.Declared)
 		}
 	}
 	f.Fuzz(func(t *testing.T, head []byte, declared string) {

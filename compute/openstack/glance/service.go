@@ -9,6 +9,7 @@
 package glance
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -30,8 +31,9 @@ type Deps struct {
 	Store    compute.Store
 	Auth     openstack.Authenticator
 	Log      *slog.Logger
-	Prefix   string // where it is mounted; empty: Prefix
-	Public   string // see openstack.Service
+	Prefix   string                                    // where it is mounted; empty: Prefix
+	Public   string                                    // see openstack.Service
+	Audit    func(context.Context, compute.AuditEvent) // see openstack.Service
 }
 
 type service struct {
@@ -46,7 +48,7 @@ func New(d Deps) http.Handler {
 		d.Prefix = Prefix
 	}
 	s := &service{Deps: d}
-	s.Service = openstack.Service{Name: "glance", Prefix: d.Prefix, Public: d.Public, Routes: s.routes(), Fault: fault, Auth: d.Auth, Log: d.Log}
+	s.Service = openstack.Service{Name: "glance", Prefix: d.Prefix, Public: d.Public, Routes: s.routes(), Fault: fault, Auth: d.Auth, Log: d.Log, Audit: d.Audit}
 	h := s.Service.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v2/images/" { // an image with an empty id, not the list
