@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
 )
@@ -210,6 +211,9 @@ func (t *table) write(conn *nftables.Conn, id *uint32) error {
 
 func (s *set) write(conn *nftables.Conn, t *nftables.Table, id uint32) error {
 	ns := &nftables.Set{Table: t, ID: id, Name: s.name, KeyType: s.key, DataType: s.value, IsMap: s.value.Name != ""}
+	if s.key == nftables.TypeMark {
+		ns.KeyByteOrder = binaryutil.NativeEndian // for nft, when people list the table
+	}
 	if err := conn.AddSet(ns, nil); err != nil {
 		return fmt.Errorf("set %s: %w", s.name, err)
 	}

@@ -1,0 +1,443 @@
+package netns
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"github.com/kamado/kamado/compute/network"
+)
+
+func ip(s string) netip.Addr     { return netip.MustParseAddr(s) }
+func cidr(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+func addrs(s ...string) (list []netip.Addr) {
+	for _, a := range s {
+		list = append(list, ip(a))
+	}
+	return list
+}
+
+// everythingOut is what a default group lets a port send.
+var everythingOut = network.Rule{Min: -1, Max: -1}
+
+func tcpIn(port int) network.Rule {
+	return network.Rule{Ingress: true, Protocol: "tcp", Min: port, Max: port}
+}
+
+// twoNetworks is networks a and b of one project, joined by a router that leads
+// outside, and network c of another. The host is on the external network.
+func twoNetworks() network.State {
+	subnet := func(prefix, gateway string, dhcp bool) []network.Subnet {
+		return []network.Subnet{{ID: prefix, Prefix: cidr(prefix), Gateway: ip(gateway), DHCP: dhcp, Metadata: dhcp}}
+	}
+	port := func(id, net, mac, a string, rules ...network.Rule) network.Port {
+		return network.Port{ID: id, NetworkID: net, InstanceID: "i-" + id, MAC: mac, Addresses: addrs(a), Hostname: id, AdminUp: true, Filtered: true,
+			Rules: append([]network.Rule{everythingOut}, rules...)}
+	}
+	return network.State{
+		Networks: []network.Network{
+			{ID: "ext", External: true, Host: true, Subnets: subnet("172.24.4.0/24", "172.24.4.1", false)},
+			{ID: "a", MTU: 1450, Subnets: subnet("10.1.0.0/24", "10.1.0.1", true)},
+			{ID: "b", Subnets: subnet("10.2.0.0/24", "10.2.0.1", true)},
+			{ID: "c", Subnets: subnet("10.1.0.0/24", "10.1.0.1", true)}, // the same addresses, on purpose
+		},
+		Routers: []network.Router{{ID: "r", Up: true, SNAT: true,
+			Interfaces: []network.Interface{
+				{PortID: "ra", NetworkID: "a", MAC: "fa:16:3e:00:01:01", Addresses: []netip.Prefix{cidr("10.1.0.1/24")}},
+				{PortID: "rb", NetworkID: "b", MAC: "fa:16:3e:00:01:02", Addresses: []netip.Prefix{cidr("10.2.0.1/24")}},
+			},
+			Gateway: &network.Interface{PortID: "rg", NetworkID: "ext", MAC: "fa:16:3e:00:01:03", Addresses: []netip.Prefix{cidr("172.24.4.10/24")}},
+		}},
+		Ports: []network.Port{
+			port("a1", "a", "fa:16:3e:00:00:a1", "10.1.0.11"),
+			port("a2", "a", "fa:16:3e:00:00:a2", "10.1.0.12"),
+			port("b1", "b", "fa:16:3e:00:00:b1", "10.2.0.11"),
+			port("c1", "c", "fa:16:3e:00:00:c1", "10.1.0.11"),
+		},
+		Groups: map[string][]netip.Addr{"g": nil},
+	}
+}
+
+func TestGroupsAreClosedUntilARuleOpens(t *testing.T) {
+	l := newLab(t, twoNetworks())
+	a1, a2 := l.boot("a1", "10.1.0.1"), l.boot("a2", "10.1.0.1")
+	a2.listen(22)
+	a2.listen(23)
+	if !a1.ping("10.1.0.1", wait) {
+		t.Fatal("the gateway does not answer")
+	}
+	if _, ok := a1.reaches("10.1.0.12:22", silence); ok {
+		t.Fatal("port 22 is open without a rule")
+	}
+	l.port("a2").Rules = append(l.port("a2").Rules, tcpIn(22))
+	l.apply()
+	if who, ok := a1.reaches("10.1.0.12:22", wait); !ok || who != "10.1.0.11" {
+		t.Fatalf("port 22 seen from %q, %t, want open to 10.1.0.11", who, ok)
+	}
+	if _, ok := a1.reaches("10.1.0.12:23", silence); ok {
+		t.Error("port 23 is open, the rule opens 22")
+	}
+	if a1.ping("10.1.0.12", silence) {
+		t.Error("ping is open, the rule opens TCP 22")
+	}
+	l.port("a2").Rules = append(l.port("a2").Rules, network.Rule{Ingress: true, Protocol: "icmp", Min: 8, Max: 0})
+	l.apply()
+	if !a1.ping("10.1.0.12", wait) {
+		t.Error("ping is closed, a rule opens it")
+	}
+}
+
+func TestConnectionEndsWithItsRule(t *testing.T) {
+	s := twoNetworks()
+	s.Ports[1].Rules = append(s.Ports[1].Rules, tcpIn(22), tcpIn(23))
+	l := newLab(t, s)
+	a1, a2 := l.boot("a1", "10.1.0.1"), l.boot("a2", "10.1.0.1")
+	a2.listen(22)
+	a2.listen(23)
+	talk := func(c net.Conn, d time.Duration) error {
+		_ = c.SetDeadline(time.Now().Add(d))
+		if _, err := fmt.Fprintln(c, "hello"); err != nil {
+			return err
+		}
+		var s string
+		_, err := fmt.Fscanln(c, &s)
+		return err
+	}
+	conns := map[int]net.Conn{}
+	for _, port := range []int{22, 23} {
+		c, err := a1.dial(wait, fmt.Sprintf("10.1.0.12:%d", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		conns[port] = c
+		var who string
+		if _, err := fmt.Fscanln(c, &who); err != nil {
+			t.Fatal(err)
+		}
+		if err := talk(c, wait); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := l.port("a2")
+	p.Rules = []network.Rule{everythingOut, tcpIn(23)}
+	l.apply()
+	if err := talk(conns[22], 3*silence); err == nil {
+		t.Error("the connection to port 22 goes on without its rule")
+	}
+	if err := talk(conns[23], wait); err != nil {
+		t.Errorf("the connection to port 23 ended with another's rule: %v", err)
+	}
+}
+
+func TestRemoteGroupFollowsItsMembers(t *testing.T) {
+	s := twoNetworks()
+	s.Ports[1].Rules = append(s.Ports[1].Rules, network.Rule{Ingress: true, Protocol: "tcp", Min: -1, Max: -1, RemoteGroupID: "g"})
+	l := newLab(t, s)
+	a1, a2 := l.boot("a1", "10.1.0.1"), l.boot("a2", "10.1.0.1")
+	a2.listen(80)
+	if _, ok := a1.reaches("10.1.0.12:80", silence); ok {
+		t.Fatal("open to a stranger of the group")
+	}
+	l.state.Groups = map[string][]netip.Addr{"g": addrs("10.1.0.11", "10.9.9.9")}
+	l.apply()
+	if _, ok := a1.reaches("10.1.0.12:80", wait); !ok {
+		t.Fatal("closed to a member of the group")
+	}
+}
+
+func TestEgressIsClosedWithoutRule(t *testing.T) {
+	s := twoNetworks()
+	s.Ports[0].Rules = nil
+	s.Ports[1].Rules = append(s.Ports[1].Rules, tcpIn(80))
+	l := newLab(t, s)
+	a1, a2 := l.boot("a1", "10.1.0.1"), l.boot("a2", "10.1.0.1")
+	a2.listen(80)
+	if _, ok := a1.reaches("10.1.0.12:80", silence); ok {
+		t.Error("a port without rules sends")
+	}
+}
+
+func TestRouterJoinsNetworksAndProjectsStayApart(t *testing.T) {
+	s := twoNetworks()
+	s.Ports[2].Rules = append(s.Ports[2].Rules, tcpIn(80))
+	s.Ports[3].Rules = append(s.Ports[3].Rules, tcpIn(80), network.Rule{Ingress: true, Min: -1, Max: -1})
+	l := newLab(t, s)
+	a1, b1, c1 := l.boot("a1", "10.1.0.1"), l.boot("b1", "10.2.0.1"), l.boot("c1", "10.1.0.1")
+	b1.listen(80)
+	c1.listen(81)
+	if who, ok := a1.reaches("10.2.0.11:80", wait); !ok || who != "10.1.0.11" {
+		t.Errorf("through the router: seen from %q, %t, want 10.1.0.11", who, ok)
+	}
+	if c1.ping("10.1.0.1", silence) || c1.ping("10.1.0.12", silence) {
+		t.Error("network c reaches what is of network a")
+	}
+	if _, ok := c1.reaches("10.2.0.11:80", silence); ok {
+		t.Error("network c reaches network b")
+	}
+	if _, ok := (*guest)(nil).reaches("10.2.0.11:80", silence); ok {
+		t.Error("the host reaches an inner address")
+	}
+}
+
+func TestFloatingAddress(t *testing.T) {
+	s := twoNetworks()
+	s.Ports[0].Rules = append(s.Ports[0].Rules, tcpIn(22))
+	s.Ports[2].Rules = append(s.Ports[2].Rules, tcpIn(22))
+	s.Routers[0].Floating = []network.Floating{{External: ip("172.24.4.20"), Internal: ip("10.1.0.11")}}
+	l := newLab(t, s)
+	host := (*guest)(nil)
+	a1, a2, b1 := l.boot("a1", "10.1.0.1"), l.boot("a2", "10.1.0.1"), l.boot("b1", "10.2.0.1")
+	a1.listen(22)
+	b1.listen(22)
+	if who, ok := host.reaches("172.24.4.20:22", wait); !ok || who != "172.24.4.1" {
+		t.Errorf("from the host: seen from %q, %t, want 172.24.4.1", who, ok)
+	}
+	if _, ok := b1.reaches("172.24.4.20:22", wait); !ok {
+		t.Error("the floating address does not answer to another network")
+	}
+	if _, ok := a2.reaches("172.24.4.20:22", wait); !ok {
+		t.Error("the floating address does not answer to the own network")
+	}
+	hostListens(t, "172.24.4.1:8000")
+	if who, ok := a1.reaches("172.24.4.1:8000", wait); !ok || who != "172.24.4.20" {
+		t.Errorf("outside sees %q, %t, want the floating address", who, ok)
+	}
+	if who, ok := b1.reaches("172.24.4.1:8000", wait); !ok || who != "172.24.4.10" {
+		t.Errorf("outside sees %q, %t, want the router's address", who, ok)
+	}
+	c, err := host.dial(wait, "172.24.4.20:22")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	l.state.Routers[0].Floating = []network.Floating{{External: ip("172.24.4.20"), Internal: ip("10.2.0.11")}, {External: ip("172.24.4.21"), Internal: ip("10.1.0.11")}}
+	l.apply()
+	for _, a := range []string{"172.24.4.20:22", "172.24.4.21:22"} {
+		if _, ok := host.reaches(a, wait); !ok {
+			t.Errorf("%s does not answer after it moved", a)
+		}
+	}
+	l.state.Routers[0].Floating = nil
+	l.apply()
+	if _, ok := host.reaches("172.24.4.20:22", silence); ok {
+		t.Error("the floating address answers after it was taken away")
+	}
+}
+
+// hostListens serves TCP on the host, which is the test's own namespace.
+func hostListens(t *testing.T, address string) {
+	t.Helper()
+	l, err := net.Listen("tcp4", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = fmt.Fprintln(c, c.RemoteAddr().(*net.TCPAddr).IP)
+			_ = c.Close()
+		}
+	}()
+}
+
+// lease asks for an address as a guest does, and gives the acknowledgement.
+func (g *guest) lease(l *lab) *dhcpv4.DHCPv4 {
+	l.t.Helper()
+	discover, err := dhcpv4.NewDiscovery(g.mac)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	offer := g.exchange(l, discover)
+	if offer == nil {
+		return nil
+	}
+	request, err := dhcpv4.NewRequestFromOffer(offer)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return g.exchange(l, request)
+}
+
+func (g *guest) exchange(l *lab, m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4 {
+	l.t.Helper()
+	var got *dhcpv4.DHCPv4
+	seen := g.watch(func(f []byte) bool {
+		if len(f) < 42 || f[23] != protoUDP || !bytes.Equal(f[34:38], []byte{0, 67, 0, 68}) {
+			return false
+		}
+		var err error
+		got, err = dhcpv4.FromBytes(f[42:])
+		return err == nil && got.TransactionID == m.TransactionID
+	})
+	g.send(udp(g.mac, broadcastMAC, ip("0.0.0.0"), ip("255.255.255.255"), 68, 67, m.ToBytes()))
+	if !seen(wait) {
+		return nil
+	}
+	return got
+}
+
+func TestDHCPGivesTheAddressAndMetadataKnowsWhoAsks(t *testing.T) {
+	l := newLab(t, twoNetworks())
+	for _, id := range []string{"a1", "c1"} {
+		g := l.boot(id, "10.1.0.1")
+		ack := g.lease(l)
+		if ack == nil {
+			t.Fatalf("%s: no answer", id)
+		}
+		if ack.MessageType() != dhcpv4.MessageTypeAck || ack.YourIPAddr.String() != "10.1.0.11" || ack.HostName() != id {
+			t.Errorf("%s: %v %v %q, want an acknowledgement of 10.1.0.11", id, ack.MessageType(), ack.YourIPAddr, ack.HostName())
+		}
+		want := map[string]string{"a1": "10.1.0.1", "c1": "0.0.0.0"}[id] // nobody routes in c
+		if got := ack.ClasslessStaticRoute()[0].Router.String(); got != want {
+			t.Errorf("%s: metadata by %s, want %s", id, got, want)
+		}
+		if id == "c1" { // as the guest would: on the link
+			b := &build{}
+			b.routes(g.ns, nil)
+			b.addresses(g.ns, g.ns.linkByName("eth0"), []netip.Prefix{cidr("10.1.0.11/24"), cidr("169.254.1.1/16")})
+			if err := b.err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if id == "a1" {
+			if got := g.get(t, "http://169.254.169.254/latest/meta-data/"); got != "a 10.1.0.11 /latest/meta-data/" {
+				t.Errorf("metadata through the gateway says %q", got)
+			}
+		} else {
+			b := &build{}
+			b.addresses(g.ns, g.ns.linkByName("eth0"), []netip.Prefix{cidr("10.1.0.11/24")})
+			b.routes(g.ns, nil)
+			if err := g.onLink("169.254.169.254/32"); err != nil {
+				t.Fatal(err)
+			}
+			if got := g.get(t, "http://169.254.169.254/x"); got != "c 10.1.0.11 /x" {
+				t.Errorf("metadata on the link says %q", got)
+			}
+		}
+	}
+	l.count.mu.Lock()
+	defer l.count.mu.Unlock()
+	if l.count.dhcp["offer"] != 2 || l.count.dhcp["ack"] != 2 || l.count.status[200] != 2 {
+		t.Errorf("counted %v and %v, want two of each", l.count.dhcp, l.count.status)
+	}
+}
+
+// get reads a page from within the guest.
+func (g *guest) get(t *testing.T, url string) string {
+	t.Helper()
+	client := &http.Client{Timeout: wait, Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(_ context.Context, _, address string) (net.Conn, error) { return g.dial(wait, address) }}}
+	r, err := client.Get(url)
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	defer func() { _ = r.Body.Close() }()
+	var b bytes.Buffer
+	_, _ = b.ReadFrom(r.Body)
+	return b.String()
+}
+
+func TestApplyTwiceChangesNothing(t *testing.T) {
+	s := twoNetworks()
+	s.Routers[0].Floating = []network.Floating{{External: ip("172.24.4.20"), Internal: ip("10.1.0.11")}}
+	s.Routers[0].Routes = []network.Route{{Destination: cidr("192.168.7.0/24"), NextHop: ip("10.2.0.99")}}
+	s.Ports[1].Rules = append(s.Ports[1].Rules, network.Rule{Ingress: true, IPv6: true, Protocol: "tcp", Min: 1, Max: 90, RemoteGroupID: "g"},
+		network.Rule{Ingress: true, Protocol: "17", Min: -1, Max: -1, RemotePrefix: cidr("10.0.0.0/8")})
+	l := newLab(t, s)
+	if l.count.changes == 0 {
+		t.Error("the first Apply changed nothing")
+	}
+	l.apply()
+	if l.count.changes != 0 {
+		t.Errorf("the same engine changed %d things the second time, want 0", l.count.changes)
+	}
+	l.restart()
+	l.apply()
+	if l.count.changes != 0 {
+		t.Errorf("another engine changed %d things, want 0", l.count.changes)
+	}
+}
+
+func TestAnotherEngineAdoptsConnections(t *testing.T) {
+	s := twoNetworks()
+	s.Ports[1].Rules = append(s.Ports[1].Rules, tcpIn(22))
+	needsRoot(t)
+	l := newLab(t, s)
+	a1, a2 := l.boot("a1", "10.1.0.1"), l.boot("a2", "10.1.0.1")
+	a2.listen(22)
+	c, err := a1.dial(wait, "10.1.0.12:22")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	l.restart()
+	l.apply()
+	_ = c.SetDeadline(time.Now().Add(wait))
+	var who, echo string
+	if _, err := fmt.Fprintln(c, "on"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fscanln(c, &who); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fscanln(c, &echo); err != nil || echo != "on" {
+		t.Errorf("the connection says %q, %v, want it to go on", echo, err)
+	}
+}
+
+func TestWhatIsNotInTheStateGoes(t *testing.T) {
+	l := newLab(t, twoNetworks())
+	l.state.Networks = l.state.Networks[:2]
+	l.state.Ports = l.state.Ports[:1]
+	l.state.Routers[0].Interfaces = l.state.Routers[0].Interfaces[:1]
+	l.apply()
+	names, err := listNamespaces(l.e.prefix())
+	if err != nil || len(names) != 3 {
+		t.Errorf("namespaces %v, %v, want those of ext, a and r", names, err)
+	}
+	if _, err := l.e.Open(context.Background(), "a2"); err == nil {
+		t.Error("the tap of a port that went can be opened")
+	}
+	l.state = network.State{}
+	l.apply()
+	host, err := openHost()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer host.Close()
+	if host.linkByName(l.e.hostLink()) != nil {
+		t.Error("the host's card is still there")
+	}
+}
+
+func TestHostRouted(t *testing.T) {
+	l := newLab(t, twoNetworks())
+	if !HostRouted(cidr("172.24.4.0/24")) || !HostRouted(cidr("172.24.0.0/16")) {
+		t.Error("the pool of the engine itself is not seen")
+	}
+	if HostRouted(cidr("172.24.5.0/24")) {
+		t.Error("a free prefix is said to be taken")
+	}
+	dir := t.TempDir()
+	other, err := New(network.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = other.Purge(context.Background()) })
+	if err := other.Apply(context.Background(), network.State{Networks: l.state.Networks[:1]}); err == nil {
+		t.Error("two installations took the same pool")
+	}
+}
