@@ -44,6 +44,8 @@ type Deps struct {
 	ImageURL func(origin, id string) string
 	// Consoles gives addresses of consoles; nil: none are offered.
 	Consoles Consoles
+	// Audit is told of changes. May be nil.
+	Audit func(context.Context, compute.AuditEvent)
 	// Zone is that of hosts in no aggregate with a zone; empty: compute.Default's.
 	Zone string
 	Now  func() time.Time
@@ -86,7 +88,7 @@ func newAPI(d Deps) *API {
 		d.ImageURL = func(origin, id string) string { return origin + "/image/images/" + id }
 	}
 	a := &API{Deps: d}
-	a.svc = &openstack.Service{Name: "nova", Prefix: d.Prefix, Public: d.Public, Fault: fault, Auth: d.Auth, Log: d.Log}
+	a.svc = &openstack.Service{Name: "nova", Prefix: d.Prefix, Public: d.Public, Fault: fault, Auth: d.Auth, Log: d.Log, Audit: d.Audit}
 	for _, rt := range a.routes() {
 		a.svc.Routes = append(a.svc.Routes, openstack.Route{Method: rt.method, Pattern: rt.pattern, Rule: rt.rule, Handle: a.handler(rt)})
 	}

@@ -147,6 +147,7 @@ func (a *API) createServer(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.Note("servers", made[0].ID)
 	in := sub(body, "server")
 	if yes(in, "return_reservation_id") {
 		return c.json(http.StatusAccepted, object{"reservation_id": made[0].Reservation})
