@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"time"
@@ -103,18 +104,22 @@ func newComputeImagePartsCommand(a *app) *cobra.Command {
 	var from []string
 	var out string
 	cmd := &cobra.Command{
-		Use:   "parts --from DIR...",
+		Use:   "parts [--from DIR...]",
 		Short: "Gather the parts of machine image tiny from unpacked packages",
 		Long: `Parts takes the kernel and its drivers, busybox, dropbear, the file system's tools and their libraries from folders that
-Debian packages were unpacked into (dpkg-deb -x), the first folder that has one first. ./setup build runs it.`,
+Debian packages were unpacked into (dpkg-deb -x), the first folder that has one first. ./setup build runs it. Without --from it
+says which parts are there.`,
 		Example: `  apt-get download linux-image-6.1.0-56-cloud-amd64 && dpkg-deb -x linux-image-*.deb unpacked
   kamado compute image parts --from unpacked --from / --out guest`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if len(from) == 0 {
-				return usagef("--from is needed: a folder that packages were unpacked into")
+			p, err := guest.Parts(out)
+			if len(from) > 0 {
+				p, err = guest.Collect(cmd.Context(), from, out)
 			}
-			p, err := guest.Collect(cmd.Context(), from, out)
+			if errors.Is(err, guest.ErrNoParts) {
+				return notFoundf("%w", err)
+			}
 			if err != nil {
 				return err
 			}
