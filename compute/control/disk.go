@@ -106,7 +106,10 @@ func (c *Controller) rebuild(ctx context.Context, t *task) error {
 		vm, power = compute.VMStopped, compute.PowerShutdown
 	}
 	err = c.finish(ctx, t, nil, func(w *change, row *compute.Instance) error {
-		row.VM, row.Power, row.Fault, row.OldVM, row.Launched = vm, power, nil, "", w.at
+		row.VM, row.Power, row.Fault, row.OldVM = vm, power, nil, ""
+		if row.Launched.IsZero() {
+			row.Launched = w.at
+		}
 		return nil
 	})
 	if err == nil {
