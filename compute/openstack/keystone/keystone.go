@@ -46,7 +46,8 @@ type api struct {
 	service *openstack.Service
 }
 
-// New gives the handler, to be mounted at Prefix behind http.StripPrefix.
+// New gives the handler, to be mounted at Prefix and Prefix+"/" behind
+// http.StripPrefix.
 func New(d Deps) http.Handler {
 	a := &api{Deps: d}
 	a.service = &openstack.Service{Name: "keystone", Prefix: Prefix, Public: d.Public, Auth: d.Identity, Log: d.Log, Fault: a.fault, Audit: d.Audit}

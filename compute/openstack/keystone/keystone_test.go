@@ -69,7 +69,9 @@ func newCloudWith(t *testing.T, cfg identity.Config, now func() time.Time) *clou
 		}
 	}})
 	mux := http.NewServeMux()
-	mux.Handle(keystone.Prefix+"/", http.StripPrefix(keystone.Prefix, h))
+	for _, pattern := range []string{keystone.Prefix, keystone.Prefix + "/"} {
+		mux.Handle(pattern, http.StripPrefix(keystone.Prefix, h))
+	}
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	c.url = server.URL + keystone.Prefix + "/v3"
