@@ -1,0 +1,45 @@
+package usermode
+
+import (
+	"net"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// probeAddress is a loopback address that no pool of floating addresses holds:
+// listening there fails only for who listens at every address.
+const probeAddress = "127.255.255.254"
+
+// firstPort gives the first port that this process may listen on.
+func firstPort() int {
+	if os.Geteuid() == 0 {
+		return 1
+	}
+	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	if err != nil {
+		return portStart
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return portStart
+	}
+	return max(n, 1)
+}
+
+// busyEverywhere says whether somebody listens on a port at every address.
+func busyEverywhere(protocol string, port int) bool {
+	address := net.JoinHostPort(probeAddress, strconv.Itoa(port))
+	if protocol == "udp" {
+		c, err := net.ListenPacket("udp4", address)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err != nil
+	}
+	l, err := net.Listen("tcp4", address)
+	if err == nil {
+		_ = l.Close()
+	}
+	return err != nil
+}
