@@ -5,13 +5,16 @@ import (
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"hash/fnv"
+	"math/big"
 	"net/http"
 	"sort"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -162,7 +165,7 @@ func (a *API) createKeypair(c *call) error {
 	private := ""
 	if _, given := in["public_key"]; given {
 		k.PublicKey = str(in, "public_key")
-	} else if private, k.PublicKey, err = generateKey(k.Type); err != nil {
+	} else if private, k.PublicKey, err = generateKey(k.Type, owner, a.Now()); err != nil {
 		return err
 	}
 	if k.Fingerprint, err = fingerprint(k.Type, k.PublicKey); err != nil {
@@ -204,21 +207,41 @@ func insertKeypair(tx *compute.Tx, who compute.Caller, k *compute.Keypair) error
 	return nil
 }
 
-// generateKey makes a key: RSA, which every guest of the last decades takes.
-func generateKey(kind string) (private, public string, err error) {
-	if kind != "ssh" {
-		return "", "", invalid("Keypair data is invalid: a certificate must be given, none is made here.")
-	}
+// generateKey makes a key: RSA, which every guest of the last decades takes; for
+// x509 a certificate of the user's own with it.
+func generateKey(kind, user string, now time.Time) (private, public string, err error) {
 	key, err := rsa.GenerateKey(rand.Reader, keyBits)
 	if err != nil {
 		return "", "", fmt.Errorf("make a keypair: %w", err)
+	}
+	block := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	if kind == "x509" {
+		public, err = certificate(key, user, now)
+		return string(block), public, err
 	}
 	pub, err := ssh.NewPublicKey(&key.PublicKey)
 	if err != nil {
 		return "", "", fmt.Errorf("make a keypair: %w", err)
 	}
-	block := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
 	return string(block), strings.TrimSpace(string(ssh.MarshalAuthorizedKey(pub))) + " Generated-by-Nova", nil
+}
+
+// certificateLife is how long a certificate made here is valid, as Nova's.
+const certificateLife = 3650 * 24 * time.Hour
+
+// certificate is a key's own, for a client that logs in with it.
+func certificate(key *rsa.PrivateKey, user string, now time.Time) (string, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return "", fmt.Errorf("make a certificate: %w", err)
+	}
+	template := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: user}, NotBefore: now, NotAfter: now.Add(certificateLife),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return "", fmt.Errorf("make a certificate: %w", err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), nil
 }
 
 // fingerprint is MD5 with colons for SSH keys, SHA-1 for certificates.

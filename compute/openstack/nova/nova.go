@@ -70,7 +70,7 @@ func New(d Deps) http.Handler {
 	next := a.svc.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Compute-Request-Id", openstack.RequestID(r))
-		next.ServeHTTP(w, withoutProject(r))
+		next.ServeHTTP(w, modern(r))
 	})
 }
 
@@ -95,19 +95,29 @@ func newAPI(d Deps) *API {
 	return a
 }
 
-// legacyProject matches the path of clients whose catalog had the project in it:
-// /v2.1/<project>/servers.
-var legacyProject = regexp.MustCompile(`^/v2\.1/[0-9a-f]{32}(/|$)`)
+// legacyPath matches the paths of clients from before microversions: under /v2,
+// or with the project in it, as /v2.1/<project>/servers.
+var legacyPath = regexp.MustCompile(`^/v2(\.1)?(/[0-9a-f]{32})?(/|$)`)
 
-// withoutProject takes the project out of a path; the token says which it is.
-func withoutProject(r *http.Request) *http.Request {
-	if !legacyProject.MatchString(r.URL.Path) {
-		return r
+// modern gives the request as the table knows it: without the project, which the
+// token says, and from /v2 as 2.1, whatever microversion it asks for.
+func modern(r *http.Request) *http.Request {
+	m := legacyPath.FindStringSubmatch(r.URL.Path)
+	rest := ""
+	if m != nil {
+		rest = strings.TrimRight(r.URL.Path[len(m[0]):], "/")
+	}
+	if m == nil || m[1] != "" && m[2] == "" || m[1] == "" && m[2] == "" && rest == "" {
+		return r // nothing to do; the document of /v2 is a route of its own
 	}
 	r2, u := *r, *r.URL
-	u.Path = "/v2.1/" + strings.TrimPrefix(u.Path[len("/v2.1/")+32:], "/")
-	u.RawPath = ""
+	u.Path, u.RawPath = "/v2.1/"+rest, ""
 	r2.URL = &u
+	if m[1] == "" {
+		r2.Header = r.Header.Clone()
+		r2.Header.Del(headerVersion)
+		r2.Header.Del(headerLegacyVersion)
+	}
 	return &r2
 }
 

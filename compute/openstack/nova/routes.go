@@ -7,6 +7,7 @@ func (a *API) routes() []route {
 	table := []route{
 		{method: "GET", pattern: "/{$}", rule: os.Open, handle: a.listVersions},
 		{method: "GET", pattern: "/v2.1", rule: os.Open, handle: a.showVersion},
+		{method: "GET", pattern: "/v2", rule: os.Open, handle: a.showOldVersion},
 
 		{method: "GET", pattern: "/v2.1/flavors", rule: os.AsReader, handle: a.listFlavors},
 		{method: "GET", pattern: "/v2.1/flavors/detail", rule: os.AsReader, handle: a.listFlavorsDetail},
@@ -52,6 +53,10 @@ func (a *API) routes() []route {
 		{method: "GET", pattern: "/v2.1/images/{id}", rule: os.AsReader, max: 35, handle: a.showImage},
 		{method: "GET", pattern: "/v2.1/images/{id}/metadata", rule: os.AsReader, max: 38, handle: a.listImageMetadata},
 		{method: "GET", pattern: "/v2.1/images/{id}/metadata/{key}", rule: os.AsReader, max: 38, handle: a.showImageMetadata},
+		{method: "GET", pattern: "/v2.1/os-networks", rule: os.AsReader, max: 35, handle: a.listNetworks},
+		{method: "GET", pattern: "/v2.1/os-networks/{id}", rule: os.AsReader, max: 35, handle: a.showNetwork},
+		{method: "GET", pattern: "/v2.1/os-tenant-networks", rule: os.AsReader, max: 35, handle: a.listTenantNetworks},
+		{method: "GET", pattern: "/v2.1/os-tenant-networks/{id}", rule: os.AsReader, max: 35, handle: a.showTenantNetwork},
 	}
 	table = append(table, a.serverRoutes()...)
 	table = append(table, a.hostRoutes()...)

@@ -70,23 +70,38 @@ func echo(h http.Header, v minor) {
 	h.Add("Vary", headerLegacyVersion)
 }
 
-// versionDocument describes the one version that there is.
-func versionDocument(base string, full bool) object {
-	links := []object{{"rel": "self", "href": base + "/v2.1/"}}
-	doc := object{"id": "v2.1", "status": "CURRENT", "version": minorMax.String(), "min_version": minorMin.String(),
-		"updated": "2013-07-23T11:33:21Z"}
+// versionDocument describes a version: v2.1, or v2.0, which is the same without
+// microversions.
+func versionDocument(base, id string, full bool) object {
+	doc := object{"id": id, "status": "CURRENT", "version": minorMax.String(), "min_version": minorMin.String(), "updated": "2013-07-23T11:33:21Z"}
+	path := "/v2.1/"
+	if id == versionOld {
+		path = "/v2/"
+		doc["status"], doc["version"], doc["min_version"], doc["updated"] = "SUPPORTED", "", "", "2011-01-21T11:33:21Z"
+	}
+	links := []object{{"rel": "self", "href": base + path}}
 	if full {
 		links = append(links, object{"rel": "describedby", "type": "text/html", "href": "http://docs.openstack.org/"})
-		doc["media-types"] = []object{{"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2.1"}}
+		doc["media-types"] = []object{{"base": "application/json", "type": "application/vnd.openstack.compute+json;version=" + id[1:]}}
 	}
 	doc["links"] = links
 	return doc
 }
 
+// The ids of the versions.
+const (
+	versionOld = "v2.0"
+	versionNew = "v2.1"
+)
+
 func (a *API) listVersions(c *call) error {
-	return c.json(http.StatusOK, object{"versions": []object{versionDocument(c.base(), false)}})
+	return c.json(http.StatusOK, object{"versions": []object{versionDocument(c.base(), versionOld, false), versionDocument(c.base(), versionNew, false)}})
 }
 
 func (a *API) showVersion(c *call) error {
-	return c.json(http.StatusOK, object{"version": versionDocument(c.base(), true)})
+	return c.json(http.StatusOK, object{"version": versionDocument(c.base(), versionNew, true)})
+}
+
+func (a *API) showOldVersion(c *call) error {
+	return c.json(http.StatusOK, object{"version": versionDocument(c.base(), versionOld, true)})
 }
