@@ -80,9 +80,9 @@ func snapshotOf(row *compute.Instance, id, name string, props map[string]string)
 		all = map[string]string{}
 	}
 	maps.DeleteFunc(all, func(k, _ string) bool { return slices.Contains(notInherited, k) })
+	all["image_type"] = "snapshot" // unless the client says otherwise
 	maps.Copy(all, props)
-	maps.Copy(all, map[string]string{"image_type": "snapshot", "base_image_ref": row.ImageID, "instance_uuid": row.ID,
-		"user_id": row.UserID, "owner_id": row.ProjectID})
+	maps.Copy(all, map[string]string{"base_image_ref": row.ImageID, "instance_uuid": row.ID, "user_id": row.UserID, "owner_id": row.ProjectID})
 	return &compute.MachineImage{ID: id, Name: name, ProjectID: row.ProjectID, Visibility: "private", DiskFormat: "qcow2",
 		ContainerFormat: "bare", MinDisk: row.Flavor.DiskGiB, Properties: all}
 }
