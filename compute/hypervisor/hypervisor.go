@@ -143,8 +143,8 @@ type Domain struct {
 
 // Event is something that happened to a domain without the engine's doing.
 type Event struct {
-	ID    string
-	State State
+	ID     string
+	State  State
 	Reason string // one of the Reasons above
 }
 

@@ -129,3 +129,36 @@ func (e *Engine) killStray(pid int) error {
 	e.cfg.Log.Warn("a QEMU process of no domain was ended", "pid", pid, "error", err)
 	return err
 }
+
+// letGoTimeout is how long a verb that is at work may take when the engine lets go.
+const letGoTimeout = 5 * time.Second
+
+// letGo forgets what was adopted; guests go on. A method that is called
+// afterwards adopts again.
+func (e *Engine) letGo() {
+	e.adopting.Lock()
+	defer e.adopting.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), letGoTimeout)
+	defer cancel()
+	for _, d := range e.all() {
+		release, err := d.lock(ctx)
+		if err != nil {
+			continue // its process is let go of when ours ends
+		}
+		d.mu.Lock()
+		p, link := d.proc, d.link
+		d.proc, d.link = nil, nil
+		d.rec = nil // whoever waited for the lock finds nothing, and asks again
+		d.mu.Unlock()
+		if link != nil {
+			link.Close()
+			<-link.Done()
+		}
+		if p != nil {
+			p.close()
+		}
+		e.forget(d)
+		release()
+	}
+	e.adopted = false
+}

@@ -116,9 +116,6 @@ func New(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if strings.ContainsAny(dir, ",\x00\n") {
-		return nil, fmt.Errorf("directory %q: QEMU takes no commas in a path", dir)
-	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("directory of the domains: %w", err)
 	}
@@ -163,11 +160,13 @@ func version(binary string) (string, error) {
 // housekeeping is how often Run looks after consoles and processes that do not answer.
 const housekeeping = 2 * time.Second
 
-// Run adopts what runs and watches it until ctx ends.
+// Run adopts what runs and watches it until ctx ends. Then it lets go of every
+// process, so that another engine can adopt it.
 func (e *Engine) Run(ctx context.Context, on func(hypervisor.Event)) error {
 	if err := e.adopt(ctx); err != nil {
 		return err
 	}
+	defer e.letGo()
 	tick := time.NewTicker(housekeeping)
 	defer tick.Stop()
 	for {

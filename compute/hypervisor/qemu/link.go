@@ -65,15 +65,18 @@ func (d *domain) setStatus(status string) {
 // process.
 func (d *domain) watch(p *process, link *qmp.Client) {
 	<-link.Done()
-	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
-	defer cancel()
-	err := p.wait(ctx)
 	d.mu.Lock()
 	if d.link == link {
 		d.link = nil
 	}
+	ours := d.proc == p
 	d.mu.Unlock()
-	if err == nil {
+	if !ours {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+	defer cancel()
+	if p.wait(ctx) == nil {
 		d.ended(p)
 	}
 }
@@ -265,7 +268,7 @@ func (e *Engine) reconnect(ctx context.Context, d *domain) {
 	p, was := d.proc, d.hung
 	d.mu.Unlock()
 	if p.dead() {
-		p.bury()
+		_ = p.wait(ctx) // at once: it is dead
 		d.ended(p)
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -21,6 +22,41 @@ type process struct {
 	pid    int
 	fd     int    // pidfd: names this process even when its pid is used again
 	cgroup string // directory, empty when it has none of its own
+
+	mu     sync.Mutex
+	users  int  // who uses fd now
+	closed bool // fd is closed when nobody uses it
+}
+
+// use takes the descriptor; false when it was let go of.
+func (p *process) use() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.users++
+	return true
+}
+
+// unuse ends a use.
+func (p *process) unuse() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.users--
+	if p.closed && p.users == 0 {
+		_ = unix.Close(p.fd)
+	}
+}
+
+// close lets go of the process.
+func (p *process) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed && p.users == 0 {
+		_ = unix.Close(p.fd)
+	}
+	p.closed = true
 }
 
 // openProcess takes hold of a pid; the caller then checks that it is still what
@@ -35,6 +71,10 @@ func openProcess(pid int) (*process, error) {
 
 // kill ends the process at once. One that is gone is no error.
 func (p *process) kill() error {
+	if !p.use() {
+		return nil
+	}
+	defer p.unuse()
 	err := unix.PidfdSendSignal(p.fd, unix.SIGKILL, nil, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil
@@ -48,6 +88,10 @@ const pollStep = 20 * time.Millisecond
 // wait returns when the process is dead (and buries it when it is our child), or
 // when ctx ends.
 func (p *process) wait(ctx context.Context) error {
+	if !p.use() {
+		return nil
+	}
+	defer p.unuse()
 	for {
 		fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
 		n, err := unix.Poll(fds, int(pollStep/time.Millisecond))
@@ -66,6 +110,10 @@ func (p *process) wait(ctx context.Context) error {
 
 // dead says whether the process ended.
 func (p *process) dead() bool {
+	if !p.use() {
+		return true
+	}
+	defer p.unuse()
 	n, _ := unix.Poll([]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, 0)
 	return n > 0
 }
@@ -78,9 +126,6 @@ func (p *process) bury() {
 		_ = os.Remove(p.cgroup) // empty now; one that is not will be used again
 	}
 }
-
-// close lets go of the process.
-func (p *process) close() { _ = unix.Close(p.fd) }
 
 // launch is how a process is to be started.
 type launch struct {
