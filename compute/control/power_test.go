@@ -1,0 +1,298 @@
+package control_test
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kamado/kamado/compute"
+	"github.com/kamado/kamado/compute/control"
+	"github.com/kamado/kamado/compute/hypervisor"
+)
+
+func TestGuestPowersOff(t *testing.T) {
+	w := newWorld(t, nil)
+	id := w.create().ID
+	w.must(w.engine.Happen(id, hypervisor.ReasonShutdown))
+	w.until("it is said to be off", func() bool { return w.get(id).Status() == "SHUTOFF" })
+	w.must(w.c.Start(t.Context(), w.who, id))
+	w.become(id, "ACTIVE")
+}
+
+func TestCrashedStaysOffWithoutPolicy(t *testing.T) {
+	w := newWorld(t, nil)
+	id := w.create().ID
+	w.must(w.engine.Happen(id, hypervisor.ReasonCrashed))
+	w.until("it is said to be off", func() bool {
+		row := w.get(id)
+		return row.Status() == "SHUTOFF" && row.Power == compute.PowerCrashed
+	})
+}
+
+func TestCrashedIsStartedAgainByPolicy(t *testing.T) {
+	var mu sync.Mutex
+	var audit []compute.AuditEvent
+	w := newWorld(t, func(w *world) {
+		w.deps = func(d *control.Deps) {
+			d.Audit = func(e compute.AuditEvent) {
+				mu.Lock()
+				defer mu.Unlock()
+				audit = append(audit, e)
+			}
+		}
+	})
+	q := w.request()
+	q.Metadata = map[string]string{"auto_recovery": "true"}
+	made, err := w.c.Create(t.Context(), w.who, q)
+	w.must(err)
+	row := w.become(made[0].ID, "ACTIVE")
+	for range 2 {
+		before := w.get(row.ID).Generation
+		w.must(w.engine.Happen(row.ID, hypervisor.ReasonCrashed))
+		w.until("it runs again", func() bool {
+			now := w.get(row.ID)
+			return now.Status() == "ACTIVE" && now.Generation > before && now.Task == compute.TaskNone && w.domain(row.ID) == hypervisor.Running
+		})
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(audit) != 2 || audit[0].TargetID != row.ID || audit[0].Outcome != compute.AuditSuccess {
+		t.Errorf("audit = %+v", audit)
+	}
+}
+
+// TestMissedEvents: what happened while no controller ran is seen by the next.
+func TestMissedEvents(t *testing.T) {
+	w := newWorld(t, nil)
+	id := w.create().ID
+	w.stop()
+	w.must(w.engine.Stop(t.Context(), id, 0))
+	w.start()
+	w.until("it is said to be off", func() bool { return w.get(id).Status() == "SHUTOFF" })
+}
+
+// sickEngine is an engine whose host does not answer.
+type sickEngine struct {
+	hypervisor.Engine
+	mu   sync.Mutex
+	sick bool
+}
+
+func (e *sickEngine) Info(ctx context.Context) (hypervisor.Info, error) {
+	e.mu.Lock()
+	sick := e.sick
+	e.mu.Unlock()
+	if sick {
+		return hypervisor.Info{}, context.DeadlineExceeded
+	}
+	return e.Engine.Info(ctx)
+}
+
+func TestHostGoesDownAndComesBack(t *testing.T) {
+	var mu sync.Mutex
+	skew := time.Duration(0)
+	engine := &sickEngine{}
+	w := newWorld(t, func(w *world) {
+		w.cfg.Heartbeat = 10 * time.Millisecond
+		w.deps = func(d *control.Deps) {
+			engine.Engine, d.Engine = d.Engine, engine
+			d.Now = func() time.Time {
+				mu.Lock()
+				defer mu.Unlock()
+				return time.Now().Add(skew)
+			}
+		}
+	})
+	if up, _ := w.c.HostUp("host-a"); !up {
+		t.Fatal("the host is down")
+	}
+	engine.mu.Lock()
+	engine.sick = true
+	engine.mu.Unlock()
+	w.until("no heartbeat is on its way", func() bool {
+		_, last := w.c.HostUp("host-a")
+		return time.Since(last) > 100*time.Millisecond
+	})
+	mu.Lock()
+	skew = compute.HeartbeatMax
+	mu.Unlock()
+	if up, _ := w.c.HostUp("host-a"); up || w.c.Ready(t.Context()) == nil {
+		t.Error("the host is up")
+	}
+	w.until("no place is given on it", func() bool {
+		made, err := w.c.Create(t.Context(), w.who, w.request())
+		w.must(err)
+		w.must(w.c.Delete(t.Context(), w.who, made[0].ID))
+		return made[0].VM == compute.VMError
+	})
+	engine.mu.Lock()
+	engine.sick = false
+	engine.mu.Unlock()
+	w.until("it is back", func() bool { up, _ := w.c.HostUp("host-a"); return up })
+	w.create()
+}
+
+// names is a registrar that remembers.
+type names struct {
+	mu   sync.Mutex
+	list map[string]netip.Addr
+}
+
+func (n *names) Register(_ context.Context, name string, addr netip.Addr) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.list[name] = addr
+	return nil
+}
+
+func (n *names) Remove(_ context.Context, name string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.list, name)
+	return nil
+}
+
+func (n *names) has(name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.list[name].IsValid()
+}
+
+func TestNames(t *testing.T) {
+	n := &names{list: map[string]netip.Addr{}}
+	w := newWorld(t, func(w *world) { w.deps = func(d *control.Deps) { d.Names = n } })
+	id := w.create().ID
+	w.until("the name is there", func() bool { return n.has("web") })
+	other := "other"
+	_, err := w.c.Update(t.Context(), w.who, id, control.UpdateRequest{Hostname: &other})
+	w.must(err)
+	if n.has("web") || !n.has("other") {
+		t.Errorf("names = %v", n.list)
+	}
+	w.must(w.c.Delete(t.Context(), w.who, id))
+	w.until("the name is gone", func() bool { return !n.has("other") })
+}
+
+func TestUsage(t *testing.T) {
+	w := newWorld(t, nil)
+	id := w.create().ID
+	launched := w.get(id).Launched
+	w.write(func(tx *compute.Tx) error { // it has been there for two days
+		row, err := tx.Instances.Get(id)
+		if err != nil {
+			return err
+		}
+		row.Launched = launched.Add(-48 * time.Hour)
+		return tx.Instances.Update(row)
+	})
+	list, err := w.c.Usage(t.Context(), "p1", launched.Add(-24*time.Hour), launched.Add(-12*time.Hour))
+	w.must(err)
+	if len(list) != 1 || list[0].Hours != 12 || list[0].MemoryMiBHours != 12*512 || len(list[0].Instances) != 1 {
+		t.Errorf("usage = %+v", list)
+	}
+	list, err = w.c.Usage(t.Context(), "", launched.Add(-96*time.Hour), launched.Add(-72*time.Hour))
+	w.must(err)
+	if len(list) != 0 {
+		t.Errorf("usage before it was there = %+v", list)
+	}
+	_, err = w.c.Usage(t.Context(), "", launched, launched)
+	wantKind(t, err, compute.Invalid)
+}
+
+func TestMetadataAndTags(t *testing.T) {
+	w := newWorld(t, nil)
+	ctx := t.Context()
+	id := w.create().ID
+	got, err := w.c.SetMetadata(ctx, w.who, id, map[string]string{"a": "1"}, false)
+	w.must(err)
+	got, err = w.c.SetMetadata(ctx, w.who, id, map[string]string{"b": "2"}, false)
+	w.must(err)
+	if len(got) != 2 {
+		t.Errorf("metadata = %v", got)
+	}
+	w.must(w.c.DeleteMetadata(ctx, w.who, id, "a"))
+	wantKind(t, w.c.DeleteMetadata(ctx, w.who, id, "a"), compute.NotFound)
+	many := map[string]string{}
+	for i := range 200 {
+		many[string(rune('a'+i))] = "x"
+	}
+	_, err = w.c.SetMetadata(ctx, w.who, id, many, true)
+	wantKind(t, err, compute.OverQuota)
+	tags, err := w.c.SetTags(ctx, w.who, id, func(t []string) ([]string, error) { return append(t, "x"), nil })
+	w.must(err)
+	if len(tags) != 1 {
+		t.Errorf("tags = %v", tags)
+	}
+}
+
+// TestQueueIsBounded: more jobs than QueueMax are refused, not kept.
+func TestQueueIsBounded(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	block := make(chan struct{})
+	w := newWorld(t, func(w *world) {
+		w.cfg.QueueMax = 2
+		w.deps = func(d *control.Deps) { d.Registerer = reg }
+		w.fail = func(ctx context.Context, verb, _ string) error {
+			if verb == "create" {
+				select {
+				case <-block:
+				case <-ctx.Done():
+				}
+			}
+			return nil
+		}
+	})
+	for range 2 {
+		_, err := w.c.Create(t.Context(), w.who, w.request())
+		w.must(err)
+	}
+	_, err := w.c.Create(t.Context(), w.who, w.request())
+	wantKind(t, err, compute.Exhausted)
+	families, err := reg.Gather()
+	w.must(err)
+	jobs := -1.0
+	for _, f := range families {
+		if f.GetName() == "kamado_compute_jobs" {
+			jobs = f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	if jobs != 2 {
+		t.Errorf("kamado_compute_jobs = %v, want 2", jobs)
+	}
+	close(block)
+	w.until("the jobs are done", func() bool {
+		_, err := w.c.Create(t.Context(), w.who, w.request())
+		return err == nil
+	})
+}
+
+func TestCreateRefuses(t *testing.T) {
+	w := newWorld(t, nil)
+	for name, change := range map[string]func(*control.CreateRequest){
+		"no such flavor":              func(q *control.CreateRequest) { q.FlavorID = "9" },
+		"a flavor of others":          func(q *control.CreateRequest) { q.FlavorID = "secret" },
+		"no such image":               func(q *control.CreateRequest) { q.ImageID = compute.NewID() },
+		"no image":                    func(q *control.CreateRequest) { q.ImageID = "" },
+		"no such keypair":             func(q *control.CreateRequest) { q.KeyName = "nobody's" },
+		"no such zone":                func(q *control.CreateRequest) { q.Zone = "moon" },
+		"no such host":                func(q *control.CreateRequest) { q.Host = "moon" },
+		"no such group":               func(q *control.CreateRequest) { q.GroupID = "none" },
+		"too many":                    func(q *control.CreateRequest) { q.Min = w.cfg.BatchMax + 1 },
+		"another's keypair of a name": func(q *control.CreateRequest) { q.KeyName = "mallory/key" },
+	} {
+		q := w.request()
+		change(&q)
+		_, err := w.c.Create(t.Context(), w.who, q)
+		if !compute.IsKind(err, compute.Invalid) {
+			t.Errorf("%s: %v, want invalid", name, err)
+		}
+	}
+	if n := w.used("p1", compute.QuotaInstances); n != 0 {
+		t.Errorf("%d instances are charged", n)
+	}
+	w.checkHosts()
+}
