@@ -64,7 +64,7 @@ func newCloudWith(t *testing.T, cfg identity.Config, now func() time.Time) *clou
 	}
 	h := keystone.New(keystone.Deps{Identity: c.identity, Store: st, Log: log, Audit: c.hear, Catalog: func(base string) []keystone.CatalogEntry {
 		return []keystone.CatalogEntry{
-			{Type: "identity", Name: "keystone", URL: base + "/identity/v3"}, {Type: "compute", Name: "nova", URL: base + "/compute/v2.1"},
+			{Type: "identity", Name: "keystone", URL: base + keystone.Prefix}, {Type: "compute", Name: "nova", URL: base + "/compute/v2.1"},
 			{Type: "image", Name: "glance", URL: base + "/image"}, {Type: "network", Name: "neutron", URL: base + "/network"},
 		}
 	}})
