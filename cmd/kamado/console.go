@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/kamado/kamado/compute/client"
+	computeserver "github.com/kamado/kamado/compute/server"
 	"github.com/kamado/kamado/console"
 	"github.com/kamado/kamado/internal/httpserver"
 	"github.com/kamado/kamado/internal/operator"
@@ -97,7 +100,7 @@ func freshLink(ctx context.Context, client *http.Client, data, url string) (logi
 
 func newConsoleServeCommand(a *app) *cobra.Command {
 	c := newConfiguration()
-	var images string
+	var at consoleServices
 	cmd := &cobra.Command{
 		Use:   "serve --data DIR",
 		Short: "Serve the console for services that run elsewhere",
@@ -114,7 +117,7 @@ func newConsoleServeCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			listener, err := a.addConsole(cmd.Context(), p, consoleServices{Images: images})
+			listener, err := a.addConsole(cmd.Context(), p, at)
 			if err != nil {
 				return err
 			}
@@ -124,15 +127,17 @@ func newConsoleServeCommand(a *app) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	c.set.BindFlag(flags, "console.http", "http", "address of the console, host:port")
-	flags.StringVar(&images, "images", "http://127.0.0.1:7701", "where the pictures' service is, scheme and host")
+	flags.StringVar(&at.Images, "images", "http://127.0.0.1:7701", "where the pictures' service is, scheme and host")
+	flags.StringVar(&at.Compute, "compute", "", "where the cloud's APIs are, scheme and host; empty: no cloud is shown")
 	c.bindShared(flags)
 	return cmd
 }
 
 // consoleServices says where the services are that a console shows.
 type consoleServices struct {
-	Images string // scheme and host
-	Admin  string // the same; empty: it is not shown
+	Images  string // scheme and host
+	Compute string // the same; empty: there is no cloud to show
+	Admin   string // the same; empty: it is not shown
 
 	client *http.Client // nil: the console's own
 }
@@ -146,6 +151,11 @@ func (a *app) addConsole(ctx context.Context, p *process, at consoleServices) (*
 	cfg := console.Config{
 		Images: at.Images, ImagesPublic: p.cfg.Console.ImagesURL, Client: at.client, Token: token.Reveal(), Version: version, Guard: p.guard, Log: p.tel.Log.With("part", "console"),
 		Services: []console.Service{{Name: "images", URL: at.Images}},
+	}
+	if at.Compute != "" {
+		if err := cloudOf(p.cfg, at.Compute, &cfg); err != nil {
+			return nil, err
+		}
 	}
 	if at.Admin != "" {
 		cfg.Services = append(cfg.Services, console.Service{Name: "admin", URL: at.Admin})
@@ -161,6 +171,30 @@ func (a *app) addConsole(ctx context.Context, p *process, at consoleServices) (*
 	return p.listen(ctx, "console", p.cfg.Console.HTTP, con.Handler())
 }
 
+// cloudOf lets a console show the cloud of the data directory, as the accounts of its clouds.yaml.
+func cloudOf(c *configuration, at string, cfg *console.Config) error {
+	clouds, err := client.ReadClouds(filepath.Join(c.Data, computeserver.CloudsFile))
+	if err != nil {
+		return err
+	}
+	account := func(name string) (console.CloudAccount, error) {
+		cloud, ok := clouds[name]
+		if !ok {
+			return console.CloudAccount{}, fmt.Errorf("%s has no cloud %s", computeserver.CloudsFile, name)
+		}
+		return console.CloudAccount{User: cloud.Auth.Username, Password: cloud.Auth.Password, Project: cloud.Auth.ProjectName}, nil
+	}
+	cfg.Compute, cfg.ComputePublic = at, c.Compute.PublicURL
+	if cfg.ComputeMember, err = account(computeserver.CloudMember); err != nil {
+		return err
+	}
+	if cfg.ComputeAdmin, err = account(computeserver.CloudAdmin); err != nil {
+		return err
+	}
+	cfg.Services = append(cfg.Services, console.Service{Name: "compute", URL: at})
+	return nil
+}
+
 // startConsole runs the console beside the services that were started before it, and puts it first in the table.
 func (u *up) startConsole(ctx context.Context) error {
 	if u.cfg.Console.HTTP == "" {
@@ -168,8 +202,11 @@ func (u *up) startConsole(ctx context.Context) error {
 	}
 	at := consoleServices{Images: "http://" + u.cfg.Images.HTTP} // where it would be, if it is not among the links
 	for _, l := range u.links {
-		if l.Name == "images" {
+		switch l.Name {
+		case "images":
 			at.Images = l.URL
+		case "compute":
+			at.Compute = l.URL
 		}
 	}
 	if u.cfg.HTTP.TLS.Enabled() {
@@ -183,7 +220,7 @@ func (u *up) startConsole(ctx context.Context) error {
 		return err
 	}
 	u.consoleLink = u.guard.LoginLink(listener.URL())
-	u.links = slices.Insert(u.links, 0, upLink{Name: "console", URL: listener.URL(), What: "gallery, playground, caches and queue, in a browser"})
+	u.links = slices.Insert(u.links, 0, upLink{Name: "console", URL: listener.URL(), What: "pictures and machines, in a browser"})
 	return nil
 }
 

@@ -16,8 +16,11 @@ import (
 )
 
 // addEvents opens the event log of the data directory (segments in DATA/events, Parquet in DATA/events/parquet) and adds it to
-// the parts.
+// the parts. Services of one process share it.
 func (p *process) addEvents() (*eventlog.Log, error) {
+	if p.events != nil {
+		return p.events, nil
+	}
 	dir := filepath.Join(p.cfg.Data, "events")
 	tables := filepath.Join(dir, "parquet")
 	if err := os.MkdirAll(tables, 0o750); err != nil {
@@ -39,6 +42,7 @@ func (p *process) addEvents() (*eventlog.Log, error) {
 		return nil, fmt.Errorf("register metrics of the event log: %w", err)
 	}
 	p.group.Add("events", log.Run)
+	p.events = log
 	return log, nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/kamado/kamado/internal/eventlog"
 	"github.com/kamado/kamado/internal/httpserver"
 	"github.com/kamado/kamado/internal/lifecycle"
 	"github.com/kamado/kamado/internal/operator"
@@ -26,6 +27,7 @@ type process struct {
 	guard  *operator.Guard
 	admin  *httpserver.Server // nil: none
 	group  lifecycle.Group
+	events *eventlog.Log // nil until a service asks for it
 
 	// challenges says that a listener answers at the address of ACME's HTTP-01, if there is one; the next ones must not.
 	challenges bool

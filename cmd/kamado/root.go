@@ -51,6 +51,7 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration, 3 not found, 4 try a
 	root.PersistentFlags().StringVar(&a.configFile, "config", "", "configuration file (default: ./kamado.toml if it exists; $KAMADO_CONFIG)")
 	root.AddCommand(
 		newImagesCommand(a),
+		newComputeCommand(a),
 		newUpCommand(a),
 		newConsoleCommand(a),
 		newConfigCommand(a),

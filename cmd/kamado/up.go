@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	computeserver "github.com/kamado/kamado/compute/server"
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/grammar"
 	"github.com/kamado/kamado/images/signature"
@@ -19,7 +20,7 @@ import (
 )
 
 // adminDefault is the admin listener of "kamado up". The services' own defaults are beside it: the console has port 7700,
-// images 7701.
+// images 7701, compute 7704.
 const adminDefault = "127.0.0.1:7709"
 
 // upPart is one thing that "kamado up" runs. A part is run when the configuration names its section, or names none at all.
@@ -32,6 +33,7 @@ type upPart struct {
 func upParts() []upPart {
 	return []upPart{
 		{"images", (*up).startImages},
+		{"compute", (*up).startCompute},
 	}
 }
 
@@ -43,6 +45,7 @@ type up struct {
 	// consoleLink opens the console once; empty without a console.
 	consoleLink string
 	closers     []func()
+	notes       []string // what this machine cannot do
 }
 
 // upLink is a service in the table.
@@ -59,6 +62,7 @@ type upReport struct {
 	Console  string   `json:"console_link,omitempty"`
 	Data     string   `json:"data"`
 	Config   string   `json:"config,omitempty"`
+	Notes    []string `json:"notes,omitempty"` // what this machine cannot do
 }
 
 func newUpCommand(a *app) *cobra.Command {
@@ -84,6 +88,8 @@ once, and a line to try for each service; then it works until it is interrupted.
 	c.set.BindFlag(flags, "console.http", "console-http", "address of the console; empty: none")
 	c.set.BindFlag(flags, "images.http", "images-http", "address on which pictures are delivered")
 	c.set.BindFlag(flags, "images.originals", "originals", "directory of originals (default: DATA/demo/originals or DATA/originals)")
+	c.set.BindFlag(flags, "compute.http", "compute-http", "address of the cloud's APIs")
+	c.set.BindFlag(flags, "compute.hypervisor", "hypervisor", "what runs instances: qemu, fake, or auto: qemu where it is installed")
 	c.set.BindFlag(flags, "images.signing.insecure_unsigned", "insecure-unsigned", "deliver pictures under URLs without a signature")
 	return cmd
 }
@@ -150,7 +156,7 @@ func (u *up) close() {
 }
 
 func (u *up) print() error {
-	report := upReport{Services: u.links, Console: u.consoleLink, Data: u.cfg.Data, Config: u.cfg.file}
+	report := upReport{Services: u.links, Console: u.consoleLink, Data: u.cfg.Data, Config: u.cfg.file, Notes: u.notes}
 	if u.app.output == outputJSON {
 		return writeJSON(u.app.stdout, report)
 	}
@@ -169,6 +175,12 @@ func (u *up) print() error {
 	for _, l := range u.links {
 		if l.Try != "" {
 			fmt.Fprintf(&b, "  %s\n", l.Try)
+		}
+	}
+	if len(u.notes) > 0 {
+		b.WriteString("\nOn this machine:\n")
+		for _, n := range u.notes {
+			fmt.Fprintf(&b, "  %s\n", n)
 		}
 	}
 	fmt.Fprintf(&b, "\nEverything is kept in %s. Ctrl-C ends it.\n", u.cfg.Data)
@@ -295,4 +307,26 @@ func firstEntries(dir string) []os.DirEntry {
 	entries, _ := d.ReadDir(firstEntriesMax) // an example is only a courtesy
 	slices.SortFunc(entries, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	return entries
+}
+
+// startCompute runs the private cloud.
+func (u *up) startCompute(ctx context.Context) error {
+	l, err := u.app.addCompute(ctx, u.process)
+	if err != nil {
+		return err
+	}
+	u.closers = append(u.closers, l.close)
+	data, err := filepath.Abs(u.cfg.Data)
+	if err != nil {
+		return err
+	}
+	u.links = append(u.links, upLink{
+		Name: "compute", URL: l.URL(), What: "a private cloud: OpenStack's APIs",
+		Try: fmt.Sprintf("OS_CLIENT_CONFIG_FILE=%s OS_CLOUD=%s openstack server create --flavor m1.tiny --image %s --wait one",
+			filepath.Join(data, computeserver.CloudsFile), computeserver.CloudMember, computeserver.TinyImage),
+	})
+	for _, note := range l.room.Notes() {
+		u.notes = append(u.notes, "compute: "+note)
+	}
+	return nil
 }

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kamado/kamado/compute"
+	"github.com/kamado/kamado/compute/server"
+	"github.com/kamado/kamado/internal/config"
+	"github.com/kamado/kamado/internal/eventlog"
+	"github.com/kamado/kamado/internal/eventlog/segment"
+	"github.com/kamado/kamado/internal/httpserver"
+	"github.com/kamado/kamado/internal/unit"
+)
+
+// computeFlags are the names of flags that are not the path of their setting.
+var computeFlags = map[string]string{
+	"network_manager": "network-manager",
+	"public_url":      "public-url",
+	"fixed_range":     "fixed-range",
+	"floating_range":  "floating-range",
+	"simulated_hosts": "simulated-hosts",
+}
+
+func newComputeServeCommand(a *app) *cobra.Command {
+	c := newConfiguration()
+	cmd := &cobra.Command{
+		Use:   "serve --data DIR",
+		Short: "Run the cloud: its APIs, its scheduler, and instances on this machine",
+		Long: `Serve runs the whole cloud in one process: Keystone v3, Nova v2.1, Glance v2 and Neutron v2.0 on one address, and this
+machine as its first host. Instances are processes of their own: they go on when this program ends, and its next start adopts them.
+
+The first start makes a project, a user, flavors, networks and the machine image "tiny", and writes DIR/clouds.yaml and DIR/openrc,
+which the stock clients read: the cloud "kamado" is a member, "kamado-admin" the administrator.
+
+As root, networks are real ones, in network namespaces of their own; without root, instances have user-mode networking, and the
+start says what that cannot do.`,
+		Example: `  kamado compute serve --http 127.0.0.1:7704 --data cloud
+  OS_CLIENT_CONFIG_FILE=cloud/clouds.yaml openstack --os-cloud kamado server list`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.load(a); err != nil {
+				return err
+			}
+			return a.serveCompute(cmd.Context(), c)
+		},
+	}
+	flags := cmd.Flags()
+	c.set.BindFlags(flags, "compute", computeFlags)
+	c.bindShared(flags)
+	return cmd
+}
+
+// computeMemory is where collecting garbage becomes cheaper than growing: the cloud's own state for thousands of instances fits.
+const computeMemory = 192 * unit.MiB
+
+// serveCompute runs the compute service until ctx ends.
+func (a *app) serveCompute(ctx context.Context, c *configuration) error {
+	if c.set.Origin("http.access_log") == config.OriginDefault {
+		c.HTTP.AccessLog = httpserver.AccessLogErrors
+	}
+	if a.getenv("GOGC") == "" {
+		debug.SetGCPercent(serveGC)
+	}
+	if a.getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(computeMemory))
+	}
+	p, err := a.newProcess(ctx, c)
+	if err != nil {
+		return err
+	}
+	l, err := a.addCompute(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	a.talkf("kamado compute: the APIs are at %s, clients read %s", l.URL(), filepath.Join(c.Data, server.CloudsFile))
+	for _, note := range l.room.Notes() {
+		a.talkf("kamado compute: %s", note)
+	}
+	return p.run(ctx)
+}
+
+// computeTransfer is how long one machine image may take on its way.
+const computeTransfer = 6 * time.Hour
+
+// computeListener is the compute service as a part of a process.
+type computeListener struct {
+	*httpserver.Server
+	room *server.Server
+}
+
+func (l *computeListener) close() { _ = l.room.Close() } // every write was synced when it was answered
+
+// addCompute builds the compute service of a process, and adds it and its listener to the parts. The caller closes it after the
+// process has run.
+func (a *app) addCompute(ctx context.Context, p *process) (_ *computeListener, err error) {
+	c := p.cfg
+	data, err := filepath.Abs(c.Data)
+	if err != nil {
+		return nil, err
+	}
+	log, err := p.addEvents()
+	if err != nil {
+		return nil, err
+	}
+	room, err := server.New(ctx, server.Options{Config: c.Compute, Data: data, Guest: guestParts(a)}, server.Deps{
+		Log: p.tel.Log, Registerer: p.tel.Registry, Getenv: a.getenv, Audit: auditEvents(log),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("compute: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = room.Close()
+		}
+	}()
+	room.AddChecks(p.health)
+	p.group.Add("compute", room.Run)
+	// A machine image takes as long as it takes to come and go.
+	cfg := c.HTTP
+	cfg.BodyBytesMax = max(cfg.BodyBytesMax, c.Compute.ImageBytesMax)
+	cfg.ReadTimeout, cfg.WriteTimeout = max(cfg.ReadTimeout, computeTransfer), max(cfg.WriteTimeout, computeTransfer)
+	srv, err := p.listenAs(ctx, "compute", c.Compute.HTTP, room.Handler(), cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := room.WriteClients(srv.URL()); err != nil {
+		return nil, err
+	}
+	return &computeListener{srv, room}, nil
+}
+
+// guestParts is the directory with what machine images are made of: beside the program, as ./setup build leaves it.
+func guestParts(a *app) string {
+	if dir := a.getenv("KAMADO_GUEST_PARTS"); dir != "" {
+		return dir
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	if real, err := filepath.EvalSymlinks(exe); err == nil {
+		exe = real
+	}
+	return filepath.Join(filepath.Dir(exe), "guest")
+}
+
+// auditEvents writes down who asked for which change.
+func auditEvents(log *eventlog.Log) func(compute.AuditEvent) {
+	return func(e compute.AuditEvent) {
+		log.Offer(eventlog.Event{
+			Time: e.Time, Room: "compute", Type: "audit", Actor: e.UserID, RequestID: e.RequestID,
+			Subject: eventText(e.TargetKind+"/"+e.TargetID, segment.FieldBytesMax),
+			Attributes: map[string]string{
+				"service": e.Service, "action": eventText(e.Action, eventDetailMax), "project": e.ProjectID,
+				"outcome": e.Outcome, "status": strconv.Itoa(e.Status), "remote": e.Remote,
+			},
+		})
+	}
+}

@@ -1,0 +1,224 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/kamado/kamado/compute"
+	"github.com/kamado/kamado/compute/control"
+	"github.com/kamado/kamado/compute/fabric"
+	"github.com/kamado/kamado/compute/hypervisor"
+	fakehypervisor "github.com/kamado/kamado/compute/hypervisor/fake"
+	"github.com/kamado/kamado/compute/hypervisor/qemu"
+	"github.com/kamado/kamado/compute/metadata"
+	"github.com/kamado/kamado/compute/network"
+	fakenetwork "github.com/kamado/kamado/compute/network/fake"
+	"github.com/kamado/kamado/compute/network/netns"
+	"github.com/kamado/kamado/compute/network/usermode"
+	"github.com/kamado/kamado/compute/registry"
+	"github.com/kamado/kamado/compute/schedule"
+	"github.com/kamado/kamado/compute/vnc"
+	"github.com/kamado/kamado/internal/unit"
+)
+
+// qemuProgram is what a host needs to run instances.
+const qemuProgram = "qemu-system-x86_64"
+
+// userPool is where floating addresses lie without root: the loopback is the
+// only range that anybody may listen on.
+const userPool = "127.77.0.0/24"
+
+// realInstances says whether instances run, or only seem to. Auto is settled
+// here once.
+func (s *Server) realInstances() (bool, error) {
+	_, err := exec.LookPath(qemuProgram)
+	switch s.cfg.Hypervisor {
+	case compute.HypervisorFake:
+		return false, nil
+	case compute.HypervisorQEMU:
+		if err != nil {
+			return false, fmt.Errorf("hypervisor qemu needs %s, which is not on PATH: install qemu-system-x86, or take --hypervisor fake", qemuProgram)
+		}
+		return true, nil
+	}
+	if err != nil {
+		s.notes = append(s.notes, fmt.Sprintf("%s is not on PATH: instances only seem to run (--hypervisor fake); install qemu-system-x86 for real ones", qemuProgram))
+	}
+	return err == nil, nil
+}
+
+// openNetwork picks how networks are made, and the range of floating addresses
+// that suits it.
+func (s *Server) openNetwork(ctx context.Context) error {
+	real, err := s.realInstances()
+	if err != nil {
+		return err
+	}
+	cfg := fabric.DefaultConfig()
+	cfg.FixedRange, cfg.Zone = s.cfg.FixedRange, s.cfg.Zone
+	cfg.DHCP = s.cfg.NetworkManager == compute.NetworkFlatDHCP
+	s.fabric = fabric.New(s.store, cfg, s.deps.Log, time.Now)
+	s.metadata = metadata.New(s.store, s.deps.Log)
+	net := network.Config{Dir: filepath.Join(s.dir, "net"), Metadata: s.metadata, Log: s.deps.Log}
+	pool := s.cfg.FloatingRange
+	switch {
+	case !real:
+		s.network = fakenetwork.New()
+	case os.Geteuid() == 0:
+		if s.network, err = netns.New(net); err != nil {
+			return fmt.Errorf("networks: %w", err)
+		}
+		if pool, err = s.freePool(ctx); err != nil {
+			return err
+		}
+	default:
+		s.network = usermode.New(net)
+		pool = userPool
+	}
+	s.notes = append(s.notes, s.network.Limits()...)
+	ext, err := external(pool)
+	if err != nil {
+		return err
+	}
+	if err := s.fabric.Bootstrap(ctx, s.first.adminProject, ext); err != nil {
+		return err
+	}
+	return nil
+}
+
+// external gives the range of floating addresses: the first address is the
+// host's end.
+func external(cidr string) (fabric.ExternalPool, error) {
+	p, err := netip.ParsePrefix(cidr)
+	if err != nil {
+		return fabric.ExternalPool{}, err
+	}
+	return fabric.ExternalPool{CIDR: cidr, Gateway: p.Masked().Addr().Next().String()}, nil
+}
+
+// poolSetting remembers the range that the first start chose.
+const poolSetting = "floating_range"
+
+// poolTries is how many ranges after the configured one are looked at.
+const poolTries = 64
+
+// freePool gives the range of floating addresses that this installation has, or
+// the first from the configured one on that the host does not route yet.
+func (s *Server) freePool(ctx context.Context) (string, error) {
+	var kept string
+	err := s.store.Read(ctx, func(tx *compute.Tx) error {
+		set, err := tx.Settings.Get(poolSetting)
+		if compute.IsKind(err, compute.NotFound) {
+			return nil
+		}
+		if err == nil {
+			kept = set.Value
+		}
+		return err
+	})
+	if err != nil || kept != "" {
+		return kept, err
+	}
+	p, err := netip.ParsePrefix(s.cfg.FloatingRange)
+	if err != nil {
+		return "", err
+	}
+	for range poolTries {
+		if !netns.HostRouted(p) {
+			return p.String(), s.store.Write(ctx, func(tx *compute.Tx) error {
+				return tx.Settings.Insert(&compute.Setting{ID: poolSetting, Value: p.String()})
+			})
+		}
+		p = after(p)
+	}
+	return "", fmt.Errorf("this machine routes %s and the %d ranges after it: name a free one with --floating-range", s.cfg.FloatingRange, poolTries-1)
+}
+
+// after gives the next range of the same size.
+func after(p netip.Prefix) netip.Prefix {
+	b := p.Masked().Addr().As4()
+	n := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+	n += 1 << (32 - p.Bits())
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}), p.Bits())
+}
+
+func (s *Server) openHypervisor(ctx context.Context) error {
+	dir := filepath.Join(s.dir, "instances")
+	if _, fake := s.network.(*fakenetwork.Engine); fake {
+		s.engine = fakehypervisor.New(fakehypervisor.Default(dir))
+		return nil
+	}
+	engine, err := qemu.New(qemu.Config{Dir: dir, Accelerator: s.cfg.Accelerator, Log: s.deps.Log})
+	if err != nil {
+		return fmt.Errorf("hypervisor: %w", err)
+	}
+	s.engine = engine
+	info, err := engine.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("hypervisor: %w", err)
+	}
+	s.notes = append(s.notes, info.Notes...)
+	return nil
+}
+
+func (s *Server) openControl(context.Context) error {
+	cfg := control.Default()
+	cfg.Zone, cfg.SimulatedHosts, cfg.KeepDeleted = s.cfg.Zone, s.cfg.SimulatedHosts, s.cfg.KeepDeleted
+	cfg.Ratios = schedule.Ratios{CPU: s.cfg.CPURatio, Memory: s.cfg.MemoryRatio, Disk: 1, ReservedMemoryMiB: int(s.cfg.ReservedMemory / unit.MiB)}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	s.control = control.New(control.Deps{
+		Store: s.store, Engine: s.engine, Network: s.network, Fabric: s.fabric, Images: bases{s.images},
+		HostID: s.host, Dir: filepath.Join(s.dir, "scratch"), Log: s.deps.Log,
+		ConfigDrive: s.metadata.ConfigDrive, Audit: s.deps.Audit, Registerer: s.deps.Registerer, Now: time.Now,
+	}, cfg)
+	s.gate = vnc.New(consoles{s.engine}, s.deps.Log, time.Now)
+	return nil
+}
+
+// bases gives control the machine images of the registry.
+type bases struct{ *registry.Service }
+
+func (b bases) Base(ctx context.Context, id string) (control.Base, error) {
+	base, err := b.Service.Base(ctx, id)
+	return control.Base(base), err
+}
+
+// consoles opens displays and serial consoles for the gate.
+type consoles struct{ engine hypervisor.Engine }
+
+func (c consoles) OpenConsole(ctx context.Context, id string, kind vnc.Kind) (io.ReadWriteCloser, error) {
+	if kind == vnc.Serial {
+		return c.engine.Serial(ctx, id)
+	}
+	return c.engine.VNC(ctx, id)
+}
+
+// consolePrefix is where the pages of consoles are mounted.
+const consolePrefix = "/console"
+
+// consoleURLs gives the compute dialect addresses of consoles.
+type consoleURLs struct {
+	gate *vnc.Gate
+}
+
+// ConsoleURL gives the path of a page with a fresh ticket.
+func (c consoleURLs) ConsoleURL(_ context.Context, instanceID, kind string) (string, error) {
+	k := vnc.Kind(kind)
+	if k != vnc.Display && k != vnc.Serial {
+		return "", compute.Errorf(compute.Unsupported, "There is no console of type %s.", kind)
+	}
+	path, err := c.gate.Address(consolePrefix, instanceID, k)
+	if errors.Is(err, vnc.ErrFull) {
+		return "", compute.Errorf(compute.Exhausted, "Too many console addresses are valid at once; try again later.")
+	}
+	return path, err
+}
