@@ -1,7 +1,6 @@
 package netns
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -77,8 +76,15 @@ func (s segment) senders(t *table) {
 	t.chain("metadata", nil,
 		rule{etherType(etherIPv4), field(inet, offIPv4Dst, dhcp.MetadataAddress.AsSlice()), toHost(s.mac), accept()},
 		rule{accept()})
+	never := t.chain("never", nil)
+	for _, typ := range []byte{raAdvert, ndRedirect} {
+		never.add(etherType(etherIPv6), proto(protoICMPv6), field(transport, offICMPType, []byte{typ}), drop())
+	}
+	never.add(etherType(etherIPv4), proto(protoUDP), field(transport, offSrcPort, be16(67)), drop()) // a DHCP server
+	never.add(etherType(etherIPv6), proto(protoUDP), field(transport, offSrcPort, be16(547)), drop())
 	from := &set{name: "senders", key: nftables.TypeIFName, value: nftables.TypeVerdict}
-	t.sets = append(t.sets, from)
+	// Reports to multicast routers and solicitations come from no address: RFC 4862 §5.4.2, RFC 3590.
+	t.sets = append(t.sets, from, types("solicits", 131, 132, 133, 135, 143))
 	pre := t.chain("senders", hookPrerouting(priorityEarly))
 	pre.add(setMark(0xffffffff, 0))
 	pre.add(vmap(expr.MetaKeyIIFNAME, "iif", from.name))
@@ -142,6 +148,7 @@ func linkLocal(mac net.HardwareAddr) netip.Addr {
 func (s segment) identity(c *chain, p network.Port) {
 	ok := goTo("ok_" + tapName(p.ID))
 	list := sendersOf(p)
+	c.add(jump("never"))
 	var macs []string
 	for _, who := range list {
 		src := field(link, offEtherSrc, who.mac)
@@ -151,13 +158,7 @@ func (s segment) identity(c *chain, p network.Port) {
 			c.add(etherType(etherARP), src, field(inet, offARPSenderMAC, who.mac), field(inet, offARPSenderIP, make([]byte, 4)), ok)
 			c.add(etherType(etherIPv4), src, field(inet, offIPv4Src, make([]byte, 4)), proto(protoUDP),
 				field(transport, offSrcPort, []byte{0, 68, 0, 67}), ok)
-			c.add(etherType(etherIPv6), proto(protoICMPv6), field(transport, offICMPType, []byte{raAdvert}), drop())
-			c.add(etherType(etherIPv6), proto(protoICMPv6), field(transport, offICMPType, []byte{ndRedirect}), drop())
-			for _, t := range []byte{131, 132, 133, 135, 143} { // reports to multicast routers, solicitations: RFC 4862 §5.4.2, RFC 3590
-				c.add(etherType(etherIPv6), src, field(inet, offIPv6Src, make([]byte, 16)), proto(protoICMPv6), field(transport, offICMPType, []byte{t}), ok)
-			}
-			c.add(etherType(etherIPv4), proto(protoUDP), field(transport, offSrcPort, []byte{0, 67}), drop()) // a DHCP server
-			c.add(etherType(etherIPv6), proto(protoUDP), field(transport, offSrcPort, be16(547)), drop())
+			c.add(etherType(etherIPv6), src, field(inet, offIPv6Src, make([]byte, 16)), proto(protoICMPv6), typeIn("solicits"), ok)
 		}
 	}
 	for _, who := range list {
@@ -250,9 +251,8 @@ func (s segment) decide(t *table, c *chain) {
 	} else {
 		egress.key, ingress.key = nftables.TypeIFName, nftables.TypeIFName
 	}
-	for _, typ := range []byte{130, 131, 132, 133, 134, 135, 136, 143} { // no connection: neighbours and multicast
-		c.add(etherType(etherIPv6), proto(protoICMPv6), field(transport, offICMPType, []byte{typ}), accept())
-	}
+	t.sets = append(t.sets, types("neighbours", 130, 131, 132, 133, 134, 135, 136, 143))
+	c.add(etherType(etherIPv6), proto(protoICMPv6), typeIn("neighbours"), accept()) // and multicast: no connections
 	c.add(ctEstablished(), accept())
 	if byMark {
 		c.add(ctInvalid(), drop())
@@ -264,6 +264,7 @@ func (s segment) decide(t *table, c *chain) {
 		c.add(vmap(expr.MetaKeyOIFNAME, "oif", ingress.name))
 	}
 	c.add(accept())
+	made := map[string]bool{}
 	for i, p := range s.ports {
 		if !p.Filtered {
 			continue
@@ -273,20 +274,21 @@ func (s segment) decide(t *table, c *chain) {
 		if byMark {
 			out, in = mark(uint32(i+1)), mark(uint32(i+1)<<16)
 		}
-		egress.elems = append(egress.elems, leads(name, out, expr.VerdictJump, "egress_"+name))
-		ingress.elems = append(ingress.elems, leads(name, in, expr.VerdictJump, "ingress_"+name))
-		s.rules(t.chain("egress_"+name, nil), p, false)
-		s.rules(t.chain("ingress_"+name, nil), p, true)
+		egress.elems = append(egress.elems, leads(name, out, expr.VerdictJump, s.ruleChain(t, made, p, false)))
+		ingress.elems = append(ingress.elems, leads(name, in, expr.VerdictJump, s.ruleChain(t, made, p, true)))
 	}
 	t.sets = append(t.sets, egress, ingress)
 }
 
-// rules fills a port's chain for one direction: it returns what a rule lets pass.
-func (s segment) rules(c *chain, p network.Port, ingress bool) {
+// ruleChain gives the chain of a port's rules for one direction: it returns what
+// a rule lets pass. Ports with the same rules share it.
+func (s segment) ruleChain(t *table, made map[string]bool, p network.Port, ingress bool) string {
+	c := &chain{}
 	if s.track == trackBridge {
 		c.add(ctInvalid(), drop())
 	}
 	seen := map[string]bool{}
+	var all strings.Builder
 	for _, r := range p.Rules {
 		if r.Ingress != ingress {
 			continue
@@ -295,13 +297,21 @@ func (s segment) rules(c *chain, p network.Port, ingress bool) {
 		if !ok {
 			continue
 		}
-		match = append(match, back())
-		if text := fmt.Sprint(texts(match)); !seen[text] {
-			seen[text] = true
-			c.add(match...)
+		text := strings.Join(texts(match), " ")
+		if seen[text] {
+			continue
 		}
+		seen[text] = true
+		all.WriteString(text + "\n")
+		c.add(append(match, back())...)
 	}
 	c.add(drop())
+	c.name = "rules_" + hash(all.String(), 16)
+	if !made[c.name] {
+		made[c.name] = true
+		t.chains = append(t.chains, c)
+	}
+	return c.name
 }
 
 func texts(r rule) []string {

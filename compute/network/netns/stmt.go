@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -95,6 +96,19 @@ func between(off int, low, high uint16) stmt {
 // inSet looks an address of the packet up in a set.
 func inSet(off, n int, name string) stmt {
 	return stmt{fmt.Sprintf("@net+%d in @%s", off, name), []expr.Any{payload(inet, off, n), &expr.Lookup{SourceRegister: 1, SetName: name}}}
+}
+
+// types makes a set of types of ICMPv6, and typeIn looks into it.
+func types(name string, list ...byte) *set {
+	s := &set{name: name, key: nftables.TypeICMP6Type}
+	for _, t := range list {
+		s.elems = append(s.elems, element{text: strconv.Itoa(int(t)), key: []byte{t}})
+	}
+	return s
+}
+
+func typeIn(name string) stmt {
+	return stmt{"icmp type in @" + name, []expr.Any{payload(transport, offICMPType, 1), &expr.Lookup{SourceRegister: 1, SetName: name}}}
 }
 
 func etherType(v uint16) stmt {
