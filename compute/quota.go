@@ -27,6 +27,9 @@ const (
 	QuotaImages         Resource = "image_count_total"
 
 	Unlimited = -1
+
+	// classDefault is the ProjectID of limits for every project that has no own.
+	classDefault = "class:default"
 )
 
 // QuotaDefaults are Nova's and Neutron's own.
@@ -61,7 +64,7 @@ type Usage struct {
 // Limit gives the limit of a project for a resource: its own, else the class
 // default's, else QuotaDefaults.
 func (tx *Tx) Limit(projectID string, r Resource) (int, error) {
-	for _, owner := range []string{projectID, "class:default"} {
+	for _, owner := range []string{projectID, classDefault} {
 		q, err := tx.Quotas.Get(QuotaID(owner, r))
 		if err == nil {
 			return q.Limit, nil
@@ -89,29 +92,80 @@ func (tx *Tx) Used(projectID string, r Resource) (int, error) {
 // error is of kind OverQuota, and nothing is changed, when that would pass the
 // limit; giving back never fails for that.
 func (tx *Tx) Charge(projectID string, r Resource, n int) error {
-	if n == 0 {
+	return tx.ChargeAll(projectID, []Charge{{r, n}})
+}
+
+// Charge is an amount of a resource.
+type Charge struct {
+	Resource Resource
+	N        int
+}
+
+// ChargeAll is Charge for several resources, all or none, with two questions to
+// the store for all of them.
+func (tx *Tx) ChargeAll(projectID string, charges []Charge) error {
+	var usageIDs, quotaIDs []string
+	for _, c := range charges {
+		if c.N != 0 {
+			usageIDs = append(usageIDs, QuotaID(projectID, c.Resource))
+		}
+		if c.N > 0 {
+			quotaIDs = append(quotaIDs, QuotaID(projectID, c.Resource), QuotaID(classDefault, c.Resource))
+		}
+	}
+	if len(usageIDs) == 0 {
 		return nil
 	}
-	used, err := tx.Used(projectID, r)
+	usages, err := tx.Usages.List(Query{Where: Where{"id": usageIDs}})
 	if err != nil {
 		return err
 	}
-	if n > 0 {
-		limit, err := tx.Limit(projectID, r)
-		if err != nil {
+	held := make(map[Resource]*Usage, len(usages))
+	for _, u := range usages {
+		held[u.Resource] = u
+	}
+	var quotas []*Quota
+	if len(quotaIDs) > 0 {
+		if quotas, err = tx.Quotas.List(Query{Where: Where{"id": quotaIDs}}); err != nil {
 			return err
 		}
-		if limit != Unlimited && used+n > limit {
-			return &Error{Kind: OverQuota, Name: "OverQuota", Detail: overQuota(r, n, used, limit)}
+	}
+	for _, c := range charges {
+		limit, used := limitAmong(quotas, projectID, c.Resource), 0
+		if u := held[c.Resource]; u != nil {
+			used = u.Used
+		}
+		if c.N > 0 && limit != Unlimited && used+c.N > limit {
+			return &Error{Kind: OverQuota, Name: "OverQuota", Detail: overQuota(c.Resource, c.N, used, limit)}
 		}
 	}
-	u := &Usage{ID: QuotaID(projectID, r), ProjectID: projectID, Resource: r, Used: max(used+n, 0)}
-	if err := tx.Usages.Update(u); KindOf(err) == NotFound && err != nil {
-		return tx.Usages.Insert(u)
-	} else if err != nil {
-		return err
+	for _, c := range charges {
+		if c.N == 0 {
+			continue
+		}
+		u := held[c.Resource]
+		write := tx.Usages.Update
+		if u == nil {
+			u, write = &Usage{ID: QuotaID(projectID, c.Resource), ProjectID: projectID, Resource: c.Resource}, tx.Usages.Insert
+		}
+		u.Used = max(u.Used+c.N, 0)
+		if err := write(u); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// limitAmong is Limit with the rows at hand.
+func limitAmong(quotas []*Quota, projectID string, r Resource) int {
+	for _, owner := range []string{projectID, classDefault} {
+		for _, q := range quotas {
+			if q.ID == QuotaID(owner, r) {
+				return q.Limit
+			}
+		}
+	}
+	return QuotaDefaults[r]
 }
 
 // overQuota says it in Nova's words, which clients search for.

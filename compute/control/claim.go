@@ -108,17 +108,10 @@ func (w *change) settle(before, after *compute.Instance) error {
 	qb, hb, cb := holds(before)
 	qa, ha, ca := holds(after)
 	project := after.ProjectID
-	for _, q := range []struct {
-		resource compute.Resource
-		n        int
-	}{
-		{compute.QuotaInstances, qa.Instances - qb.Instances},
-		{compute.QuotaCores, qa.VCPUs - qb.VCPUs},
-		{compute.QuotaRAM, qa.MemoryMiB - qb.MemoryMiB},
-	} {
-		if err := w.tx.Charge(project, q.resource, q.n); err != nil {
-			return err
-		}
+	err := w.tx.ChargeAll(project, []compute.Charge{{Resource: compute.QuotaInstances, N: qa.Instances - qb.Instances},
+		{Resource: compute.QuotaCores, N: qa.VCPUs - qb.VCPUs}, {Resource: compute.QuotaRAM, N: qa.MemoryMiB - qb.MemoryMiB}})
+	if err != nil {
+		return err
 	}
 	if hb == ha {
 		if ha == "" {

@@ -74,7 +74,7 @@ func (c *Controller) Create(ctx context.Context, who compute.Caller, q CreateReq
 			continue
 		}
 		c.metrics.placed.Inc()
-		c.submit(row.ID, false)
+		c.submitNew(row)
 	}
 	return made, nil
 }
@@ -238,13 +238,8 @@ func (c *Controller) insert(w *change, o *order, places []string) ([]*compute.In
 	if err != nil {
 		return nil, err
 	}
-	for _, q := range []struct {
-		resource compute.Resource
-		each     int
-	}{{compute.QuotaInstances, 1}, {compute.QuotaCores, o.flavor.VCPUs}, {compute.QuotaRAM, o.flavor.MemoryMiB}} {
-		if err := w.tx.Charge(o.who.ProjectID, q.resource, n*q.each); err != nil {
-			return nil, err
-		}
+	if err := w.tx.ChargeAll(o.who.ProjectID, o.charges(n)); err != nil {
+		return nil, err
 	}
 	if o.group != nil { // anew: this function may run twice, and members come and go
 		if err := o.lookUpGroup(w.tx); err != nil {
@@ -272,6 +267,12 @@ func (c *Controller) insert(w *change, o *order, places []string) ([]*compute.In
 	return made, nil
 }
 
+// charges is the quota that n instances take.
+func (o *order) charges(n int) []compute.Charge {
+	return []compute.Charge{{Resource: compute.QuotaInstances, N: n}, {Resource: compute.QuotaCores, N: n * o.flavor.VCPUs},
+		{Resource: compute.QuotaRAM, N: n * o.flavor.MemoryMiB}}
+}
+
 // affordable gives how many instances the quota allows, when that is at least
 // the least that were asked for; else the most, so that charging them fails.
 func affordable(tx *compute.Tx, o *order) (int, error) {
@@ -279,20 +280,17 @@ func affordable(tx *compute.Tx, o *order) (int, error) {
 		return o.Max, nil
 	}
 	n := o.Max
-	for _, q := range []struct {
-		resource compute.Resource
-		each     int
-	}{{compute.QuotaInstances, 1}, {compute.QuotaCores, o.flavor.VCPUs}, {compute.QuotaRAM, o.flavor.MemoryMiB}} {
-		limit, err := tx.Limit(o.who.ProjectID, q.resource)
+	for _, each := range o.charges(1) {
+		limit, err := tx.Limit(o.who.ProjectID, each.Resource)
 		if err != nil {
 			return 0, err
 		}
-		used, err := tx.Used(o.who.ProjectID, q.resource)
+		used, err := tx.Used(o.who.ProjectID, each.Resource)
 		if err != nil {
 			return 0, err
 		}
-		if limit != compute.Unlimited && q.each > 0 {
-			n = min(n, (limit-used)/q.each)
+		if limit != compute.Unlimited && each.N > 0 {
+			n = min(n, (limit-used)/each.N)
 		}
 	}
 	if n < o.Min {

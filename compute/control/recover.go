@@ -36,8 +36,8 @@ func (c *Controller) eachInstance(ctx context.Context, where compute.Where, f fu
 }
 
 // recover looks at what an earlier controller left: tasks that it began are done
-// or undone, domains that nobody knows are destroyed, and instances whose domain
-// went off in the meantime are said to be off.
+// or undone, domains that nobody knows are destroyed. Instances whose domain went
+// off in the meantime are seen by the first syncPower.
 func (c *Controller) recover(ctx context.Context) error {
 	if err := c.sweepSnapshots(); err != nil {
 		c.log.Warn("files of snapshots could not be removed", "error", err)
@@ -70,10 +70,7 @@ func (c *Controller) recover(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list domains: %w", err)
 	}
-	if err := c.sweepDomains(ctx, domains); err != nil {
-		return err
-	}
-	return c.syncPower(ctx)
+	return c.sweepDomains(ctx, domains)
 }
 
 // sweepDomains destroys domains whose instance is deleted or was never there: a
@@ -146,18 +143,22 @@ func (c *Controller) upkeep(ctx context.Context) error {
 	defer purge.Stop()
 	defer again.Stop()
 	var failing state
+	compare := func() {
+		err := c.syncPower(ctx)
+		if err == nil {
+			err = c.reloadHosts(ctx)
+		}
+		if ctx.Err() == nil && failing.turned(err != nil) && err != nil {
+			c.log.Warn("instances could not be compared with the hypervisor", "error", err)
+		}
+	}
+	compare()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-power.C:
-			err := c.syncPower(ctx)
-			if err == nil {
-				err = c.reloadHosts(ctx)
-			}
-			if ctx.Err() == nil && failing.turned(err != nil) && err != nil {
-				c.log.Warn("instances could not be compared with the hypervisor", "error", err)
-			}
+			compare()
 		case <-purge.C:
 			if err := c.purge(ctx); err != nil && ctx.Err() == nil {
 				c.log.Warn("deleted instances could not be purged", "error", err)

@@ -98,6 +98,13 @@ func (c *Controller) submit(id string, recovered bool) {
 	c.queue.add(id, func(ctx context.Context) { c.work(ctx, id, recovered) })
 }
 
+// submitNew has an instance built that was just stored: its row is at hand. What
+// is asked of it in the meantime makes another generation, which ends the job.
+func (c *Controller) submitNew(row *compute.Instance) {
+	own := *row
+	c.queue.add(row.ID, func(ctx context.Context) { c.do(ctx, &task{&own, false}, steps[own.Task]) })
+}
+
 // Start turns an instance on that is off.
 func (c *Controller) Start(ctx context.Context, who compute.Caller, id string) error {
 	_, err := c.begin(ctx, who, id, compute.VerbStart, nil)

@@ -75,6 +75,10 @@ func (c *Controller) work(ctx context.Context, id string, recovered bool) {
 	c.do(ctx, &task{row, recovered}, steps[row.Task])
 }
 
+// recoveryTimeout bounds what a crash left: nobody waits for it any more, and
+// within a minute it is to be done or said to be in error.
+const recoveryTimeout = 50 * time.Second
+
 // do runs a step within its time, and says when it failed. A job that is cut, by
 // the end of the controller or by a later request, says nothing: whoever works on
 // the row next finds it as it is.
@@ -84,8 +88,11 @@ func (c *Controller) do(ctx context.Context, t *task, s step) {
 		return
 	}
 	timeout := c.cfg.TaskTimeout
-	if s.long {
+	switch {
+	case s.long:
 		timeout = c.cfg.SnapshotTimeout
+	case t.recovered:
+		timeout = min(timeout, recoveryTimeout)
 	}
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
