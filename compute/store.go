@@ -36,7 +36,7 @@ type Table[T any] interface {
 // (compute/store says which); a name that it lacks is an error of this program.
 type Query struct {
 	// Where holds what a column must equal: a string, an int, a bool, or a
-	// []string of which any. nil selects all rows.
+	// []string of which any, or what it must hold: a Contains. nil selects all rows.
 	Where Where
 	// Order names a column, "-" before it for descending; rows that are equal in
 	// it are ordered by id, in the same direction. Empty means by id.
@@ -47,6 +47,10 @@ type Query struct {
 	// Limit is the most rows to give; 0 means all.
 	Limit int
 }
+
+// Contains is a text that a column must hold somewhere, letters of either case
+// being perhaps the same: whoever must be exact looks at the rows again.
+type Contains string
 
 // Where maps columns to what they must equal.
 type Where map[string]any

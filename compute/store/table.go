@@ -228,8 +228,14 @@ func (t rows[T]) selectText(what string, q compute.Query) (string, []any, error)
 	return text, args, nil
 }
 
+// likeEscape makes a text stand for itself within a LIKE.
+var likeEscape = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+
 // equals is one condition of a Where.
 func equals(name string, v any) (string, []any) {
+	if part, ok := v.(compute.Contains); ok {
+		return name + ` LIKE ? ESCAPE '\'`, []any{"%" + likeEscape.Replace(string(part)) + "%"}
+	}
 	list, many := v.([]string)
 	if !many {
 		return name + " = ?", []any{plain(v)}
@@ -262,5 +268,5 @@ func (t rows[T]) after(order string, desc bool, id string) (string, []any, error
 	}
 	i := slices.IndexFunc(t.columns, func(c column[T]) bool { return c.name == order })
 	v := plain(t.columns[i].value(last))
-	return fmt.Sprintf("(%s %s ? OR %s = ? AND id %s ?)", order, sign, order, sign), []any{v, v, id}, nil
+	return fmt.Sprintf("(%s, id) %s (?, ?)", order, sign), []any{v, id}, nil // row values: an index is entered at the very row
 }
