@@ -11,8 +11,12 @@ import (
 	"github.com/kamado/kamado/compute"
 )
 
-// scanRows is how many rows are read at once when a filter needs to see them.
-const scanRows = 500
+// scanMin and scanMax are how many rows are read at once when a filter needs to
+// see them: few at first, more the longer nothing matches.
+const (
+	scanMin = 32
+	scanMax = 1000
+)
 
 // regexMax bounds a pattern that a client sends, in characters.
 const regexMax = 1000
@@ -169,6 +173,17 @@ func pattern(param, text string) (*regexp.Regexp, error) {
 	return re, nil
 }
 
+// literal gives a text that whatever matches a pattern holds; empty when there is
+// none: it lets the store look for it first.
+func literal(text string) string {
+	re, err := regexp.Compile(strings.TrimPrefix(text, "^"))
+	if err != nil {
+		return ""
+	}
+	part, _ := re.LiteralPrefix()
+	return part
+}
+
 // patterns reads the filters that are regular expressions.
 func (c *call) patterns(s *selection) error {
 	q := c.URL.Query()
@@ -195,6 +210,9 @@ func (c *call) patterns(s *selection) error {
 			return err
 		}
 		s.add(func(i *compute.Instance) bool { return f.match(i, re) })
+		if part := literal(text); part != "" && (f.param == "name" || f.param == "display_name") {
+			s.where["name"] = compute.Contains(part)
+		}
 	}
 	return nil
 }
@@ -446,8 +464,8 @@ func (c *call) serverRows(tx *compute.Tx, s *selection, p page) ([]*compute.Inst
 	}
 	var rows []*compute.Instance
 	after := p.marker
-	for {
-		part, err := tx.Instances.List(compute.Query{Where: s.where, Order: column, After: after, Limit: scanRows})
+	for n := min(max(p.limit, scanMin), scanMax); ; n = min(2*n, scanMax) {
+		part, err := tx.Instances.List(compute.Query{Where: s.where, Order: column, After: after, Limit: n})
 		if err != nil {
 			return nil, err
 		}
@@ -458,7 +476,7 @@ func (c *call) serverRows(tx *compute.Tx, s *selection, p page) ([]*compute.Inst
 				}
 			}
 		}
-		if len(part) < scanRows {
+		if len(part) < n {
 			return rows, nil
 		}
 		after = part[len(part)-1].ID
