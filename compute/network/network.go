@@ -58,6 +58,8 @@ type Subnet struct {
 	DNS      []netip.Addr
 	Routes   []Route
 	Metadata bool // whether 169.254.169.254 answers here
+	// SLAAC: routers advertise the prefix (IPv6), and guests make their addresses of it and of their MAC (RFC 4862).
+	SLAAC bool
 }
 
 // Route sends a destination to a next hop.

@@ -226,6 +226,7 @@ func (e *Engine) Purge(context.Context) error {
 // plan is a state sorted by namespace.
 type plan struct {
 	segments []segment
+	routers  []network.Router
 	networks map[string]network.Network
 	ports    map[string]string
 	names    map[string]bool // of namespaces
@@ -234,7 +235,7 @@ type plan struct {
 }
 
 func newPlan(e *Engine, s network.State) *plan {
-	p := &plan{networks: map[string]network.Network{}, ports: map[string]string{}, names: map[string]bool{}, routed: map[string]map[string]bool{}}
+	p := &plan{routers: s.Routers, networks: map[string]network.Network{}, ports: map[string]string{}, names: map[string]bool{}, routed: map[string]map[string]bool{}}
 	infra := map[string][]string{}
 	for _, n := range s.Networks {
 		p.networks[n.ID] = n

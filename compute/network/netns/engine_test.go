@@ -7,10 +7,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/kamado/kamado/compute/network"
 )
@@ -439,5 +442,40 @@ func TestHostRouted(t *testing.T) {
 	t.Cleanup(func() { _ = other.Purge(context.Background()) })
 	if err := other.Apply(context.Background(), network.State{Networks: l.state.Networks[:1]}); err == nil {
 		t.Error("two installations took the same pool")
+	}
+}
+
+func TestRouterAdvertisesItsPrefix(t *testing.T) {
+	s := twoNetworks()
+	s.Networks[1].Subnets = append(s.Networks[1].Subnets, network.Subnet{ID: "a6", Prefix: cidr("fd00:a::/64"), Gateway: ip("fd00:a::1"), SLAAC: true})
+	s.Networks[2].Subnets = append(s.Networks[2].Subnets, network.Subnet{ID: "b6", Prefix: cidr("fd00:b::/64"), Gateway: ip("fd00:b::1"), SLAAC: true})
+	for i, p := range []string{"fd00:a::1/64", "fd00:b::1/64"} {
+		s.Routers[0].Interfaces[i].Addresses = append(s.Routers[0].Interfaces[i].Addresses, cidr(p))
+	}
+	own := map[int]string{0: "fd00:a::f816:3eff:fe00:a1", 2: "fd00:b::f816:3eff:fe00:b1"}
+	for i, a := range own {
+		s.Ports[i].Addresses = append(s.Ports[i].Addresses, ip(a))
+		s.Ports[i].Rules = append(s.Ports[i].Rules, network.Rule{IPv6: true, Min: -1, Max: -1}, network.Rule{Ingress: true, IPv6: true, Protocol: "tcp", Min: 80, Max: 80})
+	}
+	l := newLab(t, s)
+	a1, b1 := l.boot("a1", "10.1.0.1"), l.boot("b1", "10.2.0.1")
+	for _, g := range []*guest{a1, b1} {
+		want := g.port.Addresses[1]
+		l.until("the guest makes its address "+want.String(), func() bool {
+			list, err := g.ns.AddrList(g.ns.linkByName("eth0"), netlink.FAMILY_V6)
+			return err == nil && slices.ContainsFunc(list, func(a netlink.Addr) bool { return address(a.IP) == want && a.Flags&unix.IFA_F_TENTATIVE == 0 })
+		})
+	}
+	b1.listen(80)
+	var err error
+	l.until("the guest gets through the router", func() bool {
+		var c net.Conn
+		if derr := a1.ns.do(func() error { c, err = net.DialTimeout("tcp6", "["+own[2]+"]:80", 2*silence); return nil }); derr != nil || err != nil {
+			return false
+		}
+		return c.Close() == nil
+	})
+	if derr := a1.ns.do(func() error { _, err = net.DialTimeout("tcp6", "["+own[2]+"]:81", silence); return nil }); derr != nil || err == nil {
+		t.Error("port 81 is open over IPv6, a rule opens 80")
 	}
 }

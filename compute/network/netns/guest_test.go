@@ -260,7 +260,7 @@ func (g *guest) listen(port int) {
 	var l net.Listener
 	if err := g.ns.do(func() error {
 		var err error
-		l, err = net.Listen("tcp4", fmt.Sprintf(":%d", port))
+		l, err = net.Listen("tcp", fmt.Sprintf(":%d", port))
 		return err
 	}); err != nil {
 		g.t.Fatal(err)

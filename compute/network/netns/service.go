@@ -34,7 +34,9 @@ type services struct {
 	e    *Engine
 	http *http.Server
 	wg   sync.WaitGroup
-	on   map[string]*service // by namespace; guarded by Engine.mu
+	// By namespace; guarded by Engine.mu.
+	on      map[string]*service
+	adverts map[string]*advertiser
 }
 
 // service is DHCP and metadata in one network.
@@ -46,7 +48,7 @@ type service struct {
 }
 
 func newServices(e *Engine) *services {
-	sv := &services{e: e, on: map[string]*service{}}
+	sv := &services{e: e, on: map[string]*service{}, adverts: map[string]*advertiser{}}
 	handler := e.cfg.Metadata
 	if handler == nil {
 		handler = http.NotFoundHandler()
@@ -93,6 +95,7 @@ func (sv *services) sync(p *plan) error {
 			sv.stop(name)
 		}
 	}
+	errs = append(errs, sv.advertise(p))
 	return errors.Join(errs...)
 }
 
@@ -142,8 +145,12 @@ func (sv *services) serve(name string, s segment, table *dhcp.Table) error {
 	return nil
 }
 
-// stop ends the services of a network. Preconditions: Engine.mu is held.
+// stop ends the services of a network or router. Preconditions: Engine.mu is held.
 func (sv *services) stop(name string) {
+	if a := sv.adverts[name]; a != nil {
+		delete(sv.adverts, name)
+		a.close()
+	}
 	svc := sv.on[name]
 	if svc == nil {
 		return
@@ -156,6 +163,9 @@ func (sv *services) stop(name string) {
 // close ends all services and waits until they are quiet.
 func (sv *services) close() {
 	for name := range sv.on {
+		sv.stop(name)
+	}
+	for name := range sv.adverts {
 		sv.stop(name)
 	}
 	_ = sv.http.Close()
