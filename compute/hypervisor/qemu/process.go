@@ -178,7 +178,7 @@ func (l launch) start() (*process, error) {
 			return nil, fmt.Errorf("open process %d: %w", p.pid, err)
 		}
 	}
-	limit(p.pid)
+	limit(p.pid, l.uid)
 	return p, nil
 }
 
@@ -205,16 +205,32 @@ const (
 	threadsMax = 1024 // virtual CPUs, 64 of I/O for each disk, VNC
 )
 
-// limit sets bounds that QEMU needs no more than; it is best effort.
-func limit(pid int) {
-	set := func(what int, n uint64) {
-		_ = unix.Prlimit(pid, what, &unix.Rlimit{Cur: n, Max: n}, nil)
-	}
-	set(unix.RLIMIT_CORE, 0) // a core is the guest's memory
-	set(unix.RLIMIT_NOFILE, filesMax)
-	if os.Geteuid() == 0 {
-		set(unix.RLIMIT_NPROC, threadsMax) // counts per uid, and each has its own
-	}
+// limit sets bounds that QEMU needs no more than. Only a thread with the process's
+// own uid may do that on every host (root in a container often has no
+// CAP_SYS_RESOURCE), so one takes it for good and is thrown away.
+func limit(pid int, uid uint32) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if uid != 0 {
+			runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+			// The raw calls change this thread alone, those of package syscall every one.
+			for _, call := range []uintptr{unix.SYS_SETRESGID, unix.SYS_SETRESUID} {
+				if _, _, errno := unix.RawSyscall(call, uintptr(uid), uintptr(uid), uintptr(uid)); errno != 0 {
+					return
+				}
+			}
+		}
+		set := func(what int, n uint64) {
+			_ = unix.Prlimit(pid, what, &unix.Rlimit{Cur: n, Max: n}, nil) // best effort: a stricter one stays
+		}
+		set(unix.RLIMIT_CORE, 0) // a core is the guest's memory
+		set(unix.RLIMIT_NOFILE, filesMax)
+		if uid != 0 {
+			set(unix.RLIMIT_NPROC, threadsMax) // counts per uid, and each has its own
+		}
+	}()
+	<-done
 }
 
 // processes finds QEMU processes of domains of dir by their command line: the
