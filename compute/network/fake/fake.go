@@ -34,6 +34,9 @@ func (*Engine) Limits() []string {
 	return []string{"networks are simulated: no packet goes anywhere"}
 }
 
+// Simulated says that nobody needs to wait until a state is applied.
+func (*Engine) Simulated() bool { return true }
+
 // Run waits until ctx ends.
 func (*Engine) Run(ctx context.Context) error {
 	<-ctx.Done()

@@ -10,7 +10,7 @@ import (
 	"github.com/google/nftables/expr"
 
 	"github.com/kamado/kamado/compute/network"
-	"github.com/kamado/kamado/compute/network/dhcp"
+	"github.com/kamado/kamado/compute/dhcp"
 )
 
 // tracking is where a kernel tracks the connections of bridged packets.

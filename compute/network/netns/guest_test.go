@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kamado/kamado/compute/network"
-	"github.com/kamado/kamado/compute/network/dhcp"
+	"github.com/kamado/kamado/compute/dhcp"
 )
 
 // vnetHeader is the size of what stands before each frame of a tap, in bytes

@@ -9,7 +9,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/kamado/kamado/compute/network"
-	"github.com/kamado/kamado/compute/network/dhcp"
+	"github.com/kamado/kamado/compute/dhcp"
 )
 
 // mtuDefault is the MTU of a network that names none, in bytes.

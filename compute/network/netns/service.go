@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kamado/kamado/compute/network"
-	"github.com/kamado/kamado/compute/network/dhcp"
+	"github.com/kamado/kamado/compute/dhcp"
 )
 
 // The bounds of the metadata service, so that guests cannot wear the host out.
