@@ -113,7 +113,7 @@ func (in *inherit) machine(s hypervisor.Spec, accel string) error {
 	if err != nil {
 		return err
 	}
-	in.addf("-machine", "%s,usb=off,vmport=off,dump-guest-core=off,mem-merge=on", kind)
+	in.addf("-machine", "%s,usb=off,vmport=off,dump-guest-core=off,mem-merge=off", kind)
 	if accel == KVM {
 		in.add("-accel", "kvm", "-cpu", "host")
 	} else {

@@ -116,8 +116,8 @@ func (e *Engine) probe(ctx context.Context, accel string) (why string, err error
 		"-machine", "pc,usb=off", "-accel", accel, "-cpu", cpu, "-m", "16", "-vga", "none",
 		"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
 		"-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-add-fd", "fd=3,set=1",
-		"-blockdev", `{"driver":"file","node-name":"f","filename":"/dev/fdset/1","read-only":true,"locking":"off"}`,
-		"-blockdev", `{"driver":"raw","node-name":"d","file":"f","read-only":true}`,
+		"-blockdev", `{"driver":"file","node-name":"f","filename":"/dev/fdset/1"}`,
+		"-blockdev", `{"driver":"raw","node-name":"d","file":"f"}`,
 		"-device", "virtio-blk-pci,drive=d,bootindex=0")
 	cmd.ExtraFiles = []*os.File{disk}
 	cmd.Dir, cmd.Env = "/", []string{"LANG=C"}
