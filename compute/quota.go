@@ -15,6 +15,9 @@ const (
 	QuotaServerGroups   Resource = "server_groups"
 	QuotaGroupMembers   Resource = "server_group_members"
 	QuotaInjectedFiles  Resource = "injected_files"
+	QuotaFileBytes      Resource = "injected_file_content_bytes"
+	QuotaFilePath       Resource = "injected_file_path_bytes"
+	QuotaFixedIPs       Resource = "fixed_ips"
 	QuotaNetworks       Resource = "network"
 	QuotaSubnets        Resource = "subnet"
 	QuotaSubnetPools    Resource = "subnetpool"
@@ -35,7 +38,7 @@ const (
 // QuotaDefaults are Nova's and Neutron's own.
 var QuotaDefaults = map[Resource]int{
 	QuotaInstances: 10, QuotaCores: 20, QuotaRAM: 51200, QuotaKeypairs: 100, QuotaMetadata: 128, QuotaServerGroups: 10,
-	QuotaGroupMembers: 10, QuotaInjectedFiles: 5, QuotaNetworks: 100, QuotaSubnets: 100, QuotaSubnetPools: Unlimited,
+	QuotaGroupMembers: 10, QuotaInjectedFiles: 5, QuotaFileBytes: 10240, QuotaFilePath: 255, QuotaFixedIPs: Unlimited, QuotaNetworks: 100, QuotaSubnets: 100, QuotaSubnetPools: Unlimited,
 	QuotaPorts: 500, QuotaRouters: 10, QuotaFloatingIPs: 50, QuotaSecurityGroups: 10, QuotaSecurityRules: 100,
 	QuotaImageBytes: Unlimited, QuotaImages: 1000,
 }

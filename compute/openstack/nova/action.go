@@ -47,8 +47,9 @@ var actions = map[string]action{
 	"restore":       verb(restore),
 	"confirmResize": {run: confirmResize},
 
-	"resetNetwork":      {admin: true, run: func(c *call, _ string, _ map[string]any) error { return goneFor(c) }},
-	"injectNetworkInfo": {admin: true, run: func(c *call, _ string, _ map[string]any) error { return goneFor(c) }},
+	// Guests get their network by DHCP and config drive: nothing is injected that could be reset.
+	"resetNetwork":      adminVerb(func(*API, *call, string) error { return nil }),
+	"injectNetworkInfo": adminVerb(func(*API, *call, string) error { return nil }),
 
 	"reboot":         {check: of(objectOf(fields{"type": oneOf("HARD", "Hard", "hard", "SOFT", "Soft", "soft")}, "type")), run: reboot},
 	"rebuild":        {check: (*call).rebuildSchema, run: rebuild},

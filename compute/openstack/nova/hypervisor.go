@@ -306,7 +306,7 @@ func (a *API) updateHost(c *call) error {
 		return invalid("{} does not have enough properties")
 	}
 	if _, has := in["maintenance_mode"]; has {
-		return compute.Errorf(compute.Unsupported, "Virt driver does not implement host maintenance mode.")
+		return c.hostCannot("Virt driver does not implement host maintenance mode.")
 	}
 	id, st := c.PathValue("name"), strings.ToLower(str(in, "status"))+"d"
 	if err := c.changeHost(id, func(h *compute.Host) { h.Disabled = st == "disabled" }); err != nil {
@@ -317,11 +317,16 @@ func (a *API) updateHost(c *call) error {
 
 // hostPower answers for turning hosts on and off: nothing here does that.
 func (a *API) hostPower(c *call) error {
+	return c.hostCannot("Virt driver does not implement host disabled status.")
+}
+
+// hostCannot says what nothing here does, of a host that is there.
+func (c *call) hostCannot(what string) error {
 	id := c.PathValue("name")
 	return c.read(func(tx *compute.Tx) error {
 		if _, err := tx.Hosts.Get(id); err != nil {
 			return unknown(err, "Compute host %s could not be found.", id)
 		}
-		return compute.Errorf(compute.Unsupported, "Virt driver does not implement host disabled status.")
+		return compute.Errorf(compute.Unsupported, "%s", what)
 	})
 }

@@ -1,6 +1,8 @@
 package nova
 
 import (
+	"context"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -8,7 +10,14 @@ import (
 	"github.com/kamado/kamado/compute/openstack"
 )
 
-// The machine images as Nova showed them itself, until 2.35: read-only here.
+// The machine images as Nova showed them itself, until 2.35, and their metadata,
+// until 2.38.
+
+// Images changes machine images by their own rules. *registry.Service satisfies it.
+type Images interface {
+	Update(ctx context.Context, who compute.Caller, id string, fn func(*compute.MachineImage) error) (*compute.MachineImage, error)
+	Delete(ctx context.Context, who compute.Caller, id string) error
+}
 
 // imageStatus is Nova's word for a state of an image.
 func imageStatus(s compute.ImageStatus) string {
@@ -122,4 +131,83 @@ func (a *API) showImageMetadata(c *call) error {
 		return notFound("Metadata item was not found")
 	}
 	return c.json(http.StatusOK, object{"meta": object{key: v}})
+}
+
+func (a *API) deleteImage(c *call) error {
+	if _, err := c.image(); err != nil {
+		return err
+	}
+	if err := a.Images.Delete(c.Context(), c.Caller, c.PathValue("id")); err != nil {
+		return err
+	}
+	return c.empty(http.StatusNoContent)
+}
+
+// changeImage changes the properties of the path's image and gives them.
+func (c *call) changeImage(change func(props map[string]string) error) (map[string]string, error) {
+	if _, err := c.image(); err != nil {
+		return nil, err
+	}
+	m, err := c.api.Images.Update(c.Context(), c.Caller, c.PathValue("id"), func(m *compute.MachineImage) error {
+		props := maps.Clone(pairs(m.Properties))
+		if err := change(props); err != nil {
+			return err
+		}
+		m.Properties = props
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pairs(m.Properties), nil
+}
+
+func (a *API) setImageMetadata(c *call) error    { return c.changeImageMetadata(true) }
+func (a *API) updateImageMetadata(c *call) error { return c.changeImageMetadata(false) }
+
+func (c *call) changeImageMetadata(replace bool) error {
+	body, err := c.body(objectOf(fields{"metadata": metadata}, "metadata"))
+	if err != nil {
+		return err
+	}
+	all, err := c.changeImage(func(props map[string]string) error {
+		if replace {
+			clear(props)
+		}
+		maps.Copy(props, textMap(body, "metadata"))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, object{"metadata": all})
+}
+
+func (a *API) setImageMetadataItem(c *call) error {
+	body, err := c.body(objectOf(fields{"meta": metadata}, "meta"))
+	if err != nil {
+		return err
+	}
+	key, in := c.PathValue("key"), textMap(body, "meta")
+	if v, has := in[key]; !has || len(in) != 1 {
+		return invalid("Request body and URI mismatch")
+	} else if _, err := c.changeImage(func(props map[string]string) error { props[key] = v; return nil }); err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, object{"meta": in})
+}
+
+func (a *API) deleteImageMetadataItem(c *call) error {
+	key := c.PathValue("key")
+	_, err := c.changeImage(func(props map[string]string) error {
+		if _, has := props[key]; !has {
+			return notFound("Metadata item was not found")
+		}
+		delete(props, key)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.empty(http.StatusNoContent)
 }

@@ -29,10 +29,12 @@ import (
 // LimitMax is the most rows in one page, as Nova's [api]max_limit.
 const LimitMax = 1000
 
-// Deps is what the dialect stands on. Store, Control, Auth and Log must be there.
+// Deps is what the dialect stands on. Store, Control, Images, Auth and Log must be
+// there.
 type Deps struct {
 	Store   compute.Store
 	Control Control
+	Images  Images
 	Auth    openstack.Authenticator
 	Log     *slog.Logger
 	// Public is the scheme and host that clients use; empty: as the request says.
@@ -70,7 +72,12 @@ func New(d Deps) http.Handler {
 	next := a.svc.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Compute-Request-Id", openstack.RequestID(r))
-		next.ServeHTTP(w, modern(r))
+		r = modern(r)
+		if emptyID(r.URL.Path) {
+			fault(w, r, compute.Errorf(compute.NotFound, "The resource could not be found."))
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -93,6 +100,13 @@ func newAPI(d Deps) *API {
 		a.svc.Routes = append(a.svc.Routes, openstack.Route{Method: rt.method, Pattern: rt.pattern, Rule: rt.rule, Handle: a.handler(rt)})
 	}
 	return a
+}
+
+// emptyID says whether a path asks for the thing with an empty id: what would be
+// the list without its slash.
+func emptyID(path string) bool {
+	noun, slash := strings.CutSuffix(strings.TrimPrefix(path, "/v2.1/"), "/")
+	return slash && noun != "" && !strings.Contains(noun, "/")
 }
 
 // legacyPath matches the paths of clients from before microversions: under /v2,

@@ -7,9 +7,9 @@ import (
 	"github.com/kamado/kamado/compute"
 )
 
-// The fixed limits of Nova that nobody changes here.
+// The most that an injected file may have, whatever a quota says.
 const (
-	injectedContentMax = 10240 // bytes of an injected file
+	injectedContentMax = 10240 // bytes
 	injectedPathMax    = 255   // characters of its path
 )
 
@@ -17,7 +17,6 @@ const (
 type quotaItem struct {
 	name     string
 	resource compute.Resource
-	fixed    int   // when there is no resource
 	last     minor // microversion that shows it last; 0: all do
 	class    minor // first microversion of quota classes that has it
 }
@@ -33,10 +32,10 @@ var quotaItems = []quotaItem{
 	{name: "server_groups", resource: compute.QuotaServerGroups, class: 50},
 	{name: "server_group_members", resource: compute.QuotaGroupMembers, class: 50},
 	{name: "injected_files", resource: compute.QuotaInjectedFiles, last: 56},
-	{name: "injected_file_content_bytes", fixed: injectedContentMax, last: 56},
-	{name: "injected_file_path_bytes", fixed: injectedPathMax, last: 56},
+	{name: "injected_file_content_bytes", resource: compute.QuotaFileBytes, last: 56},
+	{name: "injected_file_path_bytes", resource: compute.QuotaFilePath, last: 56},
 	{name: "floating_ips", resource: compute.QuotaFloatingIPs, last: 35},
-	{name: "fixed_ips", fixed: compute.Unlimited, last: 35},
+	{name: "fixed_ips", resource: compute.QuotaFixedIPs, last: 35},
 	{name: "security_groups", resource: compute.QuotaSecurityGroups, last: 35},
 	{name: "security_group_rules", resource: compute.QuotaSecurityRules, last: 35},
 }
@@ -57,9 +56,6 @@ const classDefault = "class:default"
 
 // limitOf gives an item's limit for an owner; "" for the defaults.
 func limitOf(tx *compute.Tx, owner string, q quotaItem) (int, error) {
-	if q.resource == "" {
-		return q.fixed, nil
-	}
 	if owner == "" {
 		owner = classDefault
 	}
@@ -169,7 +165,7 @@ func (c *call) quotaBody(key string, class bool) (map[string]any, error) {
 func (c *call) setLimits(tx *compute.Tx, owner string, items []quotaItem, in map[string]any, force bool) error {
 	for _, q := range items {
 		v, given := in[q.name]
-		if !given || q.resource == "" {
+		if !given {
 			continue
 		}
 		limit, _ := asInt(v)
@@ -220,9 +216,6 @@ func (a *API) deleteQuotas(c *call) error {
 	project := c.PathValue("project")
 	err := c.write(func(tx *compute.Tx) error {
 		for _, q := range quotaItems {
-			if q.resource == "" {
-				continue
-			}
 			err := tx.Quotas.Delete(compute.QuotaID(project, q.resource))
 			if err != nil && !compute.IsKind(err, compute.NotFound) {
 				return err
@@ -276,7 +269,7 @@ var limitItems = []limitItem{
 	{name: "maxServerMeta", quotaItem: quotaItem{resource: compute.QuotaMetadata}},
 	{name: "maxImageMeta", quotaItem: quotaItem{resource: compute.QuotaMetadata}, last: 38},
 	{name: "maxPersonality", quotaItem: quotaItem{resource: compute.QuotaInjectedFiles}, last: 56},
-	{name: "maxPersonalitySize", quotaItem: quotaItem{fixed: injectedContentMax}, last: 56},
+	{name: "maxPersonalitySize", quotaItem: quotaItem{resource: compute.QuotaFileBytes}, last: 56},
 	{name: "maxTotalKeypairs", quotaItem: quotaItem{resource: compute.QuotaKeypairs}},
 	{name: "maxServerGroups", quotaItem: quotaItem{resource: compute.QuotaServerGroups}},
 	{name: "maxServerGroupMembers", quotaItem: quotaItem{resource: compute.QuotaGroupMembers}},

@@ -53,6 +53,11 @@ func (a *API) routes() []route {
 		{method: "GET", pattern: "/v2.1/images/{id}", rule: os.AsReader, max: 35, handle: a.showImage},
 		{method: "GET", pattern: "/v2.1/images/{id}/metadata", rule: os.AsReader, max: 38, handle: a.listImageMetadata},
 		{method: "GET", pattern: "/v2.1/images/{id}/metadata/{key}", rule: os.AsReader, max: 38, handle: a.showImageMetadata},
+		{method: "DELETE", pattern: "/v2.1/images/{id}", rule: os.AsMember, max: 35, handle: a.deleteImage},
+		{method: "PUT", pattern: "/v2.1/images/{id}/metadata", rule: os.AsMember, max: 38, handle: a.setImageMetadata},
+		{method: "POST", pattern: "/v2.1/images/{id}/metadata", rule: os.AsMember, max: 38, handle: a.updateImageMetadata},
+		{method: "PUT", pattern: "/v2.1/images/{id}/metadata/{key}", rule: os.AsMember, max: 38, handle: a.setImageMetadataItem},
+		{method: "DELETE", pattern: "/v2.1/images/{id}/metadata/{key}", rule: os.AsMember, max: 38, handle: a.deleteImageMetadataItem},
 		{method: "GET", pattern: "/v2.1/os-networks", rule: os.AsReader, max: 35, handle: a.listNetworks},
 		{method: "GET", pattern: "/v2.1/os-networks/{id}", rule: os.AsReader, max: 35, handle: a.showNetwork},
 		{method: "GET", pattern: "/v2.1/os-tenant-networks", rule: os.AsReader, max: 35, handle: a.listTenantNetworks},
@@ -132,6 +137,8 @@ func (a *API) hostRoutes() []route {
 		{method: "DELETE", pattern: "/v2.1/os-aggregates/{id}", rule: os.AsAdmin, handle: a.deleteAggregate},
 		{method: "POST", pattern: "/v2.1/os-aggregates/{id}/action", rule: os.AsAdmin, handle: a.aggregateAction},
 		{method: "GET", pattern: "/v2.1/os-migrations", rule: os.AsAdmin, handle: a.listMigrations},
+		{method: "GET", pattern: "/v2.1/os-instance_usage_audit_log", rule: os.AsAdmin, handle: a.showAuditLog},
+		{method: "GET", pattern: "/v2.1/os-instance_usage_audit_log/{before}", rule: os.AsAdmin, handle: a.showAuditLog},
 	}
 }
 

@@ -74,10 +74,10 @@ func (c *call) whose(s *selection) error {
 		}
 	}
 	switch {
-	case c.Caller.Admin() && project != "" && (all || !q.Has("all_tenants")):
-		s.where["project_id"] = project
-	case !all:
+	case !all: // project_id is ignored without all_tenants, as Nova does
 		s.where["project_id"] = c.Caller.ProjectID
+	case project != "":
+		s.where["project_id"] = project
 	}
 	return nil
 }
