@@ -18,8 +18,9 @@ import (
 type Config struct {
 	// BytesMax bounds the bytes of one image.
 	BytesMax int64
-	// UploadsMax bounds the uploads that run at once on this server.
-	UploadsMax int
+	// UploadsMax bounds the uploads that run at once on this server, ProjectUploadsMax those of one project among them, so
+	// that nobody takes all places with bytes that never come.
+	UploadsMax, ProjectUploadsMax int
 	// PropertiesMax, TagsMax and MembersMax bound what hangs on one image: Glance's own defaults.
 	PropertiesMax, TagsMax, MembersMax int
 	// SweepEvery is how often bytes that nobody needs are looked for.
@@ -28,13 +29,13 @@ type Config struct {
 
 // Default gives the bounds that hold when nothing else is said.
 func Default() Config {
-	return Config{BytesMax: 256 << 30, UploadsMax: 32, PropertiesMax: 128, TagsMax: 128, MembersMax: 128, SweepEvery: 10 * time.Minute}
+	return Config{BytesMax: 256 << 30, UploadsMax: 32, ProjectUploadsMax: 8, PropertiesMax: 128, TagsMax: 128, MembersMax: 128, SweepEvery: 10 * time.Minute}
 }
 
 // Validate names every bound that cannot be.
 func (c Config) Validate() error {
 	var errs []error
-	for name, v := range map[string]int64{"bytes": c.BytesMax, "uploads": int64(c.UploadsMax), "properties": int64(c.PropertiesMax),
+	for name, v := range map[string]int64{"bytes": c.BytesMax, "uploads": int64(c.UploadsMax), "uploads of a project": int64(c.ProjectUploadsMax), "properties": int64(c.PropertiesMax),
 		"tags": int64(c.TagsMax), "members": int64(c.MembersMax), "sweep": int64(c.SweepEvery)} {
 		if v <= 0 {
 			errs = append(errs, fmt.Errorf("machine images: the bound of %s must be positive", name))
@@ -51,13 +52,13 @@ type Service struct {
 	cfg   Config
 	log   *slog.Logger
 	now   func() time.Time
-	slots chan struct{} // one for each upload that runs
 	wake  chan struct{} // tells Run that bytes may have become nobody's
 
 	makers [makerCount]sync.Mutex // one maker of a base at a time for each id; see maker
 
 	mu   sync.Mutex
 	live map[string]bool // guarded by mu: keys of uploads and names of files that this process works on
+	busy map[string]int  // guarded by mu: uploads that run, by project; never more than UploadsMax in all
 }
 
 // makerCount is how many bases can be made at once.
@@ -67,8 +68,8 @@ const makerCount = 64
 // this server alone, for files that are staged and for bases: hard links join
 // it with blobs when both lie in one file system.
 func New(store compute.Store, blobs blob.Store, dir string, cfg Config, log *slog.Logger) *Service {
-	return &Service{store: store, blobs: blobs, dir: dir, cfg: cfg, log: log, now: time.Now, slots: make(chan struct{}, cfg.UploadsMax),
-		wake: make(chan struct{}, 1), live: map[string]bool{}}
+	return &Service{store: store, blobs: blobs, dir: dir, cfg: cfg, log: log, now: time.Now,
+		wake: make(chan struct{}, 1), live: map[string]bool{}, busy: map[string]int{}}
 }
 
 // The directories below dir.

@@ -212,7 +212,7 @@ func TestFailedUploadsLeaveNothing(t *testing.T) {
 // TestConcurrentUploads: one of many wins, the others hear of the conflict and
 // change nothing.
 func TestConcurrentUploads(t *testing.T) {
-	r := open(t, nil)
+	r := open(t, func(c *registry.Config) { c.ProjectUploadsMax = 16 })
 	m := r.create(t, alice, "raw")
 	gate := make(chan struct{})
 	var wg sync.WaitGroup
@@ -246,7 +246,7 @@ func TestConcurrentUploads(t *testing.T) {
 
 // TestQuotaRace: 64 clients upload 1 MiB each into a quota of 10.
 func TestQuotaRace(t *testing.T) {
-	r := open(t, func(c *registry.Config) { c.UploadsMax = 64 })
+	r := open(t, func(c *registry.Config) { c.UploadsMax, c.ProjectUploadsMax = 64, 64 })
 	must(t, r.store.Write(t.Context(), func(tx *compute.Tx) error {
 		return tx.Quotas.Insert(&compute.Quota{ID: compute.QuotaID("p1", compute.QuotaImageBytes), ProjectID: "p1", Resource: compute.QuotaImageBytes, Limit: 10})
 	}))
@@ -608,8 +608,8 @@ func TestImagesAreCounted(t *testing.T) {
 }
 
 func TestUploadsAreBounded(t *testing.T) {
-	r := open(t, func(c *registry.Config) { c.UploadsMax = 1 })
-	a, b := r.create(t, alice, "raw"), r.create(t, alice, "raw")
+	r := open(t, func(c *registry.Config) { c.UploadsMax, c.ProjectUploadsMax = 2, 1 })
+	a, b, other := r.create(t, alice, "raw"), r.create(t, alice, "raw"), r.create(t, bob, "raw")
 	pr, pw := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
@@ -620,6 +620,8 @@ func TestUploadsAreBounded(t *testing.T) {
 	must(t, err)
 	_, err = r.Upload(t.Context(), b.ID, bytes.NewReader(noise(10)), 10)
 	wantKind(t, "one upload too many", err, compute.Unavailable)
+	_, err = r.Upload(t.Context(), other.ID, bytes.NewReader(noise(10)), 10)
+	must(t, err)
 	must(t, errors.Join(pw.Close(), <-done))
 	_, err = r.Upload(t.Context(), b.ID, bytes.NewReader(noise(10)), 10)
 	must(t, err)

@@ -43,7 +43,7 @@ type received struct {
 //     bytes are not the declared format; TooLarge: over a bound, or the disk
 //     is full; OverQuota; Unavailable: too many uploads, or the store is away.
 func (s *Service) Upload(ctx context.Context, id string, r io.Reader, size int64) (*compute.MachineImage, error) {
-	release, err := s.slot()
+	release, err := s.slot(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (s *Service) Upload(ctx context.Context, id string, r io.Reader, size int64
 // Stage takes the bytes of a queued image and keeps them on this server until
 // Import. Its errors are those of Upload.
 func (s *Service) Stage(ctx context.Context, id string, r io.Reader, size int64) error {
-	release, err := s.slot()
+	release, err := s.slot(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -134,14 +134,40 @@ func (s *Service) Import(ctx context.Context, id string) (*compute.MachineImage,
 	return m, nil
 }
 
-// slot takes one of the places for uploads.
-func (s *Service) slot() (release func(), err error) {
-	select {
-	case s.slots <- struct{}{}:
-		return func() { <-s.slots }, nil
-	default:
-		return nil, compute.Errorf(compute.Unavailable, "%d uploads are running, which is the limit of this server. Try again later.", cap(s.slots))
+// slot takes one of the places for uploads, for the project of an image.
+func (s *Service) slot(ctx context.Context, id string) (release func(), err error) {
+	project := ""
+	err = s.store.Read(ctx, func(tx *compute.Tx) error {
+		m, err := tx.MachineImages.Get(id)
+		if compute.IsKind(err, compute.NotFound) {
+			return absent(id)
+		}
+		if err == nil {
+			project = m.ProjectID
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := 0
+	for _, n := range s.busy {
+		all += n
+	}
+	if all >= s.cfg.UploadsMax || s.busy[project] >= s.cfg.ProjectUploadsMax {
+		return nil, compute.Errorf(compute.Unavailable, "%d uploads are running, %d of them of this project; the limits are %d and %d. Try again later.",
+			all, s.busy[project], s.cfg.UploadsMax, s.cfg.ProjectUploadsMax)
+	}
+	s.busy[project]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.busy[project]--; s.busy[project] == 0 {
+			delete(s.busy, project)
+		}
+	}, nil
 }
 
 // status gives an image that is in a state, or says why that cannot be.
@@ -233,6 +259,8 @@ func (s *Service) receive(ctx context.Context, name string, r io.Reader, size in
 	n, err := io.CopyBuffer(io.MultiWriter(f, sums.md5, sums.sha), io.LimitReader(untilDone{ctx, r}, s.cfg.BytesMax+1), make([]byte, copyBuffer))
 	switch {
 	case err != nil && isFile(err):
+		return received{}, err
+	case compute.KindOf(err) != compute.Internal: // the reader knows what is wrong
 		return received{}, err
 	case err != nil:
 		return received{}, compute.Errorf(compute.Invalid, "The bytes of the image ended before their end.")

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/compute/openstack"
@@ -35,6 +36,46 @@ func octets(r *openstack.Request) error {
 	return nil
 }
 
+// stallMax is how long a client may send or take nothing of an image's bytes. The
+// bounds that a server sets on whole requests are lifted for them: an image
+// takes as long as it takes.
+const stallMax = 60 * time.Second
+
+// steadyReader gives each read of a body stallMax.
+type steadyReader struct {
+	body    io.Reader
+	control *http.ResponseController
+}
+
+func (s steadyReader) Read(p []byte) (int, error) {
+	_ = s.control.SetReadDeadline(time.Now().Add(stallMax)) // a test's recorder has none
+	n, err := s.body.Read(p)
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		err = compute.Errorf(compute.TooLarge, "Image exceeds the maximum size of a request, %d bytes.", large.Limit)
+	}
+	return n, err
+}
+
+// steadyBody gives a request's body without a bound on the whole; done bounds the
+// answer again.
+func steadyBody(w http.ResponseWriter, r *openstack.Request) (body io.Reader, done func()) {
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Time{})
+	return steadyReader{r.Body, control}, func() { _ = control.SetWriteDeadline(time.Now().Add(stallMax)) }
+}
+
+// steadyWriter gives each write of an answer stallMax.
+type steadyWriter struct {
+	io.Writer
+	control *http.ResponseController
+}
+
+func (s steadyWriter) Write(p []byte) (int, error) {
+	_ = s.control.SetWriteDeadline(time.Now().Add(stallMax))
+	return s.Writer.Write(p)
+}
+
 func (s *service) upload(w http.ResponseWriter, r *openstack.Request) error {
 	if err := octets(r); err != nil {
 		return err
@@ -43,7 +84,9 @@ func (s *service) upload(w http.ResponseWriter, r *openstack.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.Registry.Upload(r.Context(), m.ID, r.Body, r.ContentLength); err != nil {
+	body, done := steadyBody(w, r)
+	defer done()
+	if _, err := s.Registry.Upload(r.Context(), m.ID, body, r.ContentLength); err != nil {
 		return err
 	}
 	return noContent(w)
@@ -57,7 +100,9 @@ func (s *service) stage(w http.ResponseWriter, r *openstack.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Registry.Stage(r.Context(), m.ID, r.Body, r.ContentLength); err != nil {
+	body, done := steadyBody(w, r)
+	defer done()
+	if err := s.Registry.Stage(r.Context(), m.ID, body, r.ContentLength); err != nil {
 		return err
 	}
 	return noContent(w)
@@ -123,7 +168,7 @@ func (s *service) download(w http.ResponseWriter, r *openstack.Request) error {
 		h.Set("Content-Md5", m.Checksum) // hexadecimal, as Glance has it
 	}
 	w.WriteHeader(status)
-	if _, err := io.Copy(w, o); errors.Is(err, blob.ErrShort) || errors.Is(err, blob.ErrUnavailable) {
+	if _, err := io.Copy(steadyWriter{w, http.NewResponseController(w)}, o); errors.Is(err, blob.ErrShort) || errors.Is(err, blob.ErrUnavailable) {
 		s.Deps.Log.Warn("bytes of a machine image cut short", "image", m.ID, "request", openstack.RequestID(r.Request), "error", err)
 		panic(http.ErrAbortHandler) // the status is out: only a broken connection tells the client
 	}
