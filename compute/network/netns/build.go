@@ -80,7 +80,7 @@ func (b *build) mac(ns *namespace, l netlink.Link, mac net.HardwareAddr) {
 // addresses makes a link have exactly these addresses, link-local IPv6 aside,
 // and gives those that are new.
 func (b *build) addresses(ns *namespace, l netlink.Link, want []netip.Prefix) (added []netip.Prefix) {
-	have, err := ns.AddrList(l, netlink.FAMILY_ALL)
+	have, err := steady(func() ([]netlink.Addr, error) { return ns.AddrList(l, netlink.FAMILY_ALL) })
 	if err != nil {
 		b.must(fmt.Errorf("addresses of %s in %s: %w", l.Attrs().Name, ns.name, err))
 		return nil
@@ -120,7 +120,9 @@ const protocolOurs = 0xa7
 // routes makes our routes of a namespace so; the kernel's own stay.
 func (b *build) routes(ns *namespace, want []netlink.Route) {
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		have, err := ns.RouteListFiltered(family, &netlink.Route{Protocol: protocolOurs, Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_PROTOCOL|netlink.RT_FILTER_TABLE)
+		have, err := steady(func() ([]netlink.Route, error) {
+			return ns.RouteListFiltered(family, &netlink.Route{Protocol: protocolOurs, Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_PROTOCOL|netlink.RT_FILTER_TABLE)
+		})
 		if err != nil {
 			b.must(fmt.Errorf("routes of %s: %w", ns.name, err))
 			continue

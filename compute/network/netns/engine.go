@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -266,6 +267,9 @@ func newPlan(e *Engine, s network.State) *plan {
 	for _, n := range s.Networks {
 		name := e.namespace(kindNetwork, n.ID)
 		p.names[name] = true
+		// In one order, so that the same state always has the same filters.
+		slices.Sort(infra[n.ID])
+		slices.SortFunc(byNetwork[n.ID], func(a, b network.Port) int { return strings.Compare(a.ID, b.ID) })
 		p.segments = append(p.segments, segment{network: n, ports: bounded(byNetwork[n.ID]), infra: infra[n.ID], groups: groupsOf(byNetwork[n.ID], s.Groups),
 			mac: localMAC(name), track: e.track})
 	}

@@ -7,10 +7,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -477,5 +479,147 @@ func TestRouterAdvertisesItsPrefix(t *testing.T) {
 	})
 	if derr := a1.ns.do(func() error { _, err = net.DialTimeout("tcp6", "["+own[2]+"]:81", silence); return nil }); derr != nil || err == nil {
 		t.Error("port 81 is open over IPv6, a rule opens 80")
+	}
+}
+
+func TestWhatDiffersIsRepaired(t *testing.T) {
+	s := twoNetworks()
+	s.Ports[1].Rules = append(s.Ports[1].Rules, tcpIn(22))
+	l := newLab(t, s)
+	ns, err := openNamespace(l.e.namespace(kindNetwork, "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	router, err := openNamespace(l.e.namespace(kindRouter, "r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer router.Close()
+	// What a kill in the midst of Apply, or somebody else, may leave.
+	for what, f := range map[string]func() error{
+		"a tap without bridge":  func() error { return ns.LinkSetNoMaster(ns.linkByName(tapName("a1"))) },
+		"a tap that is down":    func() error { return ns.LinkSetDown(ns.linkByName(tapName("a2"))) },
+		"no card of the router": func() error { return router.LinkDel(router.linkByName(routerLink("rb"))) },
+		"a card without address": func() error {
+			return router.AddrDel(router.linkByName(routerLink("ra")), &netlink.Addr{IPNet: netOf(cidr("10.1.0.1/24"))})
+		},
+		"an address too many": func() error {
+			return router.AddrAdd(router.linkByName(routerLink("ra")), &netlink.Addr{IPNet: netOf(cidr("10.1.0.77/24"))})
+		},
+		"another MTU": func() error { return ns.LinkSetMTU(ns.linkByName(tapName("a1")), 1300) },
+		"no filters": func() error {
+			conn, err := nftables.New(nftables.WithNetNSFd(int(ns.fd)))
+			if err != nil {
+				return err
+			}
+			conn.DelTable(&nftables.Table{Name: tableName, Family: nftables.TableFamilyBridge})
+			return conn.Flush()
+		},
+		"a link of nobody": func() error {
+			f, err := openTap(ns, "tapnobody")
+			if err == nil {
+				err = f.Close()
+			}
+			return err
+		},
+		"a namespace that is only a file": func() error { return os.WriteFile(namedDir+"/"+l.e.namespace(kindNetwork, "half"), nil, 0o444) },
+	} {
+		if err := f(); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+	l.state.Networks = append(l.state.Networks, network.Network{ID: "half"})
+	l.restart()
+	l.apply()
+	if l.count.changes < 9 {
+		t.Errorf("%d changes, want one for each thing that differed", l.count.changes)
+	}
+	l.restart()
+	l.apply()
+	if l.count.changes != 0 {
+		t.Errorf("then %d changes, want 0", l.count.changes)
+	}
+	if ns.linkByName(tapName("a1")).Attrs().MTU != 1450 || ns.linkByName("tapnobody") != nil {
+		t.Error("the tap of a1 has another MTU, or the one of nobody is there")
+	}
+	a1, a2, b1 := l.boot("a1", "10.1.0.1"), l.boot("a2", "10.1.0.1"), l.boot("b1", "10.2.0.1")
+	a2.listen(22)
+	if _, ok := b1.reaches("10.1.0.12:22", wait); !ok {
+		t.Error("nothing comes through the router")
+	}
+	if _, ok := a1.reaches("10.1.0.12:22", wait); !ok {
+		t.Error("nothing comes through the bridge")
+	}
+}
+
+func TestPortThatIsDownIsCutOff(t *testing.T) {
+	s := twoNetworks()
+	s.Ports[1].Rules = append(s.Ports[1].Rules, tcpIn(22))
+	l := newLab(t, s)
+	a1, a2 := l.boot("a1", "10.1.0.1"), l.boot("a2", "10.1.0.1")
+	a2.listen(22)
+	if _, ok := a1.reaches("10.1.0.12:22", wait); !ok {
+		t.Fatal("closed although a rule opens it")
+	}
+	l.port("a2").AdminUp = false
+	l.apply()
+	if _, ok := a1.reaches("10.1.0.12:22", silence); ok {
+		t.Error("a port that is down is reached")
+	}
+}
+
+func TestServerAddressOfASubnet(t *testing.T) {
+	s := twoNetworks()
+	s.Networks[3].Subnets[0].Server = ip("10.1.0.2")
+	l := newLab(t, s)
+	c1 := l.boot("c1", "")
+	ack := c1.lease(l)
+	if ack == nil || ack.ServerIdentifier().String() != "10.1.0.2" {
+		t.Fatalf("answer %v, want one of 10.1.0.2", ack)
+	}
+	if got := ack.ClasslessStaticRoute()[0].Router.String(); got != "10.1.0.2" {
+		t.Errorf("metadata by %s, want the server's address", got)
+	}
+	if !c1.ping("10.1.0.2", wait) {
+		t.Error("the server's address does not answer")
+	}
+}
+
+func TestMetadataIsBounded(t *testing.T) {
+	l := newLab(t, twoNetworks())
+	a1 := l.boot("a1", "10.1.0.1")
+	var conns []net.Conn
+	defer func() {
+		for _, c := range conns {
+			_ = c.Close()
+		}
+	}()
+	for range metadataConns {
+		c, err := a1.dial(wait, "169.254.169.254:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+		_, _ = fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: m\r\n\r\n")
+		_ = c.SetReadDeadline(time.Now().Add(wait))
+		if _, err := c.Read(make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := a1.dial(wait, "169.254.169.254:80") // the kernel accepts it, nobody answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	conns = append(conns, c)
+	_, _ = fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: m\r\n\r\n")
+	_ = c.SetReadDeadline(time.Now().Add(silence))
+	if _, err := c.Read(make([]byte, 100)); err == nil {
+		t.Errorf("connection %d is answered, want at most %d at once", metadataConns+1, metadataConns)
+	}
+	_ = conns[0].Close()
+	_ = c.SetReadDeadline(time.Now().Add(wait))
+	if _, err := c.Read(make([]byte, 100)); err != nil {
+		t.Errorf("a place is free, and the next is not answered: %v", err)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 
-	"github.com/kamado/kamado/compute/network"
 	"github.com/kamado/kamado/compute/dhcp"
+	"github.com/kamado/kamado/compute/network"
 )
 
 // tracking is where a kernel tracks the connections of bridged packets.

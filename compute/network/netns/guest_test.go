@@ -17,8 +17,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/kamado/kamado/compute/network"
 	"github.com/kamado/kamado/compute/dhcp"
+	"github.com/kamado/kamado/compute/network"
 )
 
 // vnetHeader is the size of what stands before each frame of a tap, in bytes

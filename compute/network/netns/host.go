@@ -39,7 +39,9 @@ func hostRouted(p netip.Prefix, except int) (bool, error) {
 		return false, err
 	}
 	defer host.Close()
-	routes, err := host.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+	routes, err := steady(func() ([]netlink.Route, error) {
+		return host.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+	})
 	if err != nil {
 		return false, fmt.Errorf("routes of the host: %w", err)
 	}

@@ -116,6 +116,26 @@ func removeNamespace(name string) error {
 	return nil
 }
 
+// dumpTries is how often a listing is asked for again that others' changes
+// interrupted.
+const dumpTries = 10
+
+// steady lists until nothing changed meanwhile.
+func steady[T any](list func() (T, error)) (T, error) {
+	var got T
+	var err error
+	for range dumpTries {
+		got, err = list()
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return got, err
+		}
+	}
+	return got, err
+}
+
+// LinkList gives all links, in a steady listing. It hides Handle's.
+func (n *namespace) LinkList() ([]netlink.Link, error) { return steady(n.Handle.LinkList) }
+
 // Close lets the namespace go.
 func (n *namespace) Close() {
 	n.Handle.Close()

@@ -140,6 +140,11 @@ func applyTables(ns *namespace, tables []*table) (bool, error) {
 	if current(have, tables) {
 		return false, nil
 	}
+	for family := range have {
+		if !slices.ContainsFunc(tables, func(t *table) bool { return t.family == family }) { // of a kernel that tracked elsewhere
+			conn.DelTable(&nftables.Table{Name: tableName, Family: family})
+		}
+	}
 	id := uint32(0)
 	for _, t := range tables {
 		if err := t.write(conn, &id); err != nil {
@@ -168,7 +173,7 @@ func fingerprints(conn *nftables.Conn) (map[nftables.TableFamily]string, error) 
 }
 
 func current(have map[nftables.TableFamily]string, tables []*table) bool {
-	return !slices.ContainsFunc(tables, func(t *table) bool { return have[t.family] != t.fingerprint() })
+	return len(have) == len(tables) && !slices.ContainsFunc(tables, func(t *table) bool { return have[t.family] != t.fingerprint() })
 }
 
 // write puts the table into the connection's next transaction, in place of the

@@ -8,8 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/kamado/kamado/compute/network"
 	"github.com/kamado/kamado/compute/dhcp"
+	"github.com/kamado/kamado/compute/network"
 )
 
 // mtuDefault is the MTU of a network that names none, in bytes.

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/net/netutil"
 	"golang.org/x/sys/unix"
 
-	"github.com/kamado/kamado/compute/network"
 	"github.com/kamado/kamado/compute/dhcp"
+	"github.com/kamado/kamado/compute/network"
 )
 
 // The bounds of the metadata service, so that guests cannot wear the host out.
