@@ -3,6 +3,7 @@ package control_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -70,5 +71,42 @@ func BenchmarkSchedule(b *testing.B) {
 			})
 			b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "active/s")
 		})
+	}
+}
+
+// BenchmarkTenThousand makes 10,000 instances on one host by requests of 100,
+// then measures one more and a restart among them.
+func BenchmarkTenThousand(b *testing.B) {
+	w := newWorld(b, nil)
+	w.unlimited("p1")
+	for b.Loop() {
+		began := time.Now()
+		for range 100 {
+			q := w.request()
+			q.Min = 100
+			_, err := w.c.Create(context.Background(), w.who, q)
+			w.must(err)
+		}
+		w.until("all are active", func() bool {
+			n := 0
+			w.read(func(tx *compute.Tx) (err error) {
+				n, err = tx.Instances.Count(compute.Query{Where: compute.Where{"task": string(compute.TaskSpawning)}})
+				return err
+			})
+			return n == 0
+		})
+		b.ReportMetric(10000/time.Since(began).Seconds(), "servers/s")
+		began = time.Now()
+		for range 20 {
+			w.create()
+		}
+		b.ReportMetric(float64(time.Since(began).Milliseconds())/20, "active-among-10000-ms")
+		began = time.Now()
+		w.restart()
+		b.ReportMetric(float64(time.Since(began).Milliseconds()), "restart-ms")
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		b.ReportMetric(float64(m.HeapInuse>>20), "heap-MiB")
 	}
 }

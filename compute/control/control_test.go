@@ -39,9 +39,7 @@ func TestCreate(t *testing.T) {
 	if len(actions) != 1 || actions[0].Name != "create" || actions[0].Events[0].Result != "Success" {
 		t.Errorf("actions = %+v", actions)
 	}
-	if ports := w.net.State().Ports; len(ports) != 1 {
-		t.Errorf("the network engine was told of %d ports", len(ports))
-	}
+	w.until("the network engine is told", func() bool { return len(w.net.State().Ports) == 1 })
 }
 
 func TestDeleteFreesEverything(t *testing.T) {

@@ -12,6 +12,13 @@ import (
 // netRetry is the wait before a state that could not be made is tried again.
 const netRetry = 5 * time.Second
 
+// simulated is what a network engine may be besides: one that builds nothing, so
+// that no guest waits for it, and with ten thousand ports on one host.
+type simulated interface{ Simulated() bool }
+
+// lazyRound is the least time from round to round with such an engine.
+const lazyRound = time.Second
+
 // netsync has the network engine make what the store says, all of it at once,
 // for as many changes as came in the meantime.
 type netsync struct {
@@ -92,6 +99,13 @@ func (c *Controller) syncNetwork(ctx context.Context) error {
 			return nil
 		}
 		c.net.ended(wanted)
+		if c.lazyNetwork {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(lazyRound):
+			}
+		}
 		if err != nil {
 			retry.Reset(netRetry)
 		}

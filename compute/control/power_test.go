@@ -12,6 +12,7 @@ import (
 	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/compute/control"
 	"github.com/kamado/kamado/compute/hypervisor"
+	"github.com/kamado/kamado/compute/network"
 )
 
 func TestGuestPowersOff(t *testing.T) {
@@ -295,4 +296,49 @@ func TestCreateRefuses(t *testing.T) {
 		t.Errorf("%d instances are charged", n)
 	}
 	w.checkHosts()
+}
+
+// lateNetwork is an engine that guests wait for, and that needs a word before it
+// applies anything.
+type lateNetwork struct {
+	network.Engine
+	word chan struct{}
+	mu   sync.Mutex
+	told map[string]bool // ports
+}
+
+func (e *lateNetwork) Apply(ctx context.Context, s network.State) error {
+	select {
+	case <-e.word:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range s.Ports {
+		e.told[p.ID] = true
+	}
+	return e.Engine.Apply(ctx, s)
+}
+
+// TestGuestsWaitForTheirNetwork: no domain is made before the network engine was
+// told of its port.
+func TestGuestsWaitForTheirNetwork(t *testing.T) {
+	late := &lateNetwork{word: make(chan struct{}, 1), told: map[string]bool{}}
+	late.word <- struct{}{} // for the start
+	w := newWorld(t, func(w *world) {
+		w.deps = func(d *control.Deps) { late.Engine, d.Network = d.Network, late }
+		w.fail = func(_ context.Context, verb, id string) error {
+			late.mu.Lock()
+			defer late.mu.Unlock()
+			if verb == "create" && !late.told[w.get(id).Ports[0]] {
+				t.Error("a domain is made before its network")
+			}
+			return nil
+		}
+	})
+	made, err := w.c.Create(t.Context(), w.who, w.request())
+	w.must(err)
+	close(late.word)
+	w.become(made[0].ID, "ACTIVE")
 }

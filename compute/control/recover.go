@@ -36,18 +36,13 @@ func (c *Controller) eachInstance(ctx context.Context, where compute.Where, f fu
 }
 
 // recover looks at what an earlier controller left: tasks that it began are done
-// or undone, domains that nobody knows are destroyed. Instances whose domain went
-// off in the meantime are seen by the first syncPower.
+// or undone. Domains that nobody knows, and instances whose domain went off in the
+// meantime, are looked at a little later (see upkeep): nobody waits for that.
 func (c *Controller) recover(ctx context.Context) error {
 	if err := c.sweepSnapshots(); err != nil {
 		c.log.Warn("files of snapshots could not be removed", "error", err)
 	}
-	ticket := c.net.kick()
-	wait, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	if err := c.net.wait(wait, ticket); err != nil && ctx.Err() == nil {
-		c.log.Warn("the network of this host was not ready in time", "waited", startTimeout)
-	}
+	c.awaitNetwork(ctx)
 	tasks := make([]string, 0, len(compute.Tasks()))
 	for _, t := range compute.Tasks() {
 		tasks = append(tasks, string(t))
@@ -66,21 +61,34 @@ func (c *Controller) recover(ctx context.Context) error {
 	if n > 0 {
 		c.log.Info("tasks that an earlier run left are taken up", "tasks", n)
 	}
-	domains, err := c.deps.Engine.List(ctx)
-	if err != nil {
-		return fmt.Errorf("list domains: %w", err)
+	return nil
+}
+
+// awaitNetwork waits for the first round of the network, but not for ever.
+func (c *Controller) awaitNetwork(ctx context.Context) {
+	ticket := c.net.kick()
+	if c.lazyNetwork {
+		return
 	}
-	return c.sweepDomains(ctx, domains)
+	wait, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := c.net.wait(wait, ticket); err != nil && ctx.Err() == nil {
+		c.log.Warn("the network of this host was not ready in time", "waited", startTimeout)
+	}
 }
 
 // sweepDomains destroys domains whose instance is deleted or was never there: a
 // row is written before its domain is made, so no guest of ours is without one.
 // In a store that knows no instance at all they are left, because then the store
 // is what was lost.
-func (c *Controller) sweepDomains(ctx context.Context, domains []hypervisor.Domain) error {
+func (c *Controller) sweepDomains(ctx context.Context) error {
+	domains, err := c.deps.Engine.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list domains: %w", err)
+	}
 	var orphans []string
 	known := 0
-	err := c.deps.Store.Read(ctx, func(tx *compute.Tx) error {
+	err = c.deps.Store.Read(ctx, func(tx *compute.Tx) error {
 		orphans = nil
 		var err error
 		if known, err = tx.Instances.Count(compute.Query{}); err != nil {
@@ -151,6 +159,9 @@ func (c *Controller) upkeep(ctx context.Context) error {
 		if ctx.Err() == nil && failing.turned(err != nil) && err != nil {
 			c.log.Warn("instances could not be compared with the hypervisor", "error", err)
 		}
+	}
+	if err := c.sweepDomains(ctx); err != nil && ctx.Err() == nil {
+		c.log.Warn("domains could not be compared with instances", "error", err)
 	}
 	compare()
 	for {

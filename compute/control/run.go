@@ -28,6 +28,8 @@ type Controller struct {
 	again  *recoveries
 	rehost chan struct{} // one place: hosts are to be read again
 	ready  atomic.Bool
+
+	lazyNetwork bool // nobody waits for the network engine
 }
 
 // New makes a controller; Run sets it to work, once.
@@ -42,6 +44,9 @@ func New(deps Deps, cfg Config) *Controller {
 	}
 	for i := range cfg.SimulatedHosts {
 		c.simulated[simulatedID(i)] = true
+	}
+	if s, ok := deps.Network.(simulated); ok {
+		c.lazyNetwork = s.Simulated()
 	}
 	c.metrics = newMetrics(c)
 	if deps.Registerer != nil {
