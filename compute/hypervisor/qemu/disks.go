@@ -152,7 +152,7 @@ func (in *inherit) diskDevices(list []attached, kind string) {
 	for i, a := range list {
 		boot := ""
 		if i == 0 {
-			boot = ",bootindex=0"
+			boot = ",bootindex=1" // 0 is a kernel's
 		}
 		in.pci(kind, fmt.Sprintf("virtio-blk-pci,id=disk-%s,drive=%s%s", a.name, a.name, boot), slotDisk+i)
 	}
