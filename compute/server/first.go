@@ -110,7 +110,7 @@ func (f *first) flavors(ctx context.Context) error {
 	})
 }
 
-// tiny builds the small guest and registers its three images. The disk comes
+// tiny builds the small guest and registers its images. The disk comes
 // last and names the others: a crash before it leaves images that the next
 // attempt takes away.
 func (f *first) tiny(ctx context.Context) error {
@@ -136,11 +136,17 @@ func (f *first) tiny(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.register(ctx, who, &compute.MachineImage{
-		Name: TinyImage, DiskFormat: "raw", ContainerFormat: "bare", MinRAM: guest.TinyMemoryMiB,
-		Properties: map[string]string{"kernel_id": kernel, "ramdisk_id": ramdisk, "os_distro": "debian", "os_type": "linux", "os_admin_user": "root"},
-	}, files.Disk)
-	return err
+	// The second is what "server rescue --image" boots: an instance's own image is the wrong one when that is what broke.
+	for _, name := range []string{TinyImage + "-rescue", TinyImage} {
+		_, err := f.register(ctx, who, &compute.MachineImage{
+			Name: name, DiskFormat: "raw", ContainerFormat: "bare", MinRAM: guest.TinyMemoryMiB,
+			Properties: map[string]string{"kernel_id": kernel, "ramdisk_id": ramdisk, "os_distro": "debian", "os_type": "linux", "os_admin_user": "root"},
+		}, files.Disk)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // register gives a public image its bytes, unless one of its name is there.
