@@ -24,6 +24,7 @@ import (
 	fakenetwork "github.com/kamado/kamado/compute/network/fake"
 	"github.com/kamado/kamado/compute/openstack/glance"
 	"github.com/kamado/kamado/compute/openstack/keystone"
+	"github.com/kamado/kamado/compute/openstack/neutron"
 	"github.com/kamado/kamado/compute/openstack/nova"
 	"github.com/kamado/kamado/compute/registry"
 	"github.com/kamado/kamado/compute/store"
@@ -120,6 +121,7 @@ func newCloud(t testing.TB) *cloud {
 	}
 	mount("/compute", nova.New(nova.Deps{Store: st, Control: ctl, Images: images, Auth: auth, Log: log, Consoles: consoles{}}))
 	mount("/image", glance.New(glance.Deps{Registry: images, Store: st, Auth: auth, Log: log}))
+	mount("/network", neutron.New(neutron.Deps{Fabric: fab, Store: st, Auth: auth, Log: log}))
 	mount("/identity", keystone.New(keystone.Deps{Identity: ids, Store: st, Log: log, Catalog: func(base string) []keystone.CatalogEntry {
 		return []keystone.CatalogEntry{{Type: "identity", Name: "keystone", URL: base + "/identity"}, {Type: "compute", Name: "nova", URL: base + "/compute/v2.1"},
 			{Type: "image", Name: "glance", URL: base + "/image"}, {Type: "network", Name: "neutron", URL: base + "/network"}}
