@@ -69,6 +69,9 @@ func TestHostileUploads(t *testing.T) {
 	m := r.create(t, alice, "raw")
 	refused := 0
 	for _, h := range images {
+		if len(h.Bytes) == 0 {
+			continue // nothing to take: TestEmptyUpload
+		}
 		if !slices.Contains(registry.DiskFormats(), h.Declared) {
 			err := r.Create(t.Context(), alice, &compute.MachineImage{DiskFormat: h.Declared, ContainerFormat: "bare"})
 			if h.Declared != "" {

@@ -186,7 +186,6 @@ func TestFailedUploadsLeaveNothing(t *testing.T) {
 		{"more bytes than announced", alice, t.Context(), bytes.NewReader(noise(2000)), 1000, compute.Invalid},
 		{"too many bytes", alice, t.Context(), bytes.NewReader(noise(1<<20 + 1)), -1, compute.TooLarge},
 		{"too many bytes announced", alice, t.Context(), bytes.NewReader(nil), 1<<20 + 1, compute.TooLarge},
-		{"no bytes", alice, t.Context(), bytes.NewReader(nil), 0, compute.Invalid},
 		{"a qcow2 image", alice, t.Context(), strings.NewReader("QFI\xfb" + strings.Repeat("x", 1000)), -1, compute.Invalid},
 		{"bytes over the quota", bob, t.Context(), bytes.NewReader(noise(1000)), -1, compute.OverQuota},
 		{"announced bytes over the quota", bob, t.Context(), bytes.NewReader(noise(1000)), 1000, compute.OverQuota},
@@ -605,6 +604,20 @@ func TestImagesAreCounted(t *testing.T) {
 		}
 		return err
 	}))
+}
+
+// TestEmptyUpload: what came with no bytes is still to come.
+func TestEmptyUpload(t *testing.T) {
+	r := open(t, nil)
+	m := r.create(t, alice, "raw")
+	for _, size := range []int64{0, -1} {
+		got, err := r.Upload(t.Context(), m.ID, bytes.NewReader(nil), size)
+		if err != nil || got.Status != compute.ImageQueued || got.Key != "" || len(r.files(t)) != 0 {
+			t.Errorf("an empty upload = %+v, %v, and leaves %q", got, err, r.files(t))
+		}
+	}
+	_, err := r.Upload(t.Context(), m.ID, bytes.NewReader(noise(10)), 10)
+	must(t, err)
 }
 
 func TestUploadsAreBounded(t *testing.T) {

@@ -36,7 +36,9 @@ type received struct {
 
 // Upload takes the bytes of a queued image and makes it active. size is the
 // number of bytes that r gives, -1 when nobody knows. Three things might happen:
-//  1. the image is active, and its bytes are durable;
+//  1. the image is active, and its bytes are durable; or it is queued as before,
+//     because there were none: clients without a terminal send what their
+//     standard input has, often nothing;
 //  2. an error of kind NotFound or Conflict: the image is not there, or not
 //     queued (any more); nothing changed;
 //  3. another error: nothing is left of the bytes and the image is queued. Invalid: the
@@ -56,11 +58,15 @@ func (s *Service) Upload(ctx context.Context, id string, r io.Reader, size int64
 	}
 	defer s.dropFile(s.path(stagingDir, path.Base(key)+partSuffix))
 	got, err := s.receive(ctx, path.Base(key)+partSuffix, r, size)
+	if err == nil && got.size == 0 {
+		s.requeue(ctx, id, key)
+		return s.status(ctx, id, compute.ImageQueued)
+	}
 	if err == nil {
 		m, err = s.settle(ctx, m, got)
 	}
 	if err != nil {
-		s.requeue(ctx, id, key, compute.ImageQueued)
+		s.requeue(ctx, id, key)
 		return nil, fault(err)
 	}
 	return m, nil
@@ -94,7 +100,7 @@ func (s *Service) Stage(ctx context.Context, id string, r io.Reader, size int64)
 	}
 	if err != nil {
 		s.dropStaged(id)
-		s.requeue(ctx, id, "", compute.ImageQueued)
+		s.requeue(ctx, id, "")
 		return fault(err)
 	}
 	return nil
@@ -128,7 +134,7 @@ func (s *Service) Import(ctx context.Context, id string) (*compute.MachineImage,
 	}
 	s.dropFile(file)
 	if err != nil {
-		s.requeue(ctx, id, key, compute.ImageQueued)
+		s.requeue(ctx, id, key)
 		return nil, fault(err)
 	}
 	return m, nil
@@ -386,7 +392,7 @@ func (s *Service) keep(ctx context.Context, key string, got received) error {
 
 // requeue puts an image whose bytes did not come back in the queue, unless
 // somebody else has it by now. It outlives the request: the client may be gone.
-func (s *Service) requeue(ctx context.Context, id, key string, to compute.ImageStatus) {
+func (s *Service) requeue(ctx context.Context, id, key string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
 	err := s.store.Write(ctx, func(tx *compute.Tx) error {
@@ -400,7 +406,7 @@ func (s *Service) requeue(ctx context.Context, id, key string, to compute.ImageS
 		if m.Key != key || m.Status == compute.ImageActive || m.Status == compute.ImageDeactivated {
 			return nil
 		}
-		m.Status, m.Key, m.Updated = to, "", s.now().UTC()
+		m.Status, m.Key, m.Updated = compute.ImageQueued, "", s.now().UTC()
 		return tx.MachineImages.Update(m)
 	})
 	if err != nil {

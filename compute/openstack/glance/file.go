@@ -129,7 +129,7 @@ func (s *service) importStaged(w http.ResponseWriter, r *openstack.Request) erro
 	if _, err := s.Registry.Import(r.Context(), m.ID); err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", "text/html; charset=UTF-8") // an empty text, which is no JSON
 	w.WriteHeader(http.StatusAccepted)
 	return nil
 }
