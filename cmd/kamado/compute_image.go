@@ -19,7 +19,7 @@ func newComputeImageCommand(a *app) *cobra.Command {
 		Use:   "image",
 		Short: "Make machine images that boot at once",
 	}
-	cmd.AddCommand(newComputeImageBuildCommand(a), newComputeImagePartsCommand(a))
+	cmd.AddCommand(newComputeImageBuildCommand(a), newComputeImagePartsCommand(a), newComputeImageListCommand(a))
 	return cmd
 }
 

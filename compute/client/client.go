@@ -69,7 +69,7 @@ func (e *Error) Error() string {
 // NotFound says whether an error is that what was named is not there.
 func NotFound(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && e.Status == http.StatusNotFound || errors.Is(err, errNone)
+	return errors.As(err, &e) && e.Status == http.StatusNotFound || errors.As(err, new(noneError))
 }
 
 // Client is somebody logged in to a cloud.
@@ -355,7 +355,10 @@ func resolve(from, link string) (string, error) {
 	return to.String(), nil
 }
 
-var errNone = errors.New("no such thing")
+// noneError says that no row has a name.
+type noneError string
+
+func (e noneError) Error() string { return string(e) }
 
 // Find gives the one row of a list whose id or name it is. Its error is NotFound
 // when there is none.
@@ -374,9 +377,12 @@ func (c *Client) Find(ctx context.Context, service, path, key, name string) (Row
 		}
 	}
 	noun := strings.TrimSuffix(strings.ReplaceAll(key, "_", " "), "s")
+	if key == "servers" {
+		noun = "instance" // as this program calls them
+	}
 	switch len(named) {
 	case 0:
-		return nil, fmt.Errorf("%w: no %s has the name or id %q", errNone, noun, name)
+		return nil, noneError(fmt.Sprintf("no %s has the name or id %q", noun, name))
 	case 1:
 		return named[0], nil
 	}
