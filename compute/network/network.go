@@ -40,7 +40,7 @@ type Network struct {
 	Name     string
 	External bool
 	// Host: this host has a card on the network, with the gateway addresses of its subnets, so that it reaches the floating
-	// addresses. At most one network of a state: the first one wins.
+	// addresses. At most one network of a state: the first one wins. When none says so, the host is on the first external one.
 	Host    bool
 	MTU     int // bytes; 0: 1500
 	Subnets []Subnet

@@ -241,10 +241,9 @@ func newPlan(e *Engine, s network.State) *plan {
 	for _, n := range s.Networks {
 		p.networks[n.ID] = n
 		p.routed[n.ID] = map[string]bool{}
-		if n.Host && p.host == nil {
-			p.host = &n
-			infra[n.ID] = append(infra[n.ID], hostEnd)
-		}
+	}
+	if p.host = hostNetwork(s.Networks); p.host != nil {
+		infra[p.host.ID] = []string{hostEnd}
 	}
 	for _, r := range s.Routers {
 		p.names[e.namespace(kindRouter, r.ID)] = true
@@ -274,6 +273,18 @@ func newPlan(e *Engine, s network.State) *plan {
 			mac: localMAC(name), track: e.track})
 	}
 	return p
+}
+
+// hostNetwork gives the network that the host is on, nil for none.
+func hostNetwork(list []network.Network) *network.Network {
+	i := slices.IndexFunc(list, func(n network.Network) bool { return n.Host })
+	if i < 0 {
+		i = slices.IndexFunc(list, func(n network.Network) bool { return n.External })
+	}
+	if i < 0 {
+		return nil
+	}
+	return &list[i]
 }
 
 // bounded keeps the ports that marks have numbers for.

@@ -187,7 +187,7 @@ func TestRouterJoinsNetworksAndProjectsStayApart(t *testing.T) {
 	if _, ok := c1.reaches("10.2.0.11:80", silence); ok {
 		t.Error("network c reaches network b")
 	}
-	if _, ok := (*guest)(nil).reaches("10.2.0.11:80", silence); ok {
+	if _, ok := (*machine)(nil).reaches("10.2.0.11:80", silence); ok {
 		t.Error("the host reaches an inner address")
 	}
 }
@@ -198,7 +198,7 @@ func TestFloatingAddress(t *testing.T) {
 	s.Ports[2].Rules = append(s.Ports[2].Rules, tcpIn(22))
 	s.Routers[0].Floating = []network.Floating{{External: ip("172.24.4.20"), Internal: ip("10.1.0.11")}}
 	l := newLab(t, s)
-	host := (*guest)(nil)
+	host := (*machine)(nil)
 	a1, a2, b1 := l.boot("a1", "10.1.0.1"), l.boot("a2", "10.1.0.1"), l.boot("b1", "10.2.0.1")
 	a1.listen(22)
 	b1.listen(22)
@@ -258,7 +258,7 @@ func hostListens(t *testing.T, address string) {
 }
 
 // lease asks for an address as a guest does, and gives the acknowledgement.
-func (g *guest) lease(l *lab) *dhcpv4.DHCPv4 {
+func (g *machine) lease(l *lab) *dhcpv4.DHCPv4 {
 	l.t.Helper()
 	discover, err := dhcpv4.NewDiscovery(g.mac)
 	if err != nil {
@@ -275,7 +275,7 @@ func (g *guest) lease(l *lab) *dhcpv4.DHCPv4 {
 	return g.exchange(l, request)
 }
 
-func (g *guest) exchange(l *lab, m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4 {
+func (g *machine) exchange(l *lab, m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4 {
 	l.t.Helper()
 	var got *dhcpv4.DHCPv4
 	seen := g.watch(func(f []byte) bool {
@@ -340,7 +340,7 @@ func TestDHCPGivesTheAddressAndMetadataKnowsWhoAsks(t *testing.T) {
 }
 
 // get reads a page from within the guest.
-func (g *guest) get(t *testing.T, url string) string {
+func (g *machine) get(t *testing.T, url string) string {
 	t.Helper()
 	client := &http.Client{Timeout: wait, Transport: &http.Transport{DisableKeepAlives: true,
 		DialContext: func(_ context.Context, _, address string) (net.Conn, error) { return g.dial(wait, address) }}}
@@ -461,7 +461,7 @@ func TestRouterAdvertisesItsPrefix(t *testing.T) {
 	}
 	l := newLab(t, s)
 	a1, b1 := l.boot("a1", "10.1.0.1"), l.boot("b1", "10.2.0.1")
-	for _, g := range []*guest{a1, b1} {
+	for _, g := range []*machine{a1, b1} {
 		want := g.port.Addresses[1]
 		l.until("the guest makes its address "+want.String(), func() bool {
 			list, err := g.ns.AddrList(g.ns.linkByName("eth0"), netlink.FAMILY_V6)

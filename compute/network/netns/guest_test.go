@@ -37,9 +37,10 @@ type lab struct {
 	t      *testing.T
 	e      *Engine
 	state  network.State
-	guests map[string]*guest
+	guests map[string]*machine
 	count  *counts
 	stop   func()
+	cfg    network.Config // of engines that start; its Metadata may be nil
 }
 
 // counts keeps what an engine counted.
@@ -70,7 +71,7 @@ func (c *counts) Metadata(status int) {
 func newLab(t *testing.T, s network.State) *lab {
 	t.Helper()
 	needsRoot(t)
-	l := &lab{t: t, state: s, guests: map[string]*guest{}}
+	l := &lab{t: t, state: s, guests: map[string]*machine{}}
 	dir := t.TempDir()
 	l.start(dir)
 	l.apply()
@@ -90,10 +91,15 @@ func newLab(t *testing.T, s network.State) *lab {
 func (l *lab) start(dir string) {
 	l.t.Helper()
 	l.count = &counts{dhcp: map[string]int{}, status: map[int]int{}}
-	e, err := New(network.Config{Dir: dir, Metrics: l.count, Metadata: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s, _ := network.SourceOf(r.Context())
-		_, _ = fmt.Fprintf(w, "%s %s %s", s.NetworkID, s.Address, r.URL.Path)
-	})})
+	cfg := l.cfg
+	cfg.Dir, cfg.Metrics = dir, l.count
+	if cfg.Metadata == nil {
+		cfg.Metadata = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s, _ := network.SourceOf(r.Context())
+			_, _ = fmt.Fprintf(w, "%s %s %s", s.NetworkID, s.Address, r.URL.Path)
+		})
+	}
+	e, err := New(cfg)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -147,9 +153,9 @@ func (l *lab) port(id string) *network.Port {
 	return nil
 }
 
-// guest is a machine on a port: a namespace with a card, whose frames go
+// machine is a guest on a port: a namespace with a card, whose frames go
 // through the port's tap.
-type guest struct {
+type machine struct {
 	t    *testing.T
 	ns   *namespace
 	tap  *os.File // the engine's, as a hypervisor has it
@@ -158,7 +164,7 @@ type guest struct {
 }
 
 // boot makes the guest of a port with its first address, and a route to via.
-func (l *lab) boot(portID string, via string) *guest {
+func (l *lab) boot(portID string, via string) *machine {
 	l.t.Helper()
 	p := *l.port(portID)
 	tap, err := l.e.Open(context.Background(), portID)
@@ -170,7 +176,7 @@ func (l *lab) boot(portID string, via string) *guest {
 		l.t.Fatal(err)
 	}
 	mac, _ := net.ParseMAC(p.MAC)
-	g := &guest{t: l.t, ns: ns, tap: tap, port: p, mac: mac}
+	g := &machine{t: l.t, ns: ns, tap: tap, port: p, mac: mac}
 	l.guests[portID] = g
 	own, err := openTap(ns, "eth0")
 	if err != nil {
@@ -214,7 +220,7 @@ func (l *lab) boot(portID string, via string) *guest {
 
 // ready waits until the bridge lets frames of a guest through: the kernel looks
 // at a card that was plugged in within a second.
-func (g *guest) ready(l *lab) {
+func (g *machine) ready(l *lab) {
 	l.t.Helper()
 	if !g.port.AdminUp || !g.port.Addresses[0].Is4() {
 		return
@@ -247,7 +253,7 @@ func relay(from, to *os.File) {
 }
 
 // send puts a frame onto the guest's card as it is.
-func (g *guest) send(frame []byte) {
+func (g *machine) send(frame []byte) {
 	g.t.Helper()
 	if _, err := g.tap.Write(append(make([]byte, vnetHeader), frame...)); err != nil {
 		g.t.Fatal(err)
@@ -255,7 +261,7 @@ func (g *guest) send(frame []byte) {
 }
 
 // listen serves TCP in the guest: each connection is told who it is, and then echoed.
-func (g *guest) listen(port int) {
+func (g *machine) listen(port int) {
 	g.t.Helper()
 	var l net.Listener
 	if err := g.ns.do(func() error {
@@ -283,7 +289,7 @@ func (g *guest) listen(port int) {
 }
 
 // dial connects from the guest. A nil guest is the host.
-func (g *guest) dial(timeout time.Duration, address string) (net.Conn, error) {
+func (g *machine) dial(timeout time.Duration, address string) (net.Conn, error) {
 	var c net.Conn
 	d := net.Dialer{Timeout: timeout}
 	f := func() error {
@@ -301,7 +307,7 @@ func (g *guest) dial(timeout time.Duration, address string) (net.Conn, error) {
 }
 
 // ping asks an address for an echo, and says whether it came.
-func (g *guest) ping(to string, timeout time.Duration) bool {
+func (g *machine) ping(to string, timeout time.Duration) bool {
 	ok := false
 	err := g.ns.do(func() error {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
@@ -337,7 +343,7 @@ func (g *guest) ping(to string, timeout time.Duration) bool {
 }
 
 // reaches says whether TCP to an address is answered, and whom the other end saw.
-func (g *guest) reaches(address string, timeout time.Duration) (string, bool) {
+func (g *machine) reaches(address string, timeout time.Duration) (string, bool) {
 	c, err := g.dial(timeout, address)
 	if err != nil {
 		return "", false
@@ -350,7 +356,7 @@ func (g *guest) reaches(address string, timeout time.Duration) (string, bool) {
 }
 
 // captured watches a guest's card, from outside, for frames that match.
-func (g *guest) watch(match func(frame []byte) bool) (seen func(time.Duration) bool) {
+func (g *machine) watch(match func(frame []byte) bool) (seen func(time.Duration) bool) {
 	g.t.Helper()
 	fd, err := packetSocket(g.ns, g.ns.linkByName("eth0"), unix.ETH_P_ALL)
 	if err != nil {

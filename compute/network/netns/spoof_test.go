@@ -15,7 +15,7 @@ import (
 var broadcastMAC = net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
 // onLink adds a route without next hop to a guest.
-func (g *guest) onLink(prefix string) error {
+func (g *machine) onLink(prefix string) error {
 	return g.ns.RouteReplace(&netlink.Route{LinkIndex: g.ns.linkByName("eth0").Attrs().Index, Dst: netOf(cidr(prefix)), Scope: netlink.SCOPE_LINK})
 }
 

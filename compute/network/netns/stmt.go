@@ -223,7 +223,11 @@ func goTo(chain string) stmt { return verdict(expr.VerdictGoto, "goto "+chain, c
 
 // leads makes an element of a map of verdicts.
 func leads(text string, key []byte, kind expr.VerdictKind, to string) element {
-	return element{text: text + " : " + to, key: key, verdict: &expr.Verdict{Kind: kind, Chain: to}}
+	shown := to
+	if to == "" {
+		shown = "accept"
+	}
+	return element{text: text + " : " + shown, key: key, verdict: &expr.Verdict{Kind: kind, Chain: to}}
 }
 
 var (
