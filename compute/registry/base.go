@@ -343,7 +343,7 @@ func (s *Service) needed(ctx context.Context) (map[string]bool, error) {
 			return nil, err
 		}
 		for _, i := range list {
-			for _, id := range []string{i.ImageID, i.RescueImageID, i.ImageProps["kernel_id"], i.ImageProps["ramdisk_id"]} {
+			for _, id := range []string{i.ImageID, i.RescueImageID, i.ShelvedImageID, i.ImageProps["kernel_id"], i.ImageProps["ramdisk_id"]} {
 				ids[id] = true
 			}
 		}

@@ -52,7 +52,8 @@ type Service struct {
 	cfg   Config
 	log   *slog.Logger
 	now   func() time.Time
-	wake  chan struct{} // tells Run that bytes may have become nobody's
+	metrics
+	wake chan struct{} // tells Run that bytes may have become nobody's
 
 	makers [makerCount]sync.Mutex // one maker of a base at a time for each id; see maker
 
@@ -69,7 +70,7 @@ const makerCount = 64
 // it with blobs when both lie in one file system.
 func New(store compute.Store, blobs blob.Store, dir string, cfg Config, log *slog.Logger) *Service {
 	return &Service{store: store, blobs: blobs, dir: dir, cfg: cfg, log: log, now: time.Now,
-		wake: make(chan struct{}, 1), live: map[string]bool{}, busy: map[string]int{}}
+		metrics: newMetrics(), wake: make(chan struct{}, 1), live: map[string]bool{}, busy: map[string]int{}}
 }
 
 // The directories below dir.

@@ -18,6 +18,8 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/compute/registry"
 	"github.com/kamado/kamado/compute/store"
@@ -137,6 +139,26 @@ func noise(n int) []byte {
 	return b
 }
 
+// counted gives the metrics of the room.
+func (r *room) counted(t testing.TB) string {
+	t.Helper()
+	reg := prometheus.NewPedanticRegistry()
+	must(t, reg.Register(r.Service))
+	families, err := reg.Gather()
+	must(t, err)
+	var list []string
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			parts := []string{strings.TrimPrefix(f.GetName(), "kamado_compute_image_")}
+			for _, l := range m.GetLabel() {
+				parts = append(parts, l.GetValue())
+			}
+			list = append(list, strings.Join(parts, " ")+fmt.Sprintf(" %d", int(m.GetCounter().GetValue()+m.GetGauge().GetValue())))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
 func TestUploadMakesActive(t *testing.T) {
 	r := open(t, nil)
 	data := noise(3<<20 + 5)
@@ -160,6 +182,9 @@ func TestUploadMakesActive(t *testing.T) {
 	}
 	if files := r.files(t); len(files) != 2 {
 		t.Errorf("two images lie in %q", files)
+	}
+	if got, want := r.counted(t), "received_bytes_total 6291466, uploads 0, uploads_total failed 2, uploads_total taken 2"; got != want {
+		t.Errorf("counted are %s, want %s", got, want)
 	}
 	_, err := r.Upload(t.Context(), compute.NewID(), bytes.NewReader(data), -1)
 	wantKind(t, "an upload of no image", err, compute.NotFound)

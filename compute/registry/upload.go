@@ -27,6 +27,13 @@ const (
 	partSuffix   = ".part"
 )
 
+// The names of errors that are told apart beyond their kind.
+const (
+	nameFormat = "ImageFormat"
+	nameBusy   = "UploadsBusy"
+	nameFull   = "StorageFull"
+)
+
 // received is a file with an image's bytes and what they hash to.
 type received struct {
 	file            string
@@ -44,7 +51,8 @@ type received struct {
 //  3. another error: nothing is left of the bytes and the image is queued. Invalid: the
 //     bytes are not the declared format; TooLarge: over a bound, or the disk
 //     is full; OverQuota; Unavailable: too many uploads, or the store is away.
-func (s *Service) Upload(ctx context.Context, id string, r io.Reader, size int64) (*compute.MachineImage, error) {
+func (s *Service) Upload(ctx context.Context, id string, r io.Reader, size int64) (_ *compute.MachineImage, err error) {
+	defer func() { s.count(err) }()
 	release, err := s.slot(ctx, id)
 	if err != nil {
 		return nil, err
@@ -74,7 +82,8 @@ func (s *Service) Upload(ctx context.Context, id string, r io.Reader, size int64
 
 // Stage takes the bytes of a queued image and keeps them on this server until
 // Import. Its errors are those of Upload.
-func (s *Service) Stage(ctx context.Context, id string, r io.Reader, size int64) error {
+func (s *Service) Stage(ctx context.Context, id string, r io.Reader, size int64) (err error) {
+	defer func() { s.count(err) }()
 	release, err := s.slot(ctx, id)
 	if err != nil {
 		return err
@@ -108,7 +117,8 @@ func (s *Service) Stage(ctx context.Context, id string, r io.Reader, size int64)
 
 // Import makes a staged image active. Its errors are those of Upload; after one
 // of them the staged bytes are gone.
-func (s *Service) Import(ctx context.Context, id string) (*compute.MachineImage, error) {
+func (s *Service) Import(ctx context.Context, id string) (_ *compute.MachineImage, err error) {
+	defer func() { s.count(err) }()
 	name := id + stagedSuffix
 	if s.held(name) {
 		return nil, compute.Errorf(compute.Conflict, "The bytes of image %s are still coming.", id)
@@ -158,13 +168,10 @@ func (s *Service) slot(ctx context.Context, id string) (release func(), err erro
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := 0
-	for _, n := range s.busy {
-		all += n
-	}
+	all := s.running()
 	if all >= s.cfg.UploadsMax || s.busy[project] >= s.cfg.ProjectUploadsMax {
-		return nil, compute.Errorf(compute.Unavailable, "%d uploads are running, %d of them of this project; the limits are %d and %d. Try again later.",
-			all, s.busy[project], s.cfg.UploadsMax, s.cfg.ProjectUploadsMax)
+		return nil, &compute.Error{Kind: compute.Unavailable, Name: nameBusy, Detail: fmt.Sprintf(
+			"%d uploads are running, %d of them of this project; the limits are %d and %d. Try again later.", all, s.busy[project], s.cfg.UploadsMax, s.cfg.ProjectUploadsMax)}
 	}
 	s.busy[project]++
 	return func() {
@@ -174,6 +181,15 @@ func (s *Service) slot(ctx context.Context, id string) (release func(), err erro
 			delete(s.busy, project)
 		}
 	}, nil
+}
+
+// running counts the uploads that run. Preconditions: s.mu is held.
+func (s *Service) running() int {
+	all := 0
+	for _, n := range s.busy {
+		all += n
+	}
+	return all
 }
 
 // status gives an image that is in a state, or says why that cannot be.
@@ -263,6 +279,7 @@ func (s *Service) receive(ctx context.Context, name string, r io.Reader, size in
 	defer f.Close()
 	sums := newSums()
 	n, err := io.CopyBuffer(io.MultiWriter(f, sums.md5, sums.sha), io.LimitReader(untilDone{ctx, r}, s.cfg.BytesMax+1), make([]byte, copyBuffer))
+	s.bytes.Add(float64(n))
 	switch {
 	case err != nil && isFile(err):
 		return received{}, err
@@ -419,9 +436,9 @@ func fault(err error) error {
 	var refusal *disk.Refusal
 	switch {
 	case errors.As(err, &refusal):
-		return &compute.Error{Kind: compute.Invalid, Name: "ImageFormat", Detail: fmt.Sprintf("The bytes are not taken as an image of format %s: %s (they look like %s).", refusal.Declared, refusal.Reason, refusal.Found), Err: err}
+		return &compute.Error{Kind: compute.Invalid, Name: nameFormat, Detail: fmt.Sprintf("The bytes are not taken as an image of format %s: %s (they look like %s).", refusal.Declared, refusal.Reason, refusal.Found), Err: err}
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return &compute.Error{Kind: compute.TooLarge, Name: "StorageFull", Detail: "Image storage media is full: There is not enough disk space on the image storage media.", Err: err}
+		return &compute.Error{Kind: compute.TooLarge, Name: nameFull, Detail: "Image storage media is full: There is not enough disk space on the image storage media.", Err: err}
 	case errors.Is(err, blob.ErrUnavailable), errors.Is(err, syscall.EIO):
 		return &compute.Error{Kind: compute.Unavailable, Detail: "The store of machine images does not answer. Try again later.", Err: err}
 	}

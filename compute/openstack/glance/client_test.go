@@ -164,6 +164,10 @@ func TestOpenStackClient(t *testing.T) {
 	if _, err := c.try("kamado", "image", "create", "--disk-format", "qcow2", "--file", raw, "wrong"); err == nil || !strings.Contains(err.Error(), "not taken as an image of format qcow2") {
 		t.Errorf("image create of other bytes = %v", err)
 	}
+	c.run("kamado", "image", "create", "--disk-format", "raw", "later") // without a terminal it sends an empty file
+	if m = c.show("kamado", "image", "show", "later"); m["status"] != "queued" {
+		t.Errorf("image create without a file led to %v", m)
+	}
 	c.run("kamado", "image", "delete", id, "empty")
 	if _, err := c.try("kamado", "image", "show", id); err == nil || !strings.Contains(err.Error(), "No Image found") && !strings.Contains(err.Error(), "No image found") {
 		t.Errorf("image show of a deleted image = %v", err)
