@@ -121,7 +121,7 @@ func (b *builder) ramdisk(context.Context) error {
 		return err
 	}
 	c.file("init", 0o755, start)
-	for _, purpose := range []string{"early", "late", "storage"} {
+	for _, purpose := range purposeOrder {
 		c.file("modules/"+purpose, 0o644, []byte(strings.Join(b.parts.Load[purpose], "\n")+"\n"))
 		for _, name := range b.parts.Load[purpose] {
 			body, err := os.ReadFile(b.parts.path("modules", name+".ko"))

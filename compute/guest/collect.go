@@ -221,7 +221,7 @@ func (c *collector) drivers(ctx context.Context, d drivers) error {
 		return needs, os.WriteFile(filepath.Join(c.out, "modules", name+".ko"), body, 0o644)
 	}
 	loaded := map[string]bool{}
-	for _, purpose := range []string{"early", "late", "storage"} {
+	for _, purpose := range purposeOrder {
 		list, err := d.order(purposes[purpose], need)
 		if err != nil {
 			return err

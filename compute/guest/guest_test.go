@@ -6,7 +6,10 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/base64"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,7 +23,11 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/compute/guest"
+	"github.com/kamado/kamado/compute/metadata"
+	"github.com/kamado/kamado/compute/store"
+	"github.com/kamado/kamado/internal/sqldb/sqlite"
 )
 
 // parts are those that ./setup build gathered.
@@ -47,8 +54,9 @@ type machine struct {
 	ended   chan struct{} // closed when QEMU is gone
 }
 
-// boot starts a guest. more are further arguments of QEMU.
-func boot(t *testing.T, f guest.Files, disk, network string, more ...string) *machine {
+// boot starts a guest. address is where its ssh is, empty: where DHCP puts it;
+// more are further arguments of QEMU.
+func boot(t *testing.T, f guest.Files, disk, network, address string, more ...string) *machine {
 	t.Helper()
 	qemu, err := exec.LookPath("qemu-system-x86_64")
 	if err != nil {
@@ -65,10 +73,10 @@ func boot(t *testing.T, f guest.Files, disk, network string, more ...string) *ma
 		t.Fatal(err)
 	}
 	defer serial.Close()
-	args := []string{"-nodefaults", "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", "256", "-display", "none", "-no-reboot",
+	args := []string{"-nodefaults", "-M", "pc", "-accel", "tcg", "-cpu", "max", "-m", "256", "-display", "none", "-no-reboot",
 		"-serial", "unix:" + serial.Addr().String(), "-monitor", "stdio", "-device", "virtio-rng-pci", "-device", "virtio-balloon-pci",
 		"-drive", "file=" + disk + ",format=raw,if=virtio", "-kernel", f.Kernel, "-initrd", f.Ramdisk, "-append", guest.CommandLine,
-		"-netdev", "user,id=n,hostfwd=tcp:" + addr + "-:22," + network, "-device", "virtio-net-pci,netdev=n,romfile="}
+		"-netdev", "user,id=n,hostfwd=tcp:" + addr + "-" + address + ":22" + network, "-device", "virtio-net-pci,netdev=n,romfile="}
 	m := &machine{t: t, sshAddr: addr, began: time.Now(), ended: make(chan struct{})}
 	m.cmd = exec.Command(qemu, append(args, more...)...)
 	var talk bytes.Buffer
@@ -197,8 +205,8 @@ func run(t *testing.T, c *ssh.Client, command string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// metadata serves what a metadata service says about one instance and counts.
-func metadata(t *testing.T, id, hostname, publicKey, userData string) *httptest.Server {
+// metadataServer says what a metadata service says about one instance.
+func metadataServer(t *testing.T, id, hostname, publicKey, userData string) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/openstack/latest/meta_data.json", func(w http.ResponseWriter, _ *http.Request) {
@@ -220,7 +228,7 @@ func metadata(t *testing.T, id, hostname, publicKey, userData string) *httptest.
 // QEMU runs a program for each connection.
 func linkLocal(s *httptest.Server) string {
 	host, port, _ := net.SplitHostPort(s.Listener.Addr().String())
-	return "net=169.254.0.0/16,guestfwd=tcp:169.254.169.254:80-cmd:../../bin/guest/bin/busybox nc " + host + " " + port
+	return ",net=169.254.0.0/16,guestfwd=tcp:169.254.169.254:80-cmd:../../bin/guest/bin/busybox nc " + host + " " + port
 }
 
 func build(t *testing.T) (guest.Files, string) {
@@ -251,8 +259,8 @@ func TestTinyLetsTheOwnerOfTheKeyIn(t *testing.T) {
 	}
 	f, disk := build(t)
 	signer, public := key(t)
-	service := metadata(t, "11111111-2222-4333-8444-555555555555", "box-one", public, "#!/bin/sh\necho hello from user data\ntouch /root/ran\n")
-	m := boot(t, f, disk, linkLocal(service))
+	service := metadataServer(t, "11111111-2222-4333-8444-555555555555", "box-one", public, "#!/bin/sh\necho hello from user data\ntouch /root/ran\n")
+	m := boot(t, f, disk, linkLocal(service), "")
 	m.prompt("box-one")
 	for _, want := range []string{"instance 11111111-2222-4333-8444-555555555555", "address 169.254.2.15/16 on eth0", "metadata from http://169.254.169.254/", "ssh host key"} {
 		if !strings.Contains(m.said(), want) {
@@ -269,6 +277,9 @@ func TestTinyLetsTheOwnerOfTheKeyIn(t *testing.T) {
 	}
 	m.within(20*time.Second, "user data", func() bool { return strings.Contains(m.said(), "hello from user data") })
 	m.within(20*time.Second, "grown file system", func() bool { return run(t, c, "df -m / | awk 'NR==2{print ($2 > 900)}'") == "1" })
+	if got := run(t, c, "find / -xdev ! -user root | head"); got != "" {
+		t.Errorf("files that are not root's: %s", got)
+	}
 	stranger, _ := key(t)
 	for name, auth := range map[string]ssh.AuthMethod{"another key": ssh.PublicKeys(stranger), "an empty password": ssh.Password("")} {
 		if c, _, err := m.login(auth); err == nil {
@@ -280,7 +291,7 @@ func TestTinyLetsTheOwnerOfTheKeyIn(t *testing.T) {
 	m.powerOff()
 
 	t.Run("a second start keeps its host key and runs no user data again", func(t *testing.T) {
-		m := boot(t, f, disk, linkLocal(service))
+		m := boot(t, f, disk, linkLocal(service), "")
 		m.prompt("box-one")
 		c, again, err := m.login(ssh.PublicKeys(signer))
 		if err != nil {
@@ -296,7 +307,7 @@ func TestTinyLetsTheOwnerOfTheKeyIn(t *testing.T) {
 	})
 	t.Run("a snapshot is another instance", func(t *testing.T) {
 		other, public := key(t)
-		m := boot(t, f, disk, linkLocal(metadata(t, "99999999-2222-4333-8444-555555555555", "box-two", public, "")))
+		m := boot(t, f, disk, linkLocal(metadataServer(t, "99999999-2222-4333-8444-555555555555", "box-two", public, "")), "")
 		m.prompt("box-two")
 		c, again, err := m.login(ssh.PublicKeys(other))
 		if err != nil {
@@ -312,6 +323,66 @@ func TestTinyLetsTheOwnerOfTheKeyIn(t *testing.T) {
 		}
 		run(t, c, "test -e /root/ran")
 	})
+}
+
+func TestTinyReadsAConfigDrive(t *testing.T) {
+	f, disk := build(t)
+	signer, public := key(t)
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	st, err := store.Open(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const port = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
+	err = st.Write(t.Context(), func(tx *compute.Tx) error {
+		return errors.Join(
+			tx.Networks.Insert(&compute.Network{ID: "n1", MTU: 1500}),
+			tx.Subnets.Insert(&compute.Subnet{ID: "s1", NetworkID: "n1", IPVersion: 4, CIDR: "10.0.2.0/24", Gateway: "10.0.2.2", DNS: []string{"10.0.2.3"}}),
+			tx.Ports.Insert(&compute.Port{ID: port, NetworkID: "n1", MAC: "52:54:00:12:34:56", FixedIPs: []compute.FixedIP{{SubnetID: "s1", IP: "10.0.2.77"}}}))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	base64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	image, err := metadata.New(st, slog.New(slog.DiscardHandler)).ConfigDrive(t.Context(), &compute.Instance{
+		ID: "22222222-2222-4333-8444-555555555555", Name: "driven", KeyName: "mine", PublicKey: public, Ports: []string{port}, AdminPass: "let me in",
+		UserData: base64("#!/bin/sh\necho ran from a drive\n"), Files: []compute.InjectedFile{{Path: "/etc/deep/down", Contents: base64("a file\n")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	drive := filepath.Join(t.TempDir(), "drive.iso")
+	if err := os.WriteFile(drive, image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, bus := range map[string]string{"virtio disk": "if=virtio", "IDE CD-ROM": "if=ide,media=cdrom"} {
+		t.Run(name, func(t *testing.T) {
+			m := boot(t, f, disk, "", "10.0.2.77", "-drive", "file="+drive+",format=raw,read-only=on,"+bus)
+			m.prompt("driven")
+			for _, want := range []string{"address 10.0.2.77/24 on eth0", "metadata from config drive"} {
+				if !strings.Contains(m.said(), want) {
+					t.Errorf("the console lacks %q:\n%s", want, m.said())
+				}
+			}
+			c, _, err := m.login(ssh.PublicKeys(signer))
+			if err != nil {
+				t.Fatalf("log in: %v; the console said:\n%s", err, m.said())
+			}
+			defer c.Close()
+			if got := run(t, c, "cat /etc/deep/down /etc/resolv.conf && ip route | grep default"); got != "a file\nnameserver 10.0.2.3\ndefault via 10.0.2.2 dev eth0" {
+				t.Errorf("a file, the name server and the route: %q", got)
+			}
+			if got := run(t, c, "cat /run/config/openstack/latest/meta_data.json"); !strings.Contains(got, "22222222-2222-4333-8444-555555555555") {
+				t.Errorf("meta_data.json = %q", got)
+			}
+			run(t, c, `password='let me in'; salt=$(sed -n 's/^root:\(.6.[^$]*\).*/\1/p' /etc/shadow); [ "$(mkpasswd -m sha512 "$password" "${salt#???}")" = "$(sed -n 's/^root:\([^:]*\):.*/\1/p' /etc/shadow)" ]`)
+			m.powerOff()
+		})
+	}
 }
 
 func TestOpenPartsWithoutParts(t *testing.T) {

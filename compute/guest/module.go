@@ -19,9 +19,15 @@ var purposes = map[string][]string{
 	"early": {"virtio_pci", "virtio_blk", "virtio_net", "virtio_rng", "crc32c_generic", "ext4"},
 	// What the guest loads beside its start: memory that the host may take back, and the power button.
 	"late": {"virtio_balloon", "button", "evdev"},
+	// The file system of a config drive.
+	"drive": {"isofs"},
 	// Other disks and CD-ROM drives, for a root disk or a config drive that is not virtio's.
-	"storage": {"virtio_scsi", "ata_piix", "ahci", "sd_mod", "sr_mod", "isofs"},
+	"storage": {"virtio_scsi", "ata_piix", "ahci", "sd_mod", "sr_mod"},
 }
+
+// purposeOrder is the order in which purposes are loaded, if at all: a driver that
+// an earlier one brings is not repeated in a later one.
+var purposeOrder = []string{"early", "late", "drive", "storage"}
 
 // requiredDrivers must be there, as a file or built in.
 var requiredDrivers = []string{"virtio_pci", "virtio_blk", "virtio_net"}

@@ -10,7 +10,7 @@ import (
 
 // partsFormat is raised when what Collect gathers changes, so that parts of
 // another program are not built from.
-const partsFormat = 1
+const partsFormat = 2
 
 // ErrNoParts: the directory holds no parts of this program's format, or not all.
 var ErrNoParts = errors.New("no parts of machine image tiny (./setup build gathers them)")

@@ -33,7 +33,13 @@ END {
 		address = get(net "/ip_address")
 		if (dev == "" || address == "" || v[net "/type"] !~ /^ipv[46]$/) continue
 		if (index(address, "/") == 0) address = address "/" bits(get(net "/netmask"))
-		print "ip link set " dev " up"
+		if (!(dev in seen)) {
+			# Whatever DHCP said before is not what the drive says.
+			seen[dev]
+			print "[ ! -r /run/udhcpc." dev ".pid ] || kill $(cat /run/udhcpc." dev ".pid)"
+			print "ip addr flush dev " dev " scope global"
+			print "ip link set " dev " up"
+		}
 		print "ip addr add " address " dev " dev
 		if (v[net "/type"] == "ipv4") print ": >/run/static." dev
 		for (j = 0; (net "/routes/" j "/network") in v; j++) {
