@@ -81,20 +81,34 @@ func (d *domain) makeDisk(a attached) error {
 	return os.Rename(part, name)
 }
 
-// inspect reads what a base is; what is not what it is said to be is refused.
-func inspect(b hypervisor.Disk) (disk.Info, error) {
+// openBase opens a base and reads what it is; what is not what it is said to be
+// is refused. That is done before each start: QEMU would follow a qcow2 header
+// to a data file of its own.
+func openBase(b hypervisor.Disk) (*os.File, disk.Info, error) {
 	f, err := openPlain(b.Base, os.O_RDONLY)
 	if err != nil {
-		return disk.Info{}, err
+		return nil, disk.Info{}, err
 	}
-	defer f.Close()
 	st, err := f.Stat()
-	if err != nil {
-		return disk.Info{}, err
+	var info disk.Info
+	if err == nil {
+		info, err = disk.Inspect(f, st.Size(), b.BaseFormat)
 	}
-	info, err := disk.Inspect(f, st.Size(), b.BaseFormat)
-	if disk.Refused(err) {
-		return info, fmt.Errorf("%w: %w", hypervisor.ErrNoImage, err)
+	if err != nil {
+		_ = f.Close()
+		if disk.Refused(err) {
+			err = fmt.Errorf("%w: %w", hypervisor.ErrNoImage, err)
+		}
+		return nil, info, err
+	}
+	return f, info, nil
+}
+
+// inspect reads what a base is.
+func inspect(b hypervisor.Disk) (disk.Info, error) {
+	f, info, err := openBase(b)
+	if err == nil {
+		_ = f.Close()
 	}
 	return info, err
 }
@@ -125,7 +139,7 @@ func (d *domain) blockdevs(in *inherit, list []attached) error {
 	for _, a := range list {
 		backing := ""
 		if a.base.Base != "" {
-			f, err := openPlain(a.base.Base, os.O_RDONLY)
+			f, _, err := openBase(a.base)
 			if err != nil {
 				return fmt.Errorf("base of disk %s: %w", a.name, err)
 			}
