@@ -380,9 +380,10 @@ func subnetAbsent(id string) error {
 	return fail(compute.NotFound, "SubnetNotFound", "Subnet %s could not be found.", id)
 }
 
-// SeesSubnet says whether a subnet is there for a caller, given its network.
+// SeesSubnet says whether a subnet is there for a caller, given its network. Of an
+// external network that is not shared, members see no subnets.
 func SeesSubnet(who compute.Caller, sub *compute.Subnet, n *compute.Network) bool {
-	return who.Owns(sub.ProjectID) || who.Owns(n.ProjectID) || n.Shared || n.External
+	return who.Owns(sub.ProjectID) || who.Owns(n.ProjectID) || n.Shared
 }
 
 // subnet gives a subnet that the caller sees, and its network.

@@ -158,18 +158,15 @@ func itemRoute(name string, v any) (compute.Route, error) {
 	return compute.Route{Destination: m["destination"], NextHop: m["nexthop"]}, err
 }
 
-// subnetScopes are a caller's subnets, and those on networks that the caller sees.
+// subnetScopes are a caller's subnets, and those on the caller's and on shared
+// networks.
 func subnetScopes(tx *compute.Tx, who compute.Caller) ([]compute.Where, error) {
 	own, err := ownScope(tx, who)
 	if err != nil || who.Admin() {
 		return own, err
 	}
-	seen, err := networkScopes(tx, who)
-	if err != nil {
-		return nil, err
-	}
 	ids := []string{}
-	for _, where := range seen {
+	for _, where := range append(slices.Clone(own), compute.Where{"shared": true}) {
 		nets, err := tx.Networks.List(compute.Query{Where: where})
 		if err != nil {
 			return nil, err

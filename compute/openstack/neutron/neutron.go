@@ -9,6 +9,7 @@
 package neutron
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -34,6 +35,8 @@ type Deps struct {
 	Public string           // scheme and host that clients use; empty: as each request says
 	Zone   string           // the availability zone; empty: the default one
 	Now    func() time.Time // for the age of hosts' heartbeats
+	// Audit is told of changes. May be nil.
+	Audit func(context.Context, compute.AuditEvent)
 }
 
 // api is the handlers' surroundings.
@@ -68,7 +71,7 @@ func service(d Deps) *openstack.Service {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
-	s := &openstack.Service{Name: "neutron", Prefix: Prefix, Public: d.Public, Auth: d.Auth, Log: d.Log, Fault: fault}
+	s := &openstack.Service{Name: "neutron", Prefix: Prefix, Public: d.Public, Auth: d.Auth, Log: d.Log, Fault: fault, Audit: d.Audit}
 	a := &api{Deps: d, service: s}
 	s.Routes = []openstack.Route{
 		{Method: "GET", Pattern: "/{$}", Rule: openstack.Open, Handle: a.versions},
