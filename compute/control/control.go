@@ -97,6 +97,9 @@ type Config struct {
 	// KeepDeleted is how long the row of a deleted instance is kept, for usage
 	// reports.
 	KeepDeleted time.Duration
+	// ConfigDriveAlways gives every instance a config drive, asked for or not: where
+	// addresses do not come by DHCP, or no metadata service can be reached.
+	ConfigDriveAlways bool
 	// AutoRecovery starts instances again that crashed, unless their metadata or
 	// flavor say "auto_recovery" "false"; they may also say "true" for themselves.
 	AutoRecovery bool

@@ -250,6 +250,7 @@ func (c *Controller) insert(w *change, o *order, places []string) ([]*compute.In
 	reservation := "r-" + compute.NewHexID()[:8]
 	for i := range n {
 		row := o.row(w.at, i, reservation)
+		row.ConfigDrive = row.ConfigDrive || c.cfg.ConfigDriveAlways
 		if err := c.placeNew(w, o, row, places[i]); err != nil {
 			return nil, err
 		}

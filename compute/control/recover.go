@@ -164,6 +164,12 @@ func (c *Controller) upkeep(ctx context.Context) error {
 		c.log.Warn("domains could not be compared with instances", "error", err)
 	}
 	compare()
+	tidyRows := func() {
+		if err := c.purge(ctx); err != nil && ctx.Err() == nil {
+			c.log.Warn("deleted instances could not be purged", "error", err)
+		}
+	}
+	tidyRows()
 	for {
 		select {
 		case <-ctx.Done():
@@ -171,9 +177,7 @@ func (c *Controller) upkeep(ctx context.Context) error {
 		case <-power.C:
 			compare()
 		case <-purge.C:
-			if err := c.purge(ctx); err != nil && ctx.Err() == nil {
-				c.log.Warn("deleted instances could not be purged", "error", err)
-			}
+			tidyRows()
 		case <-again.C:
 			for _, id := range c.again.due(c.now()) {
 				c.restart(ctx, id)

@@ -37,7 +37,11 @@ func (c *Controller) spec(ctx context.Context, i *compute.Instance) (hypervisor.
 		}
 		disk := root(rescue, 0)
 		s.Rescue = &disk
-		boot(&s, rescue, nil)
+		props, err := c.imageProps(ctx, i, i.RescueImageID)
+		if err != nil {
+			return s, err
+		}
+		boot(&s, rescue, props)
 	}
 	if s.NICs, err = c.nics(ctx, i); err != nil {
 		return s, err
@@ -62,6 +66,29 @@ func bootImage(i *compute.Instance) string {
 // root is a disk of a flavor's size, or of the image's when the flavor says none.
 func root(b Base, diskGiB int) hypervisor.Disk {
 	return hypervisor.Disk{Base: b.Path, BaseFormat: b.Format, Bytes: max(int64(diskGiB)*gib, b.VirtualSize)}
+}
+
+// imageProps are the properties of an image: those that an instance of it keeps,
+// else as they are now; none when it is gone.
+func (c *Controller) imageProps(ctx context.Context, i *compute.Instance, id string) (map[string]string, error) {
+	if id == i.ImageID {
+		return i.ImageProps, nil
+	}
+	var props map[string]string
+	err := c.deps.Store.Read(ctx, func(tx *compute.Tx) error {
+		m, err := tx.MachineImages.Get(id)
+		if compute.IsKind(err, compute.NotFound) {
+			return nil
+		}
+		if err == nil {
+			props = m.Properties
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the machine image: %w", err)
+	}
+	return props, nil
 }
 
 // boot sets a direct boot when the image has a kernel.
