@@ -232,31 +232,44 @@ func (e *Engine) List(ctx context.Context) ([]hypervisor.Domain, error) {
 // take gives a domain for a verb, which nobody else works on until release is
 // called. ErrNotFound when there is none.
 func (e *Engine) take(ctx context.Context, id string) (d *domain, release func(), err error) {
-	d, err = e.find(ctx, id)
-	if err != nil {
-		return nil, nil, err
+	for {
+		last := d
+		if d, err = e.lookup(ctx, id); err != nil {
+			return nil, nil, err
+		}
+		if d == nil || d == last {
+			return nil, nil, notFound(id)
+		}
+		if release, err = d.lock(ctx); err != nil {
+			return nil, nil, err
+		}
+		if !d.gone() {
+			return d, release, nil
+		}
+		release() // destroyed while we waited, or let go of: then it is found again
 	}
-	release, err = d.lock(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	if d.gone() {
-		release()
-		return nil, nil, fmt.Errorf("domain %s: %w", id, hypervisor.ErrNotFound)
-	}
-	return d, release, nil
 }
 
-// find gives a domain without waiting for verbs.
-func (e *Engine) find(ctx context.Context, id string) (*domain, error) {
+func notFound(id string) error { return fmt.Errorf("domain %s: %w", id, hypervisor.ErrNotFound) }
+
+// lookup gives a domain, which may be on its way in or out; nil when there is none.
+func (e *Engine) lookup(ctx context.Context, id string) (*domain, error) {
 	if err := e.adopt(ctx); err != nil {
 		return nil, err
 	}
 	e.mu.Lock()
-	d := e.domains[id]
-	e.mu.Unlock()
-	if d == nil {
-		return nil, fmt.Errorf("domain %s: %w", id, hypervisor.ErrNotFound)
+	defer e.mu.Unlock()
+	return e.domains[id], nil
+}
+
+// find gives a domain without waiting for verbs.
+func (e *Engine) find(ctx context.Context, id string) (*domain, error) {
+	d, err := e.lookup(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if d == nil || d.gone() {
+		return nil, notFound(id)
 	}
 	return d, nil
 }

@@ -327,3 +327,46 @@ func TestAFullDiskIsToldAndNothingIsLost(t *testing.T) {
 		t.Errorf("Pause on a full disk = %v", err)
 	}
 }
+
+func TestASnapshotThatIsNotWantedAnyMoreLeavesNothing(t *testing.T) {
+	needQEMU(t)
+	t.Parallel()
+	dir := t.TempDir()
+	e := open(t, dir)
+	defer destroyAll(t, e, dir)
+	s := spec(t, "a")
+	if err := os.WriteFile(s.Root.Base, make([]byte, 256<<20), 0o600); err != nil { // long enough to be cancelled
+		t.Fatal(err)
+	}
+	s.Root.Bytes = 256 << 20
+	if err := e.Create(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "snapshot")
+	for _, off := range []bool{false, true} {
+		if off {
+			if err := e.Stop(t.Context(), "a", 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
+		err := e.Snapshot(ctx, "a", file)
+		cancel()
+		if err == nil {
+			t.Log("the snapshot was done before it was cancelled")
+			continue
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Snapshot cancelled = %v, want a deadline", err)
+		}
+		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a cancelled snapshot left its file: %v", err)
+		}
+		if n := len(running(t, dir)); n > 1 || off && n > 0 {
+			t.Errorf("a cancelled snapshot left %d processes", n)
+		}
+		if err := e.Snapshot(t.Context(), "a", file); err != nil {
+			t.Errorf("Snapshot after a cancelled one = %v", err)
+		}
+	}
+}

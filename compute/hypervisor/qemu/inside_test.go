@@ -1,8 +1,12 @@
 package qemu
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
+	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -169,6 +173,50 @@ func TestTheCommandLineNamesNoFile(t *testing.T) {
 	want, err := os.ReadFile(golden)
 	if err != nil || line+"\n" != string(want) {
 		t.Errorf("command line, %v:\n%s\nwant (UPDATE_GOLDEN=1 rewrites it):\n%s", err, line, want)
+	}
+}
+
+func TestAGuestAgentIsTold(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answer string // to the second command
+		fails  bool
+	}{
+		"an agent that does it":  {`{"return": {}}`, false},
+		"an agent that refuses":  {`{"error": {"class": "GenericError", "desc": "no such user"}}`, true},
+		"an agent that babbles":  {`hello`, true},
+		"an agent that hangs up": {``, true},
+	} {
+		near, far := net.Pipe()
+		told := make(chan string, 1)
+		go func() {
+			defer far.Close()
+			lines := bufio.NewScanner(far)
+			var ask struct {
+				Execute   string
+				Arguments struct {
+					ID                 int64
+					Username, Password string
+				}
+			}
+			lines.Scan()
+			_ = json.Unmarshal(lines.Bytes(), &ask)
+			_, _ = fmt.Fprintf(far, "{\"return\": 1}\n{\"return\": %d}\n", ask.Arguments.ID) // an answer to somebody else first
+			lines.Scan()
+			_ = json.Unmarshal(lines.Bytes(), &ask)
+			told <- ask.Execute + " " + ask.Arguments.Username + " " + ask.Arguments.Password
+			if c.answer != "" {
+				_, _ = fmt.Fprintln(far, c.answer)
+			}
+		}()
+		err := setPassword(near, "root", "s3cret")
+		if (err != nil) != c.fails {
+			t.Errorf("setPassword with %s = %v", name, err)
+		}
+		if got := <-told; got != "guest-set-user-password root czNjcmV0" {
+			t.Errorf("setPassword told %s %q", name, got)
+		}
+		near.Close()
 	}
 }
 

@@ -27,6 +27,9 @@ func (e *Engine) Snapshot(ctx context.Context, id, file string) error {
 		return err
 	}
 	defer release()
+	if err := ignoreMissing(os.Remove(file)); err != nil {
+		return err
+	}
 	if err := d.settle(ctx); err != nil {
 		return err
 	}
@@ -90,9 +93,6 @@ func (d *domain) withWorker(ctx context.Context, f func(execute) error) error {
 func copyRoot(ctx context.Context, run execute, file string) (err error) {
 	size, err := nodeSize(ctx, run, "root")
 	if err != nil {
-		return err
-	}
-	if err := ignoreMissing(os.Remove(file)); err != nil {
 		return err
 	}
 	defer func() {
