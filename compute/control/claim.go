@@ -62,7 +62,7 @@ func (c *Controller) write(ctx context.Context, fn func(*change) error) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return storeFailed(err)
 	}
 	for id, claim := range w.moved {
 		c.hosts.used(id, claim)

@@ -89,6 +89,9 @@ type Config struct {
 	// TaskTimeout ends a task on a hypervisor that does not answer; SnapshotTimeout
 	// one that copies disks.
 	TaskTimeout, SnapshotTimeout time.Duration
+	// StallDelay is the wait before a task is worked on again whose end could not be
+	// stored, as on a full disk.
+	StallDelay time.Duration
 	// Heartbeat is how often this host says that it is up.
 	Heartbeat time.Duration
 	// PowerSync is how often the store is compared with what the hypervisor says,
@@ -115,7 +118,7 @@ func Default() Config {
 		Ratios: schedule.DefaultRatios(), Workers: 64, QueueMax: 50000, BatchMax: 1000,
 		StopGrace: 30 * time.Second, RebootGrace: 60 * time.Second,
 		TaskTimeout: 10 * time.Minute, SnapshotTimeout: time.Hour,
-		Heartbeat: 5 * time.Second, PowerSync: time.Minute, KeepDeleted: 30 * 24 * time.Hour,
+		StallDelay: 5 * time.Second, Heartbeat: 5 * time.Second, PowerSync: time.Minute, KeepDeleted: 30 * 24 * time.Hour,
 		RecoveryDelay: time.Second, RecoveryDelayMax: 5 * time.Minute,
 	}
 }
@@ -133,6 +136,7 @@ func (c Config) Validate() error {
 	positive("batch_max", int64(c.BatchMax))
 	positive("task_timeout", int64(c.TaskTimeout))
 	positive("snapshot_timeout", int64(c.SnapshotTimeout))
+	positive("stall_delay", int64(c.StallDelay))
 	positive("power_sync", int64(c.PowerSync))
 	positive("recovery_delay", int64(c.RecoveryDelay))
 	if c.Heartbeat <= 0 || c.Heartbeat*2 > compute.HeartbeatMax {

@@ -7,11 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/compute/control"
+	"github.com/kamado/kamado/compute/fabric"
 	"github.com/kamado/kamado/compute/hypervisor"
 )
 
@@ -299,5 +301,99 @@ func TestGuestsOutliveControllers(t *testing.T) {
 	}
 	if got := w.become(row.ID, "ACTIVE"); got.Generation != row.Generation {
 		t.Errorf("something was done to it: generation %d, was %d", got.Generation, row.Generation)
+	}
+}
+
+// fullStore is a store that takes nothing while it is full.
+type fullStore struct {
+	compute.Store
+	mu   sync.Mutex
+	full bool
+}
+
+func (s *fullStore) set(full bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.full = full
+}
+
+func (s *fullStore) Write(ctx context.Context, fn func(*compute.Tx) error) error {
+	s.mu.Lock()
+	full := s.full
+	s.mu.Unlock()
+	if full {
+		return errors.New("database or disk is full")
+	}
+	return s.Store.Write(ctx, fn)
+}
+
+// TestFullDisk: a task whose end cannot be stored is neither lost nor an error of
+// the instance.
+func TestFullDisk(t *testing.T) {
+	full := &fullStore{}
+	var healed atomic.Bool
+	built := make(chan struct{}, 8)
+	w := newWorld(t, func(w *world) {
+		w.cfg.StallDelay = 10 * time.Millisecond
+		w.deps = func(d *control.Deps) { full.Store, d.Store = d.Store, full }
+		w.fail = func(_ context.Context, verb, _ string) error {
+			if verb == "create" && !healed.Load() {
+				full.set(true)
+				select {
+				case built <- struct{}{}:
+				default:
+				}
+			}
+			return nil
+		}
+	})
+	made, err := w.c.Create(t.Context(), w.who, w.request())
+	w.must(err)
+	<-built
+	<-built // it was tried again
+	if _, err := w.c.Create(t.Context(), w.who, w.request()); err == nil {
+		t.Error("an instance was promised that could not be stored")
+	}
+	healed.Store(true)
+	full.set(false)
+	w.become(made[0].ID, "ACTIVE")
+	w.checkHosts()
+}
+
+// TestVerbsDoNotCutOtherJobs: a stop that comes while a card is attached waits.
+func TestVerbsDoNotCutOtherJobs(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	w := newWorld(t, func(w *world) {
+		w.fail = func(ctx context.Context, verb, _ string) error {
+			if verb != "attach" {
+				return nil
+			}
+			close(entered)
+			select {
+			case <-leave:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+	row := w.create()
+	network := ""
+	w.read(func(tx *compute.Tx) error {
+		p, err := tx.Ports.Get(row.Ports[0])
+		network = p.NetworkID
+		return err
+	})
+	done := make(chan error, 1)
+	go func() {
+		_, err := w.c.AttachInterface(context.Background(), w.who, row.ID, fabric.Want{NetworkID: network})
+		done <- err
+	}()
+	<-entered
+	w.must(w.c.Stop(t.Context(), w.who, row.ID))
+	close(leave)
+	w.must(<-done)
+	if row := w.become(row.ID, "SHUTOFF"); len(row.Ports) != 2 {
+		t.Errorf("ports = %v", row.Ports)
 	}
 }

@@ -260,12 +260,24 @@ func (c *Controller) insert(w *change, o *order, places []string) ([]*compute.In
 		made = append(made, row)
 	}
 	if o.group != nil {
-		for _, row := range made {
-			o.group.Members = append(o.group.Members, row.ID)
-		}
-		return made, w.tx.ServerGroups.Update(o.group)
+		return made, o.join(w.tx, made)
 	}
 	return made, nil
+}
+
+// join makes new instances members of their server group.
+func (o *order) join(tx *compute.Tx, made []*compute.Instance) error {
+	limit, err := tx.Limit(o.who.ProjectID, compute.QuotaGroupMembers)
+	if err != nil {
+		return err
+	}
+	for _, row := range made {
+		o.group.Members = append(o.group.Members, row.ID)
+	}
+	if limit != compute.Unlimited && len(o.group.Members) > limit {
+		return &compute.Error{Kind: compute.OverQuota, Name: "OverQuota", Detail: "Quota exceeded, too many servers in group"}
+	}
+	return tx.ServerGroups.Update(o.group)
 }
 
 // charges is the quota that n instances take.

@@ -74,7 +74,7 @@ func TestNoOvercommit(t *testing.T) {
 	for i := range clients {
 		wg.Go(func() {
 			rnd := rand.New(rand.NewPCG(1, uint64(i)))
-			for range 3 {
+			for range 2 {
 				made, err := w.c.Create(context.Background(), w.who, w.request())
 				if err != nil {
 					t.Error(err)
@@ -88,7 +88,9 @@ func TestNoOvercommit(t *testing.T) {
 					}
 					row = w.settled(row.ID)
 				}
-				w.checkHosts()
+				if i%8 == 0 {
+					w.checkHosts()
+				}
 				if rnd.IntN(3) > 0 {
 					if err := w.c.Delete(context.Background(), w.who, row.ID); err != nil {
 						t.Error(err)

@@ -182,6 +182,9 @@ func (c *Controller) upkeep(ctx context.Context) error {
 			for _, id := range c.again.due(c.now()) {
 				c.restart(ctx, id)
 			}
+			for _, id := range c.stalls.due(time.Now()) {
+				c.submit(id, true)
+			}
 		}
 	}
 }

@@ -26,6 +26,7 @@ type Controller struct {
 	net    *netsync
 	resets *resets
 	again  *recoveries
+	stalls *stalls
 	rehost chan struct{} // one place: hosts are to be read again
 	ready  atomic.Bool
 
@@ -40,7 +41,7 @@ func New(deps Deps, cfg Config) *Controller {
 	c := &Controller{
 		deps: deps, cfg: cfg, log: deps.Log, simulated: map[string]bool{},
 		queue: newQueue(), hosts: newHosts(rand.Uint64()), net: newNetsync(),
-		resets: newResets(), again: newRecoveries(), rehost: make(chan struct{}, 1),
+		resets: newResets(), again: newRecoveries(), stalls: newStalls(), rehost: make(chan struct{}, 1),
 	}
 	for i := range cfg.SimulatedHosts {
 		c.simulated[simulatedID(i)] = true
@@ -67,7 +68,8 @@ func (c *Controller) Run(ctx context.Context) error {
 	if err := c.registerHosts(ctx); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	parent := ctx
+	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	loop := func(name string, f func(context.Context) error) {
@@ -90,12 +92,10 @@ func (c *Controller) Run(ctx context.Context) error {
 	<-ctx.Done()
 	c.ready.Store(false)
 	wg.Wait()
-	if err := context.Cause(ctx); err != context.Canceled { //nolint:errorlint // the very value that a plain cancel gives
-		if ctx.Err() != nil && err != context.DeadlineExceeded { //nolint:errorlint // as above
-			return err
-		}
+	if parent.Err() != nil {
+		return nil
 	}
-	return nil
+	return context.Cause(ctx)
 }
 
 // Ready says whether instances can be asked for.

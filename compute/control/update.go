@@ -247,7 +247,7 @@ func (c *Controller) SetPassword(ctx context.Context, who compute.Caller, id, pa
 	return c.queue.call(ctx, id, func(ctx context.Context) error {
 		err := c.deps.Engine.SetPassword(ctx, id, "root", password)
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return compute.Errorf(compute.Conflict, "Instance %s is being changed by another request.", id)
 		}
 		ferr := c.finish(ctx, &task{row, false}, err, func(*change, *compute.Instance) error { return nil })
 		if errors.Is(err, hypervisor.ErrUnsupported) {

@@ -60,7 +60,9 @@ func (c *Controller) begin(ctx context.Context, who compute.Caller, id string, v
 	if err := c.busy(); err != nil {
 		return nil, err
 	}
+	was := compute.TaskNone
 	row, err := c.edit(ctx, who, id, v, func(w *change, row *compute.Instance) error {
+		was = row.Task
 		if err := w.beginTask(who, row, v); err != nil {
 			return err
 		}
@@ -72,8 +74,17 @@ func (c *Controller) begin(ctx context.Context, who compute.Caller, id string, v
 	if err != nil {
 		return nil, err
 	}
+	c.interrupt(id, was)
 	c.submit(id, false)
 	return row, nil
+}
+
+// interrupt ends the job of a task that a verb did not wait for. Other jobs, such
+// as one that attaches a card, end by themselves.
+func (c *Controller) interrupt(id string, was compute.Task) {
+	if was != compute.TaskNone {
+		c.queue.cancel(id)
+	}
 }
 
 // beginTask puts the task of a verb into a row. What was being done before is
@@ -91,10 +102,8 @@ func (w *change) beginTask(who compute.Caller, row *compute.Instance, v compute.
 	return nil
 }
 
-// submit has the task of an instance's row worked on. A job of that instance
-// that runs belongs to an earlier generation, if a verb may interrupt it.
+// submit has the task of an instance's row worked on.
 func (c *Controller) submit(id string, recovered bool) {
-	c.queue.cancel(id)
 	c.queue.add(id, func(ctx context.Context) { c.work(ctx, id, recovered) })
 }
 
@@ -156,9 +165,9 @@ func (c *Controller) Delete(ctx context.Context, who compute.Caller, id string) 
 	if err := c.busy(); err != nil {
 		return err
 	}
-	gone, under := false, false
+	gone, under, was := false, false, compute.TaskNone
 	row, err := c.edit(ctx, who, id, compute.VerbDelete, func(w *change, row *compute.Instance) error {
-		gone, under = false, row.Task == compute.TaskDeleting
+		gone, under, was = false, row.Task == compute.TaskDeleting, row.Task
 		if under {
 			return nil
 		}
@@ -178,8 +187,8 @@ func (c *Controller) Delete(ctx context.Context, who compute.Caller, id string) 
 	if err != nil || under {
 		return err
 	}
+	c.interrupt(id, was)
 	if gone {
-		c.queue.cancel(id)
 		c.unname(ctx, row.Hostname)
 		return nil
 	}
@@ -247,11 +256,13 @@ func (c *Controller) lock(ctx context.Context, who compute.Caller, id string, on
 // ResetState says what an instance is, whatever was being done to it: "active" or
 // "error". For administrators, which the caller looks at.
 func (c *Controller) ResetState(ctx context.Context, who compute.Caller, id, state string) error {
+	was := compute.TaskNone
 	err := c.write(ctx, func(w *change) error {
 		row, err := owned(w.tx, who, id)
 		if err != nil {
 			return err
 		}
+		was = row.Task
 		if err := w.endAction(row.TaskArgs[argAction], row.HostID, nil); err != nil {
 			return err
 		}
@@ -268,7 +279,7 @@ func (c *Controller) ResetState(ctx context.Context, who compute.Caller, id, sta
 		return w.tx.Instances.Update(row)
 	})
 	if err == nil {
-		c.queue.cancel(id)
+		c.interrupt(id, was)
 	}
 	return err
 }

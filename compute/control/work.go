@@ -68,7 +68,7 @@ func (c *Controller) work(ctx context.Context, id string, recovered bool) {
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			c.log.Error("the task of an instance could not be read", "instance", id, "error", err)
+			c.stall(id, err)
 		}
 		return
 	}
@@ -103,12 +103,19 @@ func (c *Controller) do(ctx context.Context, t *task, s step) {
 	}
 	c.metrics.task(string(t.Task), time.Since(began), err)
 	if err == nil {
+		c.stalls.over(t.ID)
+		return
+	}
+	if errors.Is(err, errStore) {
+		c.stall(t.ID, err)
 		return
 	}
 	c.log.Warn("a task of an instance failed", "instance", t.ID, "task", string(t.Task), "error", err)
 	if err := c.failed(ctx, t, s, err); err != nil && ctx.Err() == nil && !errors.Is(err, errSuperseded) {
-		c.log.Error("the failure of a task could not be stored", "instance", t.ID, "error", err)
+		c.stall(t.ID, err)
+		return
 	}
+	c.stalls.over(t.ID)
 }
 
 // finish ends a task in one write: fn says what the instance now is. The error is
@@ -204,6 +211,11 @@ func (c *Controller) unwind(w *change, t *task, row *compute.Instance) error {
 		w.network = true
 		return c.deps.Fabric.Bind(w.tx, row, "")
 	case compute.TaskResizePrep, compute.TaskResizing, compute.TaskResizeFinish:
+		if row.OldFlavor != nil {
+			row.Flavor, row.OldFlavor = *row.OldFlavor, nil
+		}
+		return w.endMigration(row.ID, "error")
+	case compute.TaskResizeReverting: // it goes on with the old flavor as soon as it starts
 		if row.OldFlavor != nil {
 			row.Flavor, row.OldFlavor = *row.OldFlavor, nil
 		}
