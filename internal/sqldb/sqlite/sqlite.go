@@ -55,7 +55,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	pragmas := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-8000)"}}
+	pragmas := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-8000)", "journal_size_limit(67108864)"}}
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas.Encode()
 	d := &DB{queue: make(chan *job, queueMax), done: make(chan struct{})}
 	if d.write, err = sql.Open("sqlite", dsn+"&_txlock=immediate"); err != nil {
@@ -88,10 +88,19 @@ func (d *DB) Close() error {
 	return errors.Join(d.read.Close(), d.write.Close())
 }
 
+func (d *DB) isClosed() bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.closed
+}
+
 // Read implements sqldb.DB.
 func (d *DB) Read(ctx context.Context, fn func(sqldb.Reader) error) error {
 	tx, err := d.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
+		if d.isClosed() {
+			return sqldb.ErrClosed
+		}
 		return fmt.Errorf("begin read: %w", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
@@ -199,8 +208,10 @@ type txn struct {
 	tx  *sql.Tx
 }
 
-func (t txn) Query(q string, args ...any) (*sql.Rows, error) { return t.tx.QueryContext(t.ctx, q, args...) }
-func (t txn) QueryRow(q string, args ...any) *sql.Row        { return t.tx.QueryRowContext(t.ctx, q, args...) }
+func (t txn) Query(q string, args ...any) (*sql.Rows, error) {
+	return t.tx.QueryContext(t.ctx, q, args...)
+}
+func (t txn) QueryRow(q string, args ...any) *sql.Row { return t.tx.QueryRowContext(t.ctx, q, args...) }
 
 func (t txn) Exec(q string, args ...any) (int64, error) {
 	r, err := t.tx.ExecContext(t.ctx, q, args...)
