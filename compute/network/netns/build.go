@@ -17,6 +17,14 @@ import (
 type build struct {
 	changes int
 	errs    []error
+	seen    map[string]bool // namespaces that were looked at, and not taken for as they were
+}
+
+func (b *build) looked(name string) {
+	if b.seen == nil {
+		b.seen = map[string]bool{}
+	}
+	b.seen[name] = true
 }
 
 // did counts a change, or keeps why it could not be made.

@@ -94,7 +94,7 @@ func (e *Engine) Apply(ctx context.Context, s network.State) error {
 	e.unless(b, e.hostLink(), p.hostKey(), func(b *build) { b.applyHost(e, p.host) })
 	e.state, e.ports = s, p.ports
 	if e.services != nil {
-		b.must(e.services.sync(p))
+		b.must(e.services.sync(p, b.seen))
 	}
 	err := b.err()
 	if e.cfg.Metrics != nil {
@@ -110,6 +110,7 @@ func (e *Engine) unless(b *build, name, key string, f func(*build)) {
 	}
 	part := &build{}
 	f(part)
+	b.looked(name)
 	b.changes += part.changes
 	b.errs = append(b.errs, part.errs...)
 	if len(part.errs) == 0 {
@@ -195,7 +196,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		return errors.New("the network engine runs already")
 	}
 	e.services = sv
-	err := sv.sync(newPlan(e, e.state))
+	err := sv.sync(newPlan(e, e.state), nil)
 	e.mu.Unlock()
 	if err != nil {
 		e.log.Warn("network services incomplete", "err", err)

@@ -588,38 +588,81 @@ func TestServerAddressOfASubnet(t *testing.T) {
 
 func TestMetadataIsBounded(t *testing.T) {
 	l := newLab(t, twoNetworks())
-	a1 := l.boot("a1", "10.1.0.1")
-	var conns []net.Conn
-	defer func() {
-		for _, c := range conns {
-			_ = c.Close()
-		}
-	}()
-	for range metadataConns {
-		c, err := a1.dial(wait, "169.254.169.254:80")
+	a1, a2 := l.boot("a1", "10.1.0.1"), l.boot("a2", "10.1.0.1")
+	ask := func(g *machine) (net.Conn, error) {
+		c, err := g.dial(wait, "169.254.169.254:80")
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
-		conns = append(conns, c)
 		_, _ = fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: m\r\n\r\n")
 		_ = c.SetReadDeadline(time.Now().Add(wait))
-		if _, err := c.Read(make([]byte, 100)); err != nil {
-			t.Fatal(err)
-		}
+		_, err = c.Read(make([]byte, 100))
+		return c, err
 	}
-	c, err := a1.dial(wait, "169.254.169.254:80") // the kernel accepts it, nobody answers
+	var first net.Conn
+	for i := range metadataEach {
+		c, err := ask(a1)
+		if err != nil {
+			t.Fatalf("connection %d: %v", i+1, err)
+		}
+		defer func() { _ = c.Close() }()
+		first = c
+	}
+	if _, err := ask(a1); err == nil {
+		t.Errorf("connection %d of one guest is answered, want at most %d at once", metadataEach+1, metadataEach)
+	}
+	if _, err := ask(a2); err != nil {
+		t.Errorf("another guest is not answered: %v", err)
+	}
+	_ = first.Close()
+	l.until("a place is free again", func() bool { _, err := ask(a1); return err == nil })
+}
+
+func TestDHCPIsBounded(t *testing.T) {
+	l := newLab(t, twoNetworks())
+	a1, a2 := l.boot("a1", "10.1.0.1"), l.boot("a2", "10.1.0.1")
+	m, err := dhcpv4.NewDiscovery(a1.mac)
 	if err != nil {
 		t.Fatal(err)
 	}
-	conns = append(conns, c)
-	_, _ = fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: m\r\n\r\n")
-	_ = c.SetReadDeadline(time.Now().Add(silence))
-	if _, err := c.Read(make([]byte, 100)); err == nil {
-		t.Errorf("connection %d is answered, want at most %d at once", metadataConns+1, metadataConns)
+	const flood = 2000
+	for range flood {
+		a1.send(udp(a1.mac, broadcastMAC, ip("0.0.0.0"), ip("255.255.255.255"), 68, 67, m.ToBytes()))
 	}
-	_ = conns[0].Close()
-	_ = c.SetReadDeadline(time.Now().Add(wait))
-	if _, err := c.Read(make([]byte, 100)); err != nil {
-		t.Errorf("a place is free, and the next is not answered: %v", err)
+	if ack := a2.lease(l); ack == nil {
+		t.Error("another guest gets no address")
+	}
+	l.count.mu.Lock()
+	defer l.count.mu.Unlock()
+	if got := l.count.dhcp["offer"]; got > flood/4 || got == 0 {
+		t.Errorf("%d of %d messages were answered, want a few", got, flood)
+	}
+}
+
+// TestManyPorts reaches what goes into one message and one transaction.
+func TestManyPorts(t *testing.T) {
+	needsRoot(t)
+	ns, _, err := makeNamespace("many")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ns.Close()
+		if err := removeNamespace("many"); err != nil {
+			t.Error(err)
+		}
+	})
+	s := many(1, 3*elementsMax)
+	for i := range s.Ports { // each with rules of its own
+		s.Ports[i].Rules = append([]network.Rule{tcpIn(i + 1)}, s.Ports[i].Rules...)
+	}
+	seg := newPlan(&Engine{hash: "0", track: trackInet}, s).segments[0]
+	began := time.Now()
+	if changed, err := applyTables(ns, seg.tables()); err != nil || !changed {
+		t.Fatalf("filters of %d ports: %t, %v", len(s.Ports), changed, err)
+	}
+	t.Logf("filters of %d ports in %s", len(s.Ports), time.Since(began))
+	if changed, err := applyTables(ns, seg.tables()); err != nil || changed {
+		t.Errorf("the same again: %t, %v, want no change", changed, err)
 	}
 }

@@ -71,6 +71,10 @@ func (s segment) tables() []*table {
 	return append(list, bridge)
 }
 
+// dhcpRate is how many DHCP messages a second a port may send, twice that at
+// once: a guest sends four to get an address.
+const dhcpRate = 20
+
 // senders fills prerouting: each port has a chain that lets it be only itself.
 func (s segment) senders(t *table) {
 	t.chain("metadata", nil,
@@ -101,6 +105,7 @@ func (s segment) senders(t *table) {
 		c := t.chain("from_"+name, nil)
 		s.identity(c, p)
 		ok := t.chain("ok_"+name, nil)
+		ok.add(etherType(etherIPv4), proto(protoUDP), field(transport, offDstPort, be16(67)), over(dhcpRate), drop())
 		ok.add(setMark(marksEgress, uint32(i+1)))
 		ok.add(goTo("metadata"))
 	}

@@ -83,6 +83,14 @@ func newLab(t *testing.T, s network.State) *lab {
 		if err != nil || len(names) != 0 {
 			t.Errorf("after Purge: namespaces %v, %v, want none", names, err)
 		}
+		host, err := openHost()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer host.Close()
+		if links, err := host.LinkList(); err != nil || len(links) != 1 { // its loopback
+			t.Errorf("after Purge: %d links of the host, %v, want 1", len(links), err)
+		}
 	})
 	return l
 }

@@ -23,7 +23,8 @@ import (
 
 // The bounds of the metadata service, so that guests cannot wear the host out.
 const (
-	metadataConns   = 64               // at once, in one network
+	metadataConns   = 256              // at once, in one network
+	metadataEach    = 16               // of these from one address; further ones are closed
 	metadataBody    = 64 << 10         // bytes of a request
 	metadataHeader  = 16 << 10         // bytes of its header
 	metadataTimeout = 30 * time.Second // for a request and for its answer
@@ -71,8 +72,9 @@ func newServices(e *Engine) *services {
 	return sv
 }
 
-// sync makes the services those of the plan. Preconditions: Engine.mu is held.
-func (sv *services) sync(p *plan) error {
+// sync makes the services those of the plan; seen are the namespaces that may
+// have been made anew. Preconditions: Engine.mu is held.
+func (sv *services) sync(p *plan, seen map[string]bool) error {
 	var errs []error
 	wanted := map[string]bool{}
 	for _, s := range p.segments {
@@ -86,6 +88,10 @@ func (sv *services) sync(p *plan) error {
 		name := sv.e.namespace(kindNetwork, s.network.ID)
 		wanted[name] = true
 		table := dhcp.Leases(s.network, s.ports, func(gw netip.Addr) bool { return p.routed[s.network.ID][gw.String()] })
+		if svc := sv.on[name]; svc != nil && !seen[name] {
+			svc.table.Store(&table)
+			continue
+		}
 		if err := sv.serve(name, s, &table); err != nil {
 			errs = append(errs, fmt.Errorf("services of network %s: %w", s.network.ID, err))
 		}
@@ -131,7 +137,7 @@ func (sv *services) serve(name string, s segment, table *dhcp.Table) error {
 	err = ns.do(func() error {
 		l, err := net.Listen("tcp4", net.JoinHostPort(dhcp.MetadataAddress.String(), "80"))
 		if err == nil {
-			svc.metadata = &metadataListener{netutil.LimitListener(l, metadataConns), s.network.ID}
+			svc.metadata = &metadataListener{Listener: netutil.LimitListener(l, metadataConns), networkID: s.network.ID, from: map[netip.Addr]int{}}
 		}
 		return err
 	})
@@ -231,28 +237,62 @@ func onlyDHCP(fd int) error {
 	return nil
 }
 
-// metadataListener remembers in each connection whose it is.
+// metadataListener remembers in each connection whose it is, and keeps one
+// guest from taking every place.
 type metadataListener struct {
 	net.Listener
 	networkID string
+
+	mu   sync.Mutex
+	from map[netip.Addr]int // open connections by sender; guarded by mu
 }
 
 type metadataConn struct {
 	net.Conn
 	source network.Source
+	once   sync.Once
+	done   func()
 }
 
 // Accept gives the next connection.
 func (l *metadataListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		a, err := netip.ParseAddrPort(c.RemoteAddr().String())
+		who := a.Addr().Unmap()
+		if err != nil || !l.enter(who) {
+			_ = c.Close()
+			continue
+		}
+		return &metadataConn{Conn: c, source: network.Source{NetworkID: l.networkID, Address: who}, done: func() { l.leave(who) }}, nil
 	}
-	s := network.Source{NetworkID: l.networkID}
-	if a, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
-		s.Address = a.Addr().Unmap()
+}
+
+func (l *metadataListener) enter(who netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.from[who] >= metadataEach {
+		return false
 	}
-	return &metadataConn{c, s}, nil
+	l.from[who]++
+	return true
+}
+
+func (l *metadataListener) leave(who netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.from[who]--; l.from[who] == 0 {
+		delete(l.from, who)
+	}
+}
+
+// Close gives the connection's place back.
+func (c *metadataConn) Close() error {
+	c.once.Do(c.done)
+	return c.Conn.Close()
 }
 
 // counted counts the answers of a handler.

@@ -211,6 +211,12 @@ func snatTo(a netip.Addr) stmt {
 		&expr.NAT{Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1}}}
 }
 
+// over is met by what comes faster than a rate.
+func over(perSecond uint64) stmt {
+	return stmt{fmt.Sprintf("over %d/s", perSecond), []expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Unit: expr.LimitTimeSecond,
+		Rate: perSecond, Burst: uint32(2 * perSecond), Over: true}}}
+}
+
 func verdict(kind expr.VerdictKind, text, to string) stmt {
 	return stmt{text, []expr.Any{&expr.Verdict{Kind: kind, Chain: to}}}
 }
