@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kamado/kamado/compute/network"
 )
@@ -64,5 +65,33 @@ func TestLinkNamesFit(t *testing.T) {
 	}
 	if got := tapName("3f2a9c1b-2d44-4a66-9f00-000000000001"); got != "tap3f2a9c1b-2d" {
 		t.Errorf("tap of a UUID is %q, want as Neutron names it", got)
+	}
+}
+
+// TestManyPorts reaches what goes into one message and one transaction.
+func TestManyPorts(t *testing.T) {
+	needsRoot(t)
+	ns, _, err := makeNamespace("many")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ns.Close()
+		if err := removeNamespace("many"); err != nil {
+			t.Error(err)
+		}
+	})
+	s := many(1, 3*elementsMax)
+	for i := range s.Ports { // each with rules of its own
+		s.Ports[i].Rules = append([]network.Rule{tcpIn(i + 1)}, s.Ports[i].Rules...)
+	}
+	seg := newPlan(&Engine{hash: "0", track: trackInet}, s).segments[0]
+	began := time.Now()
+	if changed, err := applyTables(ns, seg.tables()); err != nil || !changed {
+		t.Fatalf("filters of %d ports: %t, %v", len(s.Ports), changed, err)
+	}
+	t.Logf("filters of %d ports in %s", len(s.Ports), time.Since(began))
+	if changed, err := applyTables(ns, seg.tables()); err != nil || changed {
+		t.Errorf("the same again: %t, %v, want no change", changed, err)
 	}
 }
