@@ -76,6 +76,7 @@ type Tx struct {
 
 	MachineImages Table[MachineImage]
 	ImageShares   Table[ImageShare]
+	Metadefs      Table[Metadef]
 
 	Networks       Table[Network]
 	Subnets        Table[Subnet]

@@ -73,6 +73,8 @@ var (
 		col("image_id", func(s *compute.ImageShare) any { return s.ImageID }),
 		col("project_id", func(s *compute.ImageShare) any { return s.ProjectID }))
 
+	metadefs = newSchema("metadata definition namespace", "metadefs", func(m *compute.Metadef) string { return m.ID })
+
 	networks = newSchema("Network", "networks", func(n *compute.Network) string { return n.ID },
 		col("project_id", func(n *compute.Network) any { return n.ProjectID }),
 		col("name", func(n *compute.Network) any { return n.Name }),

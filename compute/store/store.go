@@ -84,6 +84,7 @@ func bind(r sqldb.Reader, w sqldb.Writer) *compute.Tx {
 		Usages:          rows[compute.Usage]{usages, r, w},
 		MachineImages:   rows[compute.MachineImage]{machineImages, r, w},
 		ImageShares:     rows[compute.ImageShare]{imageShares, r, w},
+		Metadefs:        rows[compute.Metadef]{metadefs, r, w},
 		Networks:        rows[compute.Network]{networks, r, w},
 		Subnets:         rows[compute.Subnet]{subnets, r, w},
 		SubnetPools:     rows[compute.SubnetPool]{subnetPools, r, w},

@@ -5,7 +5,7 @@
 // Invariants. An image that a caller may not see answers as one that is not
 // there. Errors have the bodies of WebOb, which Glance is written with: HTML, or
 // JSON for clients that prefer that. What is not offered (tasks, locations,
-// metadata definitions, several stores) has no route.
+// several stores) has no route.
 package glance
 
 import (
@@ -63,7 +63,7 @@ func New(d Deps) http.Handler {
 // routes is the table of the dialect.
 func (s *service) routes() []openstack.Route {
 	const image = "/v2/images/{id}"
-	return []openstack.Route{
+	routes := []openstack.Route{
 		{Method: "GET", Pattern: "/{$}", Rule: openstack.Open, Handle: s.choices(http.StatusMultipleChoices)},
 		{Method: "GET", Pattern: "/versions", Rule: openstack.Open, Handle: s.choices(http.StatusOK)},
 		{Method: "GET", Pattern: "/v2", Rule: openstack.Open, Handle: s.choices(http.StatusMultipleChoices)},
@@ -94,6 +94,7 @@ func (s *service) routes() []openstack.Route {
 		{Method: "GET", Pattern: "/v2/info/usage", Rule: openstack.AsReader, Handle: s.infoUsage},
 		{Method: "GET", Pattern: "/v2/schemas/{name}", Rule: openstack.AnyToken, Handle: s.schema},
 	}
+	return append(routes, s.metadefRoutes()...)
 }
 
 // statuses says which HTTP status each kind of error has here.

@@ -98,6 +98,10 @@ CREATE TABLE image_shares (
 	project_id TEXT NOT NULL,
 	body TEXT NOT NULL
 );
+CREATE TABLE metadefs (
+	id TEXT NOT NULL PRIMARY KEY,
+	body TEXT NOT NULL
+);
 CREATE TABLE networks (
 	id TEXT NOT NULL PRIMARY KEY,
 	project_id TEXT NOT NULL,
@@ -262,6 +266,7 @@ CREATE INDEX ports_4 ON ports (device_id);
 CREATE INDEX ports_5 ON ports (host_id);
 CREATE INDEX addresses_1 ON addresses (subnet_id);
 CREATE INDEX addresses_2 ON addresses (port_id);
+CREATE INDEX addresses_3 ON addresses (ip);
 CREATE INDEX routers_1 ON routers (project_id);
 CREATE INDEX floating_ips_1 ON floating_ips (project_id);
 CREATE INDEX floating_ips_2 ON floating_ips (fixed_port_id);
