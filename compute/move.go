@@ -74,7 +74,7 @@ var moves = map[Verb]move{
 	VerbPassword:        {from: []VMState{VMActive}, begins: TaskPassword},
 	VerbShelve:          {from: onOrOff, begins: TaskShelving},
 	VerbUnshelve:        {from: []VMState{VMShelved}, begins: TaskUnshelving},
-	VerbShelveOffload:   {from: []VMState{VMShelved}},
+	VerbShelveOffload:   {from: []VMState{}}, // never: a shelved instance has left its host already
 	VerbMigrate:         {from: []VMState{VMActive, VMStopped}},
 	VerbLiveMigrate:     {from: []VMState{VMActive, VMPaused}},
 	VerbAttachInterface: {from: []VMState{VMActive, VMPaused, VMStopped}},

@@ -31,7 +31,7 @@ var legal = map[compute.Verb]string{
 	compute.VerbPassword:        ".x........",
 	compute.VerbShelve:          ".xxxx.....",
 	compute.VerbUnshelve:        "........x.",
-	compute.VerbShelveOffload:   "........x.",
+	compute.VerbShelveOffload:   "..........",
 	compute.VerbMigrate:         ".xx.......",
 	compute.VerbLiveMigrate:     ".x.x......",
 	compute.VerbAttachInterface: ".xxx......",

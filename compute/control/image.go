@@ -276,7 +276,8 @@ func (c *Controller) shelve(ctx context.Context, t *task) error {
 	})
 }
 
-// ShelveOffload frees the host of a shelved instance, which Shelve has done.
+// ShelveOffload frees the host of a shelved instance. Shelve has done so, and so
+// it is a Conflict in every state.
 func (c *Controller) ShelveOffload(ctx context.Context, who compute.Caller, id string) error {
 	_, err := c.edit(ctx, who, id, compute.VerbShelveOffload, nil)
 	return err

@@ -126,7 +126,8 @@ func (c *Controller) stuck(ctx context.Context, id, reason string) {
 	again := false
 	err := c.deps.Store.Read(ctx, func(tx *compute.Tx) error {
 		row, err := tx.Instances.Get(id)
-		again = err == nil && row.Task == compute.TaskNone && row.VM == compute.VMActive && recovers(row, c.cfg.AutoRecovery)
+		again = err == nil && row.Task == compute.TaskNone && row.VM == compute.VMActive && recovers(row, c.cfg.AutoRecovery) &&
+			!(reason == hypervisor.ReasonWatchdog && acted(row))
 		return err
 	})
 	if err != nil && !compute.IsKind(err, compute.NotFound) && ctx.Err() == nil {
@@ -135,6 +136,13 @@ func (c *Controller) stuck(ctx context.Context, id, reason string) {
 	if again {
 		c.again.plan(id, c.now(), c.cfg.RecoveryDelay, c.cfg.RecoveryDelayMax)
 	}
+}
+
+// acted says whether the hypervisor does something itself when an instance's
+// watchdog runs out.
+func acted(row *compute.Instance) bool {
+	action := extra(row)["hw_watchdog_action"]
+	return action != "" && action != "none" && action != "disabled"
 }
 
 // recoveryTick is how often planned restarts are looked at.

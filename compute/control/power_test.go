@@ -342,3 +342,32 @@ func TestGuestsWaitForTheirNetwork(t *testing.T) {
 	close(late.word)
 	w.become(made[0].ID, "ACTIVE")
 }
+
+// TestWatchdog: a guest that hangs is restarted by policy, unless the hypervisor
+// does so itself.
+func TestWatchdog(t *testing.T) {
+	w := newWorld(t, nil)
+	for action, again := range map[string]bool{"none": true, "reset": false} {
+		w.write(func(tx *compute.Tx) error {
+			return tx.Flavors.Insert(&compute.Flavor{ID: action, Name: action, VCPUs: 1, MemoryMiB: 64, DiskGiB: 1, Public: true,
+				Extra: map[string]string{"hw:watchdog_action": action, "kamado:auto_recovery": "true"}})
+		})
+		q := w.request()
+		q.FlavorID = action
+		made, err := w.c.Create(t.Context(), w.who, q)
+		w.must(err)
+		row := w.become(made[0].ID, "ACTIVE")
+		w.must(w.engine.Happen(row.ID, hypervisor.ReasonWatchdog))
+		if again {
+			w.until("it is restarted", func() bool { return w.get(row.ID).Generation > row.Generation })
+			w.become(row.ID, "ACTIVE")
+			continue
+		}
+		// A later event of the same guest comes after it in the same line.
+		w.must(w.engine.Happen(row.ID, hypervisor.ReasonShutdown))
+		w.until("it is said to be off", func() bool { return w.get(row.ID).Status() == "SHUTOFF" })
+		if now := w.get(row.ID); now.Generation != row.Generation {
+			t.Errorf("it was restarted: generation %d, was %d", now.Generation, row.Generation)
+		}
+	}
+}
