@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/internal/sqldb"
@@ -80,7 +81,7 @@ func (t rows[T]) Count(q compute.Query) (int, error) {
 		return 0, err
 	}
 	var n int
-	err = t.r.QueryRow(text, args...).Scan(&n)
+	err = t.r.QueryRow(text, clean(args)...).Scan(&n)
 	return n, err
 }
 
@@ -120,7 +121,7 @@ func (t rows[T]) exec(text string, args ...any) (int64, error) {
 	if t.w == nil {
 		return 0, fmt.Errorf("%s: %w", t.table, errReadOnly)
 	}
-	n, err := t.w.Exec(text, args...)
+	n, err := t.w.Exec(text, clean(args)...)
 	if errors.Is(err, sqldb.ErrUnique) {
 		return 0, &compute.Error{Kind: compute.Conflict, Name: "Duplicate", Detail: t.noun + " is there already.", Err: err}
 	}
@@ -157,8 +158,19 @@ func plain(v any) any {
 	return v
 }
 
+// clean keeps texts as they are stored, in valid UTF-8 and without the character
+// NUL, which PostgreSQL refuses: a name with it is an unknown one, not a failure.
+func clean(args []any) []any {
+	for i, a := range args {
+		if s, ok := a.(string); ok && (strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s)) {
+			args[i] = strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "\ufffd")
+		}
+	}
+	return args
+}
+
 func (t rows[T]) query(text string, args ...any) ([]*T, error) {
-	rs, err := t.r.Query(text, args...)
+	rs, err := t.r.Query(text, clean(args)...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.table, err)
 	}
