@@ -65,6 +65,7 @@ type domain struct {
 	expected  bool          // its end is our doing
 	rebooting bool          // when it powers off, it is to be reset instead
 	hung      bool          // it did not answer in time
+	resetAt   time.Time     // when we reset the guest last
 	changed   chan struct{} // closed and replaced when one of the above changes
 	serial    net.Conn      // who watches the serial console
 	counter   int           // for names of descriptors

@@ -102,6 +102,10 @@ func (d *domain) ended(p *process) {
 	}
 }
 
+// firmwareReset is how long after a reset of ours the guest's firmware may reset
+// once more by itself, as SeaBIOS does to begin from a clean state. That is no news.
+const firmwareReset = 2 * time.Second
+
 // on takes an event of QEMU. It must not execute commands.
 func (d *domain) on(p *process, ev qmp.Event) {
 	d.mu.Lock()
@@ -127,7 +131,7 @@ func (d *domain) on(p *process, ev qmp.Event) {
 	case "RESET":
 		var data struct{ Guest bool }
 		_ = json.Unmarshal(ev.Data, &data)
-		if data.Guest {
+		if data.Guest && time.Since(d.resetAt) > firmwareReset {
 			tell(hypervisor.ReasonReset)
 		}
 	case "GUEST_PANICKED":
@@ -174,6 +178,9 @@ func (d *domain) afterPowerOff(p *process) {
 
 // reset restarts the guest in its process.
 func (d *domain) reset(ctx context.Context) error {
+	d.mu.Lock()
+	d.resetAt = time.Now()
+	d.mu.Unlock()
 	if err := d.command(ctx, "system_reset", nil, nil); err != nil {
 		return err
 	}

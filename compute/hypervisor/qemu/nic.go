@@ -34,6 +34,10 @@ func (e *Engine) AttachNIC(ctx context.Context, id string, n hypervisor.NIC) err
 	if slices.ContainsFunc(s.NICs, func(have hypervisor.NIC) bool { return have.PortID == n.PortID }) {
 		return nil
 	}
+	if d.slots(true)[n.PortID] != 0 { // detached before, and the guest was busy then
+		_ = d.command(ctx, "device_del", node{"id": cardID(n.PortID)}, nil) // refused while the first request is not forgotten
+		d.awaitUnplug(ctx, n.PortID)
+	}
 	slots := d.slots(true)
 	if slots[n.PortID] != 0 {
 		return fmt.Errorf("domain %s has not let go of the card of port %s: %w", id, n.PortID, hypervisor.ErrState)
