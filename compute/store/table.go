@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -27,11 +28,12 @@ type schema[T any] struct {
 	id      func(*T) string
 	columns []column[T]
 
-	insert, update string // statements, made by build
+	insert, update string // statements, made by newSchema
+	lean           reflect.Type
 }
 
 func newSchema[T any](noun, table string, id func(*T) string, columns ...column[T]) *schema[T] {
-	s := &schema[T]{noun: noun, table: table, id: id, columns: columns}
+	s := &schema[T]{noun: noun, table: table, id: id, columns: columns, lean: leanType(reflect.TypeFor[T]())}
 	names, sets := []string{"id", "body"}, []string{"body = ?"}
 	for _, c := range columns {
 		names = append(names, c.name)
@@ -41,6 +43,19 @@ func newSchema[T any](noun, table string, id func(*T) string, columns ...column[
 	s.insert = fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", table, strings.Join(names, ", "), marks)
 	s.update = fmt.Sprintf("UPDATE %s SET %s WHERE id = ?", table, strings.Join(sets, ", "))
 	return s
+}
+
+// leanType is a struct type that leaves out of its JSON what is zero: reading a
+// row is mostly reading its JSON, and most rows are mostly zero. A pointer to zero
+// and an empty list stay, so that a row comes back as it was.
+func leanType(t reflect.Type) reflect.Type {
+	fields := reflect.VisibleFields(t)
+	for i := range fields {
+		if fields[i].Tag == "" {
+			fields[i].Tag = `json:",omitzero"`
+		}
+	}
+	return reflect.StructOf(fields)
 }
 
 func (s *schema[T]) has(name string) bool {
@@ -133,7 +148,7 @@ func (t rows[T]) exec(text string, args ...any) (int64, error) {
 
 // values gives body and the columns of a row.
 func (t rows[T]) values(row *T) ([]any, error) {
-	body, err := json.Marshal(row)
+	body, err := json.Marshal(reflect.ValueOf(row).Elem().Convert(t.lean).Interface())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.table, err)
 	}
