@@ -112,10 +112,16 @@ func (s *Service) held(name string) bool {
 func (s *Service) Run(ctx context.Context) error {
 	ticker := time.NewTicker(s.cfg.SweepEvery)
 	defer ticker.Stop()
-	for {
-		if err := s.Recover(ctx); err != nil && ctx.Err() == nil {
+	for failing := false; ; {
+		err := s.Recover(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil && !failing:
 			s.log.Warn("machine images not swept", "error", err)
+		case err == nil && failing:
+			s.log.Info("machine images swept again")
 		}
+		failing = err != nil
 		select {
 		case <-ctx.Done():
 			return nil

@@ -73,7 +73,8 @@ func (l *listing) page(tx *compute.Tx, who compute.Caller) ([]*compute.MachineIm
 		return nil, err
 	}
 	column, ordered := l.column()
-	if !ordered {
+	// A database may order names by a language's rules, which compare does not know: lists of it cannot be merged.
+	if !ordered || l.order[0].key == "name" && len(sources) > 1 {
 		return l.sorted(tx, who, sources)
 	}
 	heads := make([]*cursor, 0, len(sources))
