@@ -225,19 +225,30 @@ func (c *cloud) stock(user, password, project string) *stock {
 		"OS_USERNAME=" + user, "OS_PASSWORD=" + password, "OS_PROJECT_NAME=" + project, "OS_USER_DOMAIN_ID=default", "OS_PROJECT_DOMAIN_ID=default"}}
 }
 
-func (s *stock) try(args ...string) (string, error) {
-	cmd := exec.CommandContext(s.t.Context(), "/usr/bin/openstack", args...)
-	cmd.Env = s.env
-	out, err := cmd.CombinedOutput()
-	return strings.TrimSpace(string(out)), err
-}
-
-// run gives what a command that must succeed prints.
-func (s *stock) run(line string) string {
+// script runs commands in one process of the stock client, one a line. What is
+// behind " => " must be in the output, in the order of the lines. It gives all
+// that was printed.
+func (s *stock) script(lines string) string {
 	s.t.Helper()
-	out, err := s.try(strings.Fields(line)...)
-	if err != nil {
-		s.t.Fatalf("openstack %s: %v\n%s", line, err, out)
+	var commands, wants []string
+	for line := range strings.Lines(lines) {
+		command, want, _ := strings.Cut(strings.TrimSpace(line), " => ")
+		commands, wants = append(commands, command), append(wants, want)
 	}
-	return out
+	cmd := exec.CommandContext(s.t.Context(), "/usr/bin/openstack")
+	cmd.Env, cmd.Stdin = s.env, strings.NewReader(strings.Join(commands, "\n")+"\n")
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil || strings.Contains(stderr.String(), "Error") {
+		s.t.Fatalf("openstack: %v\n%s\nafter\n%s", err, stderr.String(), stdout.String())
+	}
+	rest := stdout.String()
+	for i, want := range wants {
+		_, behind, found := strings.Cut(rest, want)
+		if !found {
+			s.t.Fatalf("openstack %s: want %q in\n%s", commands[i], want, rest)
+		}
+		rest = behind
+	}
+	return stdout.String()
 }
