@@ -127,6 +127,9 @@ func New(ctx context.Context, cloud Cloud) (*Client, error) {
 	return c, nil
 }
 
+// Token is what the client shows to services: whoever has it acts as the user.
+func (c *Client) Token() string { return c.token }
+
 func httpClient(cloud Cloud) (*http.Client, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
