@@ -64,3 +64,32 @@ func TestServerLivesThroughEveryVerb(t *testing.T) {
 		t.Errorf("actions = %s", r.text)
 	}
 }
+
+// TestUsagePagesEnd walks pages of usages as clients do: until one is empty.
+func TestUsagePagesEnd(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	ids := map[string]bool{c.server(c.member, "a"): true, c.server(c.member, "b"): true}
+	for _, path := range []string{"/v2.1/os-simple-tenant-usage?detailed=1&limit=1", "/v2.1/os-simple-tenant-usage/" + c.member.project + "?limit=1"} {
+		seen, marker := 0, ""
+		for range 4 {
+			r := c.must(200, c.admin, "2.40", "GET", path+marker, "")
+			u, _ := r.at("tenant_usage").(map[string]any)
+			if l, ok := r.at("tenant_usages").([]any); ok && len(l) > 0 {
+				u = l[0].(map[string]any)
+			}
+			rows, _ := u["server_usages"].([]any)
+			if len(rows) == 0 {
+				break
+			}
+			id := rows[0].(map[string]any)["instance_id"].(string)
+			if seen++; len(rows) != 1 || !ids[id] {
+				t.Errorf("page %d of %s = %s", seen, path, r.text)
+			}
+			marker = "&marker=" + id
+		}
+		if seen != 2 {
+			t.Errorf("%s had %d pages, want 2", path, seen)
+		}
+	}
+}

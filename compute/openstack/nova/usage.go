@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/kamado/kamado/compute"
@@ -63,21 +65,79 @@ func usageView(u control.ProjectUsage, full bool) object {
 
 func usageStamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000") }
 
-func (a *API) listUsages(c *call) error {
+// usagePage gives the part of usages that the client asked for (2.40 on): pages are
+// of instances, in the order of their ids, and sums are of the page's. Clients ask
+// for pages until one is empty.
+func (c *call) usagePage(all []control.ProjectUsage) (part []control.ProjectUsage, last string, more bool, err error) {
+	if c.v < 40 {
+		return all, "", false, nil
+	}
+	p, err := c.page()
+	if err != nil {
+		return nil, "", false, err
+	}
+	type row struct {
+		project int
+		control.InstanceUsage
+	}
+	var rows []row
+	for n, u := range all {
+		for _, i := range u.Instances {
+			rows = append(rows, row{n, i})
+		}
+	}
+	slices.SortFunc(rows, func(a, b row) int { return strings.Compare(a.ID, b.ID) })
+	if rows, more, err = cut(p, rows, func(r row) string { return r.ID }); err != nil {
+		return nil, "", false, err
+	}
+	at := map[int]int{} // a project's place in part
+	for _, r := range rows {
+		n, seen := at[r.project]
+		if !seen {
+			n = len(part)
+			at[r.project] = n
+			u := all[r.project]
+			part = append(part, control.ProjectUsage{ProjectID: u.ProjectID, Start: u.Start, Stop: u.Stop})
+		}
+		u := &part[n]
+		u.Instances = append(u.Instances, r.InstanceUsage)
+		u.Hours += r.Hours
+		u.VCPUHours += r.Hours * float64(r.VCPUs)
+		u.MemoryMiBHours += r.Hours * float64(r.MemoryMiB)
+		u.DiskGiBHours += r.Hours * float64(r.DiskGiB)
+		last = r.ID
+	}
+	return part, last, more, nil
+}
+
+// usages reads a page of what projects used; project empty: all.
+func (c *call) usages(project string) (part []control.ProjectUsage, last string, more bool, err error) {
 	from, to, err := c.usageSpan()
 	if err != nil {
-		return err
+		return nil, "", false, err
 	}
-	all, err := a.Control.Usage(c.Context(), "", from, to)
+	all, err := c.api.Control.Usage(c.Context(), project, from, to)
+	if err != nil {
+		return nil, "", false, err
+	}
+	return c.usagePage(all)
+}
+
+func (a *API) listUsages(c *call) error {
+	part, last, more, err := c.usages("")
 	if err != nil {
 		return err
 	}
 	full := c.URL.Query().Get("detailed") == "1"
 	views := []object{}
-	for _, u := range all {
+	for _, u := range part {
 		views = append(views, usageView(u, full))
 	}
-	return c.json(http.StatusOK, object{"tenant_usages": views})
+	o := object{"tenant_usages": views}
+	if more {
+		o["tenant_usages_links"] = c.nextLink("/os-simple-tenant-usage", last)
+	}
+	return c.json(http.StatusOK, o)
 }
 
 func (a *API) showUsage(c *call) error {
@@ -85,21 +145,21 @@ func (a *API) showUsage(c *call) error {
 	if !c.Caller.Owns(project) {
 		return compute.Errorf(compute.Denied, "Policy doesn't allow os_compute_api:os-simple-tenant-usage:show to be performed.")
 	}
-	from, to, err := c.usageSpan()
-	if err != nil {
-		return err
-	}
-	all, err := a.Control.Usage(c.Context(), project, from, to)
+	part, last, more, err := c.usages(project)
 	if err != nil {
 		return err
 	}
 	view := object{}
-	for _, u := range all {
+	for _, u := range part {
 		if u.ProjectID == project && len(u.Instances) > 0 {
 			view = usageView(u, true)
 		}
 	}
-	return c.json(http.StatusOK, object{"tenant_usage": view})
+	o := object{"tenant_usage": view}
+	if more {
+		o["tenant_usage_links"] = c.nextLink("/os-simple-tenant-usage/"+project, last)
+	}
+	return c.json(http.StatusOK, o)
 }
 
 // showAuditLog answers for the periodic usage audit of old: none runs here, so no
