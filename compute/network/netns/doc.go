@@ -9,6 +9,20 @@
 //	+---------+     +---------------+     +--------------+    +----------------+
 //	172.24.4.1/24                          NAT, routes         DHCP, metadata, filters
 //
+// Packets. What a guest sends meets, on its network's bridge: who it may be
+// (senders), then for the metadata service and DHCP our own sockets (input), for
+// others the mark of the receiver (forward) and the rules of both ends (inet
+// forward, where br_netfilter shows bridged packets to connection tracking; a
+// kernel with nf_conntrack_bridge alone decides on the bridge). Frames for
+// 169.254.169.254 are turned to the bridge whatever their next hop is, so the
+// metadata service answers with any router and with none.
+//
+// To look: ip netns; ip netns exec NAME nft list ruleset; ip netns exec NAME ip
+// addr. The chain is-… of a table is the fingerprint of its rules.
+//
+// Without us. Everything but answers goes on: links, filters, connections. A
+// guest's lease lasts a day, renewed at half of it; a router advertisement 18 h.
+//
 // Vocabulary. Each network and each router is a namespace, named
 // kamado-HASH-net-ID or kamado-HASH-rtr-ID, where HASH stands for the directory
 // of this installation, so that several live on one machine. The bridge of a

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"slices"
 	"testing"
 	"time"
@@ -465,5 +466,40 @@ func TestPortThatIsDownIsCutOff(t *testing.T) {
 	l.apply()
 	if _, ok := a1.reaches("10.1.0.12:22", silence); ok {
 		t.Error("a port that is down is reached")
+	}
+}
+
+func TestKillAtAnyPoint(t *testing.T) {
+	l := newLab(t, network.State{})
+	finished := 0
+	for i := 0; finished < 2 && i < 60; i++ {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), applies+"="+l.e.cfg.Dir)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// Later each time, until it gets to its end. What it makes meanwhile stays for the next.
+		timer := time.AfterFunc(time.Duration(20+4*i)*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		if cmd.Wait() == nil {
+			finished++
+		}
+		timer.Stop()
+		if i%8 == 7 { // and sometimes all goes, so that it is made from the beginning
+			if err := l.e.Purge(t.Context()); err != nil {
+				t.Fatalf("purge what a kill left: %v", err)
+			}
+		}
+	}
+	l.state = twoNetworks()
+	l.restart()
+	l.apply()
+	l.restart()
+	l.apply()
+	if l.count.changes != 0 {
+		t.Errorf("%d changes the second time after kills, want 0", l.count.changes)
+	}
+	a1, b1 := l.boot("a1", "10.1.0.1"), l.boot("b1", "10.2.0.1")
+	if !a1.ping("10.1.0.1", wait) || !b1.ping("10.2.0.1", wait) || a1.lease(l) == nil {
+		t.Error("the networks do not work after kills")
 	}
 }

@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,15 +10,32 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kamado/kamado/compute/network"
 )
 
 // inside says to a test process that it is the one in namespaces of its own.
 const inside = "KAMADO_TEST_INSIDE"
 
+// applies says to a test process that it applies a state in a directory, and
+// nothing else: to be killed by TestKillAtAnyPoint.
+const applies = "KAMADO_TEST_APPLIES"
+
 // TestMain runs the tests of this package, as root, in a network and a mount
 // namespace of their own: what they call the host is theirs, and whatever they
 // leave goes with the process.
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(applies); dir != "" {
+		e, err := New(network.Config{Dir: dir})
+		if err == nil {
+			err = e.Apply(context.Background(), twoNetworks())
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if os.Geteuid() != 0 || os.Getenv(inside) != "" {
 		if os.Getenv(inside) != "" {
 			if err := settle(); err != nil {
