@@ -137,13 +137,19 @@ func (s *Service) moveCharge(tx *compute.Tx, before, after *compute.MachineImage
 	return nil
 }
 
-// charged is what an image counts for against its project's quotas.
+// charged is what an image counts for against its project's quotas. Size is that
+// of bytes that are active or staged, else 0.
 func charged(m *compute.MachineImage) map[compute.Resource]int {
-	c := map[compute.Resource]int{compute.QuotaImages: 1}
-	if m.Status == compute.ImageActive || m.Status == compute.ImageDeactivated {
-		c[compute.QuotaImageBytes] = mebibytes(m.Size)
+	return map[compute.Resource]int{compute.QuotaImages: 1, compute.QuotaImageBytes: mebibytes(m.Size)}
+}
+
+// requeued makes an image one without bytes, and gives back what those counted.
+func (s *Service) requeued(tx *compute.Tx, m *compute.MachineImage) error {
+	if err := tx.Charge(m.ProjectID, compute.QuotaImageBytes, -mebibytes(m.Size)); err != nil {
+		return err
 	}
-	return c
+	m.Status, m.Key, m.Size, m.Updated = compute.ImageQueued, "", 0, s.now().UTC()
+	return tx.MachineImages.Update(m)
 }
 
 func mebibytes(n int64) int { return int((n + 1<<20 - 1) >> 20) }

@@ -58,8 +58,8 @@ type Service struct {
 	makers [makerCount]sync.Mutex // one maker of a base at a time for each id; see maker
 
 	mu   sync.Mutex
-	live map[string]bool // guarded by mu: keys of uploads and names of files that this process works on
-	busy map[string]int  // guarded by mu: uploads that run, by project; never more than UploadsMax in all
+	live map[string]int // guarded by mu: keys of uploads and names of files, by how many calls work on them
+	busy map[string]int // guarded by mu: uploads that run, by project; never more than UploadsMax in all
 }
 
 // makerCount is how many bases can be made at once.
@@ -70,7 +70,7 @@ const makerCount = 64
 // it with blobs when both lie in one file system.
 func New(store compute.Store, blobs blob.Store, dir string, cfg Config, log *slog.Logger) *Service {
 	return &Service{store: store, blobs: blobs, dir: dir, cfg: cfg, log: log, now: time.Now,
-		metrics: newMetrics(), wake: make(chan struct{}, 1), live: map[string]bool{}, busy: map[string]int{}}
+		metrics: newMetrics(), wake: make(chan struct{}, 1), live: map[string]int{}, busy: map[string]int{}}
 }
 
 // The directories below dir.
@@ -92,19 +92,21 @@ func (s *Service) ensure(name string) error { return os.MkdirAll(s.path(name), d
 // hold marks a name as worked on by this process until release is called.
 func (s *Service) hold(name string) (release func()) {
 	s.mu.Lock()
-	s.live[name] = true
+	s.live[name]++
 	s.mu.Unlock()
 	return func() {
 		s.mu.Lock()
-		delete(s.live, name)
-		s.mu.Unlock()
+		defer s.mu.Unlock()
+		if s.live[name]--; s.live[name] == 0 {
+			delete(s.live, name)
+		}
 	}
 }
 
 func (s *Service) held(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.live[name]
+	return s.live[name] > 0
 }
 
 // Run recovers what an earlier process left, then removes bytes that nobody

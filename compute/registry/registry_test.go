@@ -409,6 +409,48 @@ func TestDeleteWhileUploading(t *testing.T) {
 	}
 }
 
+// TestStagedBytesAreCharged: what waits to be imported counts, once.
+func TestStagedBytesAreCharged(t *testing.T) {
+	r := open(t, nil)
+	must(t, r.store.Write(t.Context(), func(tx *compute.Tx) error {
+		return tx.Quotas.Insert(&compute.Quota{ID: compute.QuotaID("p1", compute.QuotaImageBytes), ProjectID: "p1", Resource: compute.QuotaImageBytes, Limit: 3})
+	}))
+	used := func(want int) {
+		t.Helper()
+		must(t, r.store.Read(t.Context(), func(tx *compute.Tx) error {
+			n, err := tx.Used("p1", compute.QuotaImageBytes)
+			if n != want {
+				t.Errorf("%d MiB are used, want %d", n, want)
+			}
+			return err
+		}))
+	}
+	a, b, bad := r.create(t, alice, "raw"), r.create(t, alice, "raw"), r.create(t, alice, "qcow2")
+	must(t, r.Stage(t.Context(), a.ID, bytes.NewReader(noise(2<<20)), -1))
+	used(2)
+	wantKind(t, "a stage over the quota", r.Stage(t.Context(), b.ID, bytes.NewReader(noise(2<<20)), -1), compute.OverQuota)
+	if got := r.get(t, b.ID); got.Status != compute.ImageQueued || got.Size != 0 {
+		t.Errorf("after that the image is %+v", got)
+	}
+	must(t, r.Recover(t.Context()))
+	used(2)
+	_, err := r.Import(t.Context(), a.ID)
+	must(t, err)
+	used(2)
+	must(t, r.Stage(t.Context(), bad.ID, bytes.NewReader(noise(1<<20)), -1))
+	used(3)
+	_, err = r.Import(t.Context(), bad.ID)
+	wantKind(t, "an import of other bytes", err, compute.Invalid)
+	used(2)
+	must(t, r.Stage(t.Context(), b.ID, bytes.NewReader(noise(1<<20)), -1))
+	must(t, r.Delete(t.Context(), alice, b.ID))
+	must(t, r.Delete(t.Context(), alice, a.ID))
+	used(0)
+	if files := r.files(t); len(files) != 0 {
+		t.Errorf("left are %q", files)
+	}
+}
+
 func TestStageAndImport(t *testing.T) {
 	r := open(t, nil)
 	m := r.create(t, alice, "raw")

@@ -42,18 +42,16 @@ func (s *Service) recoverRows(ctx context.Context) error {
 		}
 		for _, m := range list {
 			name := m.ID + stagedSuffix
-			if working[name] || s.held(name) || working[m.Key] || s.held(m.Key) || m.Updated.After(start) {
+			if working[name] > 0 || s.held(name) || working[m.Key] > 0 || s.held(m.Key) || m.Updated.After(start) {
 				continue
 			}
-			to := compute.ImageQueued
-			if staged[name] && m.Status != compute.ImageSaving {
-				to = compute.ImageUploading
+			if !staged[name] || m.Status == compute.ImageSaving || m.Size == 0 {
+				err = s.requeued(tx, m)
+			} else if m.Status != compute.ImageUploading || m.Key != "" {
+				m.Status, m.Key, m.Updated = compute.ImageUploading, "", s.now().UTC()
+				err = tx.MachineImages.Update(m)
 			}
-			if m.Status == to && m.Key == "" {
-				continue
-			}
-			m.Status, m.Key, m.Updated = to, "", s.now().UTC()
-			if err := tx.MachineImages.Update(m); err != nil {
+			if err != nil {
 				return err
 			}
 		}

@@ -97,15 +97,15 @@ func (s *Service) Stage(ctx context.Context, id string, r io.Reader, size int64)
 	part := compute.NewHexID() + partSuffix
 	defer s.hold(part)()
 	defer s.dropFile(s.path(stagingDir, part))
-	if _, err = s.receive(ctx, part, r, size); err == nil {
+	got, err := s.receive(ctx, part, r, size)
+	if err == nil {
 		err = os.Rename(s.path(stagingDir, part), s.path(stagingDir, name))
 	}
 	if err == nil {
 		err = syncDir(s.path(stagingDir))
 	}
 	if err == nil {
-		// Deleted while the bytes came: nobody will ask for them.
-		_, err = s.status(ctx, id, compute.ImageUploading)
+		err = s.staged(ctx, id, got.size)
 	}
 	if err != nil {
 		s.dropStaged(id)
@@ -113,6 +113,27 @@ func (s *Service) Stage(ctx context.Context, id string, r io.Reader, size int64)
 		return fault(err)
 	}
 	return nil
+}
+
+// staged charges the bytes of a staged image.
+func (s *Service) staged(ctx context.Context, id string, size int64) error {
+	return s.store.Write(ctx, func(tx *compute.Tx) error {
+		m, err := tx.MachineImages.Get(id)
+		if compute.IsKind(err, compute.NotFound) {
+			return compute.Errorf(compute.NotFound, "Image %s was deleted while its bytes came.", id)
+		}
+		if err != nil {
+			return err
+		}
+		if m.Status != compute.ImageUploading {
+			return compute.Errorf(compute.Conflict, "Image %s was changed while its bytes came.", id)
+		}
+		if err := tx.Charge(m.ProjectID, compute.QuotaImageBytes, mebibytes(size)); err != nil {
+			return err
+		}
+		m.Size, m.Updated = size, s.now().UTC()
+		return tx.MachineImages.Update(m)
+	})
 }
 
 // Import makes a staged image active. Its errors are those of Upload; after one
@@ -229,7 +250,7 @@ func (s *Service) begin(ctx context.Context, id, key string, size int64, from, t
 		if m.DiskFormat == "" || m.ContainerFormat == "" {
 			return compute.Errorf(compute.Invalid, "Properties disk_format, container_format must be set prior to saving data.")
 		}
-		if size > 0 {
+		if size > m.Size { // else it is staged, and charged
 			if err := fits(tx, m.ProjectID, size); err != nil {
 				return err
 			}
@@ -362,7 +383,7 @@ func (s *Service) settle(ctx context.Context, begun *compute.MachineImage, got r
 		if m.Key != begun.Key || m.Status != begun.Status || m.DiskFormat != begun.DiskFormat {
 			return compute.Errorf(compute.Conflict, "Image %s was changed while its bytes came.", begun.ID)
 		}
-		if err := tx.Charge(m.ProjectID, compute.QuotaImageBytes, mebibytes(got.size)); err != nil {
+		if err := tx.Charge(m.ProjectID, compute.QuotaImageBytes, mebibytes(got.size)-mebibytes(m.Size)); err != nil {
 			return err
 		}
 		m.Status, m.Size, m.VirtualSize, m.Updated = compute.ImageActive, got.size, info.VirtualSize, s.now().UTC()
@@ -423,8 +444,7 @@ func (s *Service) requeue(ctx context.Context, id, key string) {
 		if m.Key != key || m.Status == compute.ImageActive || m.Status == compute.ImageDeactivated {
 			return nil
 		}
-		m.Status, m.Key, m.Updated = compute.ImageQueued, "", s.now().UTC()
-		return tx.MachineImages.Update(m)
+		return s.requeued(tx, m)
 	})
 	if err != nil {
 		s.log.Warn("machine image not put back in the queue", "image", id, "error", err)
