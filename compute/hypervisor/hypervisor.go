@@ -90,7 +90,7 @@ type Spec struct {
 	// Kernel and Ramdisk are files for a direct boot; both may be empty. Append is
 	// the kernel's command line.
 	Kernel, Ramdisk, Append string
-	// ConfigDrive is an ISO 9660 image, shown read-only as a CD-ROM; empty: none.
+	// ConfigDrive is an ISO 9660 image, shown as a read-only disk, the last; empty: none.
 	// It is written anew before each start, and not kept with the spec.
 	ConfigDrive []byte `json:"-"`
 	// Rescue, when set, is the disk that it starts from instead; Root is then the second.

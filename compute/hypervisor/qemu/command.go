@@ -34,6 +34,7 @@ type inherit struct {
 	args  []string
 	files []*os.File
 	sets  int
+	taps  map[string]string // names of taps, by port
 }
 
 // fd gives the number that f will have in the process. The file is closed with
@@ -166,8 +167,8 @@ func extra(s hypervisor.Spec, names ...string) string {
 	return ""
 }
 
-// machineOf gives the machine that a spec asks for. Default is pc, which boots a
-// few milliseconds sooner than q35 under TCG and plugs cards without ports.
+// machineOf gives the machine that a spec asks for. Default is pc: it starts as
+// fast as q35 under TCG, and cards are plugged without a port made for each.
 func machineOf(s hypervisor.Spec) (string, error) {
 	if bus := extra(s, "hw_disk_bus"); bus != "" && bus != "virtio" {
 		return "", fmt.Errorf("%w: disk bus %q", hypervisor.ErrUnsupported, bus)

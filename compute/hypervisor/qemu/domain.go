@@ -42,6 +42,8 @@ type record struct {
 	// Slots are the PCI slots of the cards, by port: a suspended guest must find them where they were. A port that is no longer
 	// in Spec has been detached, and the guest has not let go of the card yet.
 	Slots map[string]int
+	// Taps are the names of the host's ends of the cards that are taps, by port.
+	Taps map[string]string
 	// Accel and Version are what the saved memory of a suspended domain was saved by.
 	Accel, Version string
 }

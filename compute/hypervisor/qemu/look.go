@@ -112,7 +112,7 @@ func (e *Engine) Diagnostics(ctx context.Context, id string) (hypervisor.Diagnos
 		return out, err
 	}
 	d.mu.Lock()
-	s, p, begun := d.rec.Spec, d.proc, d.rec.Started
+	s, p, begun, taps := d.rec.Spec, d.proc, d.rec.Started, d.rec.Taps
 	out.State = d.now()
 	d.mu.Unlock()
 	if p == nil {
@@ -120,6 +120,7 @@ func (e *Engine) Diagnostics(ctx context.Context, id string) (hypervisor.Diagnos
 	}
 	out.Uptime, out.MemoryMiB = time.Since(begun), s.MemoryMiB
 	out.RSSBytes = residentBytes(p.pid)
+	out.NICs = p.cardStats(s, taps)
 	if out.CPU, err = d.processorTime(ctx, p.pid); err != nil {
 		return out, fmt.Errorf("diagnostics of %s: %w", id, err)
 	}

@@ -66,14 +66,14 @@ func (d *domain) plug(ctx context.Context, s hypervisor.Spec, n hypervisor.NIC, 
 	if err != nil {
 		return err
 	}
-	fd := ""
+	fd, name := "", ""
 	if n.Open != nil {
 		tap, err := n.Open(ctx)
 		if err != nil {
 			return fmt.Errorf("open the tap: %w", err)
 		}
 		defer tap.Close()
-		fd = d.freshName("tap")
+		name, fd = tapName(tap), d.freshName("tap")
 		if err := d.command(ctx, "getfd", node{"fdname": fd}, nil, tap); err != nil {
 			return err
 		}
@@ -86,8 +86,14 @@ func (d *domain) plug(ctx context.Context, s hypervisor.Spec, n hypervisor.NIC, 
 	}
 	return d.keep(true, func(r *record) {
 		r.Spec.NICs = append(slices.Clone(r.Spec.NICs), n)
-		r.Slots = maps.Clone(r.Slots)
+		if r.Slots = maps.Clone(r.Slots); r.Slots == nil {
+			r.Slots = map[string]int{}
+		}
 		r.Slots[n.PortID] = slot
+		if r.Taps = maps.Clone(r.Taps); r.Taps == nil {
+			r.Taps = map[string]string{}
+		}
+		r.Taps[n.PortID] = name
 	})
 }
 

@@ -57,8 +57,12 @@ func (d *domain) powerOn(ctx context.Context, s hypervisor.Spec) error {
 	if err != nil {
 		return d.notStarted(hostError(err))
 	}
-	if err := d.bringUp(ctx, s, resume); err != nil {
-		d.endProcess()
+	err = d.bringUp(ctx, s, resume)
+	if err == nil && in.taps != nil {
+		err = d.keep(false, func(r *record) { r.Taps = in.taps })
+	}
+	if err != nil {
+		_ = d.endProcess() // adoption finds one that stays
 		return d.notStarted(fmt.Errorf("%w%s", err, d.complaint()))
 	}
 	d.engine.metrics.starts.Observe(time.Since(begun).Seconds())
@@ -215,6 +219,10 @@ func (in *inherit) card(ctx context.Context, s hypervisor.Spec, n hypervisor.NIC
 			return fmt.Errorf("open the tap of port %s: %w", n.PortID, err)
 		}
 		fd = fmt.Sprint(in.fd(tap))
+		if in.taps == nil {
+			in.taps = map[string]string{}
+		}
+		in.taps[n.PortID] = tapName(tap)
 	}
 	dev, err := cardDevice(s, n, kind, slot)
 	if err != nil {
