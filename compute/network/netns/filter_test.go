@@ -81,7 +81,7 @@ func TestManyPorts(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s := many(1, 3*elementsMax)
+	s := many(1, elementsMax+100)
 	for i := range s.Ports { // each with rules of its own
 		s.Ports[i].Rules = append([]network.Rule{tcpIn(i + 1)}, s.Ports[i].Rules...)
 	}

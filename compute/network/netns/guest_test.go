@@ -196,16 +196,10 @@ func (l *lab) boot(portID string, via string) *machine {
 	b.mac(ns, card, mac)
 	b.up(ns, ns.linkByName("lo"), true)
 	b.up(ns, card, true)
-	for _, a := range p.Addresses {
-		bits := 24
-		if a.Is6() {
-			bits = 64
-		}
-		b.addresses(ns, card, []netip.Prefix{netip.PrefixFrom(a, bits)})
-		if a.Is4() && via != "" {
-			b.routes(ns, []netlink.Route{{Dst: netOf(netip.MustParsePrefix("0.0.0.0/0")), Gw: net.ParseIP(via).To4()}})
-		}
-		break
+	// The first address by hand; an IPv6 one the guest makes itself.
+	b.addresses(ns, card, []netip.Prefix{netip.PrefixFrom(p.Addresses[0], 24)})
+	if via != "" {
+		b.routes(ns, []netlink.Route{{Dst: netOf(netip.MustParsePrefix("0.0.0.0/0")), Gw: net.ParseIP(via).To4()}})
 	}
 	if err := b.err(); err != nil {
 		l.t.Fatal(err)

@@ -65,12 +65,6 @@ func field(base expr.PayloadBase, off int, want []byte) stmt {
 		payload(base, off, len(want)), &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: want}}}
 }
 
-// notField is met when the bytes differ.
-func notField(base expr.PayloadBase, off int, want []byte) stmt {
-	return stmt{fmt.Sprintf("@%s+%d!=%s", baseNames[base], off, hex.EncodeToString(want)), []expr.Any{
-		payload(base, off, len(want)), &expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: want}}}
-}
-
 // prefix compares an address in a packet with a prefix.
 func prefix(off int, p netip.Prefix) stmt {
 	want := p.Masked().Addr().AsSlice()
