@@ -137,7 +137,7 @@ func TestTokenEndsWith(t *testing.T) {
 		"its time": func(w *world, _ string) error { w.pass(time.Hour); return nil },
 		"revoking": func(w *world, token string) error { return w.Revoke(w.t.Context(), token) },
 		"a new password": func(w *world, _ string) error {
-			return w.ChangePassword(w.t.Context(), w.boot.MemberUserID, w.boot.MemberPassword, "another", "")
+			return w.ChangePassword(w.t.Context(), w.boot.MemberUserID, w.boot.MemberPassword, "another", identity.Origin{})
 		},
 		"a disabled user": func(w *world, _ string) error {
 			_, err := w.UpdateUser(w.t.Context(), w.boot.MemberUserID, "", func(u *compute.User) error { u.Enabled = false; return nil })
@@ -406,11 +406,17 @@ func TestAuditOfLogins(t *testing.T) {
 	wrong := w.member()
 	wrong.Password = "wrong"
 	_, _, _ = w.Login(t.Context(), wrong)
+	from := identity.Origin{Remote: "192.0.2.9"}
+	_ = w.ChangePassword(t.Context(), w.boot.MemberUserID, "wrong", "another", from)
+	if err := w.ChangePassword(t.Context(), w.boot.MemberUserID, w.boot.MemberPassword, "another", from); err != nil {
+		t.Fatal(err)
+	}
 	var got []string
 	for _, e := range w.events {
 		got = append(got, e.Action+" "+e.UserID+" "+e.Outcome+" "+e.Remote)
 	}
-	want := []string{"authenticate " + w.boot.MemberUserID + " success 192.0.2.1", "authenticate " + w.boot.MemberUserID + " denied 192.0.2.1"}
+	want := []string{"authenticate " + w.boot.MemberUserID + " success 192.0.2.1", "authenticate " + w.boot.MemberUserID + " denied 192.0.2.1",
+		"update " + w.boot.MemberUserID + " denied 192.0.2.9", "update " + w.boot.MemberUserID + " success 192.0.2.9"}
 	if !slices.Equal(got, want) {
 		t.Errorf("audit = %q, want %q", got, want)
 	}

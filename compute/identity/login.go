@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kamado/kamado/compute"
@@ -98,6 +99,11 @@ func (s *Service) auditLogin(ctx context.Context, l *Login, t *compute.Token, er
 func (s *Service) show(ctx context.Context, l *Login, t *compute.Token) error {
 	if len(l.Methods) == 0 {
 		return compute.Errorf(compute.Invalid, "Expecting to find methods in identity. The server could not comply with the request since it is either malformed or otherwise incorrect.")
+	}
+	for _, text := range []string{l.User.ID, l.User.Name, l.User.Domain.ID, l.User.Domain.Name, l.AppCredentialID, l.AppCredentialName} {
+		if strings.ContainsRune(text, 0) {
+			return errUnauthorized() // nobody is named so, and PostgreSQL has no such text
+		}
 	}
 	for _, method := range l.Methods {
 		before := t.UserID

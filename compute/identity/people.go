@@ -49,6 +49,9 @@ func checkName(name string, most int) error {
 	if strings.TrimSpace(name) == "" {
 		return compute.Errorf(compute.Invalid, "Invalid input for field 'name': it must not be empty.")
 	}
+	if strings.ContainsRune(name, 0) {
+		return compute.Errorf(compute.Invalid, "Invalid input for field 'name': it holds a NUL.")
+	}
 	if utf8.RuneCountInString(name) > most {
 		return compute.Errorf(compute.Invalid, "Invalid input for field 'name': it is too long, at most %d characters are allowed.", most)
 	}
@@ -135,20 +138,35 @@ func (s *Service) UpdateUser(ctx context.Context, id, password string, fn func(*
 
 // ChangePassword lets somebody who knows a user's password set another, which
 // ends the user's tokens. Its error is of kind Unauthorized when it is not the
-// password.
-func (s *Service) ChangePassword(ctx context.Context, id, old, password, remote string) error {
+// password. It needs no token, so it tells the audit trail itself.
+func (s *Service) ChangePassword(ctx context.Context, id, old, password string, from Origin) error {
 	t := &compute.Token{}
-	if err := s.showPassword(ctx, &Login{User: UserRef{ID: id}, Password: old, Remote: remote}, t); err != nil {
-		return err
+	err := s.showPassword(ctx, &Login{User: UserRef{ID: id}, Password: old, Remote: from.Remote}, t)
+	if err == nil && password == "" {
+		err = s.checkPassword(password)
 	}
-	_, err := s.UpdateUser(ctx, id, password, func(u *compute.User) error {
-		if !u.Enabled {
-			return errUnauthorized()
-		}
-		return nil
-	})
+	if err == nil {
+		_, err = s.UpdateUser(ctx, id, password, func(u *compute.User) error {
+			if !u.Enabled {
+				return errUnauthorized()
+			}
+			return nil
+		})
+	}
+	e := compute.AuditEvent{Time: s.now(), Service: "keystone", UserID: t.UserID, Action: "update", TargetKind: "users/password", TargetID: t.UserID,
+		Outcome: compute.AuditSuccess, Status: 204, RequestID: from.RequestID, Remote: from.Remote}
+	switch {
+	case compute.IsKind(err, compute.Unauthorized):
+		e.Outcome, e.Status = compute.AuditDenied, 401
+	case err != nil:
+		e.Outcome, e.Status = compute.AuditFailure, 0
+	}
+	s.audit(ctx, e)
 	return err
 }
+
+// Origin is where a request came from, for the audit trail.
+type Origin struct{ RequestID, Remote string }
 
 // DeleteUser removes a user with its tokens, roles and credentials.
 func (s *Service) DeleteUser(ctx context.Context, id string) error {

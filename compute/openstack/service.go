@@ -116,6 +116,10 @@ func (s *Service) Handler() http.Handler {
 			r2.URL = &u
 			r = &r2
 		}
+		if strings.ContainsRune(r.URL.Path, 0) || strings.Contains(r.URL.RawQuery, "%00") { // no id or name has it, and PostgreSQL no text
+			s.Fault(w, r, compute.Errorf(compute.NotFound, "The resource could not be found."))
+			return
+		}
 		if _, pattern := mux.Handler(r); pattern == "" {
 			s.unrouted(w, r, mux)
 			return

@@ -100,6 +100,8 @@ func TestRulesAndRoutes(t *testing.T) {
 		{"a member does not administer", "member", "PUT", "/v2/hosts/1", "", 403},
 		{"an administrator does", "admin", "PUT", "/v2/hosts/1", "", 200},
 		{"no route", "admin", "GET", "/v2/nothing", "", 404},
+		{"a NUL in an id", "reader", "GET", "/v2/things/%00", "", 404},
+		{"a NUL in a query", "reader", "GET", "/v2/things/1?name=%00", "", 404},
 		{"another method", "admin", "PATCH", "/v2/things/1", "", 405},
 		{"a route without a rule is closed", "admin", "GET", "/v2/ruleless", "", 403},
 		{"malformed JSON", "member", "POST", "/v2/things", "{", 400},

@@ -10,7 +10,7 @@ import (
 
 // stock is the stock client as somebody.
 type stock struct {
-	t   *testing.T
+	t   testing.TB
 	env []string
 }
 

@@ -24,12 +24,13 @@ import (
 
 // cloud is a Keystone of its own for one test.
 type cloud struct {
-	t        *testing.T
+	t        testing.TB
 	url      string // with /identity/v3
 	identity *identity.Service
 	store    compute.Store
 	boot     identity.Bootstrap
 	tokens   map[string]string
+	handler  http.Handler // without the mount point
 
 	mu     sync.Mutex
 	events []compute.AuditEvent
@@ -37,14 +38,14 @@ type cloud struct {
 
 // newCloud starts a Keystone over a fresh store. Passwords are hashed at the
 // least cost, so that tests are quick.
-func newCloud(t *testing.T) *cloud {
+func newCloud(t testing.TB) *cloud {
 	t.Helper()
 	cfg := identity.Default()
 	cfg.PasswordCost = bcrypt.MinCost
 	return newCloudWith(t, cfg, time.Now)
 }
 
-func newCloudWith(t *testing.T, cfg identity.Config, now func() time.Time) *cloud {
+func newCloudWith(t testing.TB, cfg identity.Config, now func() time.Time) *cloud {
 	t.Helper()
 	ctx := context.Background()
 	db, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "db"))
@@ -68,6 +69,7 @@ func newCloudWith(t *testing.T, cfg identity.Config, now func() time.Time) *clou
 			{Type: "image", Name: "glance", URL: base + "/image"}, {Type: "network", Name: "neutron", URL: base + "/network"},
 		}
 	}})
+	c.handler = h
 	mux := http.NewServeMux()
 	for _, pattern := range []string{keystone.Prefix, keystone.Prefix + "/"} {
 		mux.Handle(pattern, http.StripPrefix(keystone.Prefix, h))

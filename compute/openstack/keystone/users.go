@@ -156,7 +156,8 @@ func (a *api) changePassword(w http.ResponseWriter, r *openstack.Request) error 
 	if at.err != nil {
 		return at.err
 	}
-	if err := a.Identity.ChangePassword(r.Context(), r.PathValue("user"), old, password, remote(r.Request)); err != nil {
+	from := identity.Origin{RequestID: openstack.RequestID(r.Request), Remote: remote(r.Request)}
+	if err := a.Identity.ChangePassword(r.Context(), r.PathValue("user"), old, password, from); err != nil {
 		return err
 	}
 	return noContent(w)
