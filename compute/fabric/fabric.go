@@ -84,6 +84,13 @@ type work struct {
 	// inst is the instance whose ports the caller changes and which the caller
 	// stores; nil outside of Plug and its like.
 	inst *compute.Instance
+	// known are rows that plug read and that nothing in the same work changes: a
+	// plug is the most frequent write of all.
+	known struct {
+		networks map[string]*compute.Network
+		subnets  map[string][]*compute.Subnet // by network
+		ports    map[string]*compute.Port     // that were made
+	}
 }
 
 // write runs fn in one write and tells the listeners when it was committed.

@@ -10,6 +10,7 @@ import (
 // plug gives a new instance its ports.
 func (w *work) plug(inst *compute.Instance, wants []Want, groups []string, hostID string) error {
 	w.inst = inst
+	w.known.networks, w.known.subnets, w.known.ports = map[string]*compute.Network{}, map[string][]*compute.Subnet{}, map[string]*compute.Port{}
 	wants, err := w.resolveWants(inst, wants)
 	if err != nil {
 		return err
@@ -50,7 +51,10 @@ func (w *work) resolveWants(inst *compute.Instance, wants []Want) ([]Want, error
 	case 0:
 		return nil, nil
 	case 1:
-		for id := range found {
+		for id, n := range found {
+			if w.known.networks != nil {
+				w.known.networks[id] = n
+			}
 			return []Want{{NetworkID: id}}, nil
 		}
 	}
@@ -63,7 +67,7 @@ func (w *work) attach(inst *compute.Instance, want Want, groups []string, hostID
 	if want.PortID != "" {
 		return w.claim(inst, want.PortID, hostID)
 	}
-	n, err := w.tx.Networks.Get(want.NetworkID)
+	n, err := w.knownNetwork(want.NetworkID)
 	if compute.IsKind(err, compute.NotFound) || err == nil && !w.mayUse(n, inst.ProjectID) {
 		return nil, fail(compute.Invalid, "NetworkNotFound", "Network %s could not be found.", want.NetworkID)
 	}
@@ -73,9 +77,14 @@ func (w *work) attach(inst *compute.Instance, want Want, groups []string, hostID
 	if n.External && !n.Shared && !w.who.Owns(n.ProjectID) {
 		return nil, fail(compute.Denied, "ExternalNetworkAttachForbidden", "It is not allowed to create an interface on external network %s", n.ID)
 	}
-	if has, err := w.tx.Subnets.Count(compute.Query{Where: compute.Where{"network_id": n.ID}}); err != nil {
+	subnets, err := w.subnetsOf(n.ID)
+	if err != nil {
 		return nil, err
-	} else if has == 0 {
+	}
+	if w.known.subnets != nil {
+		w.known.subnets[n.ID] = subnets
+	}
+	if len(subnets) == 0 {
 		return nil, fail(compute.Invalid, "NetworkRequiresSubnet", "Network %s requires a subnet in order to boot instances on.", n.ID)
 	}
 	p := &compute.Port{
@@ -96,7 +105,22 @@ func (w *work) attach(inst *compute.Instance, want Want, groups []string, hostID
 		return nil, err
 	}
 	inst.Ports = append(inst.Ports, p.ID)
+	if w.known.ports != nil {
+		w.known.ports[p.ID] = p
+	}
 	return p, nil
+}
+
+// knownNetwork gives a network, which plug reads once.
+func (w *work) knownNetwork(id string) (*compute.Network, error) {
+	if n, ok := w.known.networks[id]; ok {
+		return n, nil
+	}
+	n, err := w.tx.Networks.Get(id)
+	if err == nil && w.known.networks != nil {
+		w.known.networks[id] = n
+	}
+	return n, err
 }
 
 // mayUse says whether an instance of a project may be on a network that the
@@ -305,7 +329,11 @@ func (w *work) fill(inst *compute.Instance) error {
 	var addresses []compute.InstanceAddress
 	var groups []string
 	for _, id := range inst.Ports {
-		p, err := w.tx.Ports.Get(id)
+		p, made := w.known.ports[id]
+		var err error
+		if !made {
+			p, err = w.tx.Ports.Get(id)
+		}
 		if compute.IsKind(err, compute.NotFound) || err == nil && p.DeviceID != inst.ID {
 			inst.KeepPorts = without(inst.KeepPorts, id)
 			continue
@@ -314,7 +342,7 @@ func (w *work) fill(inst *compute.Instance) error {
 			return err
 		}
 		ports = append(ports, id)
-		list, err := w.addressesOf(p)
+		list, err := w.addressesOf(p, made)
 		if err != nil {
 			return err
 		}
@@ -334,15 +362,17 @@ func (w *work) fill(inst *compute.Instance) error {
 }
 
 // addressesOf gives what clients see of one port: fixed addresses, then floating
-// ones.
-func (w *work) addressesOf(p *compute.Port) ([]compute.InstanceAddress, error) {
-	n, err := w.tx.Networks.Get(p.NetworkID)
+// ones, of which a port that was just made has none.
+func (w *work) addressesOf(p *compute.Port, made bool) ([]compute.InstanceAddress, error) {
+	n, err := w.knownNetwork(p.NetworkID)
 	if err != nil {
 		return nil, err
 	}
-	fips, err := w.tx.FloatingIPs.List(compute.Query{Where: compute.Where{"fixed_port_id": p.ID}})
-	if err != nil {
-		return nil, err
+	var fips []*compute.FloatingIP
+	if !made {
+		if fips, err = w.tx.FloatingIPs.List(compute.Query{Where: compute.Where{"fixed_port_id": p.ID}}); err != nil {
+			return nil, err
+		}
 	}
 	var list []compute.InstanceAddress
 	add := func(ip, kind string) {

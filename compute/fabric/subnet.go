@@ -370,6 +370,9 @@ func (w *work) checkOverlap(networkID string, prefix netip.Prefix) error {
 
 // subnetsOf gives the subnets of a network, oldest first.
 func (w *work) subnetsOf(networkID string) ([]*compute.Subnet, error) {
+	if list, ok := w.known.subnets[networkID]; ok {
+		return list, nil
+	}
 	list, err := w.tx.Subnets.List(compute.Query{Where: compute.Where{"network_id": networkID}})
 	slices.SortStableFunc(list, func(a, b *compute.Subnet) int { return a.Created.Compare(b.Created) })
 	return list, err
