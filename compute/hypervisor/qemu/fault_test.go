@@ -370,3 +370,35 @@ func TestASnapshotThatIsNotWantedAnyMoreLeavesNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestAGuestThatPoweredOffWhileNobodyWatchedIsOff(t *testing.T) {
+	needQEMU(t)
+	t.Parallel()
+	dir := t.TempDir()
+	e := open(t, dir)
+	if err := e.Create(t.Context(), spec(t, "a")); err != nil {
+		t.Fatal(err)
+	}
+	prompts(t, e, "a", 1)
+	line, err := e.Serial(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer line.Close()
+	letGo(e)
+	if _, err := line.Write([]byte("p")); err != nil {
+		t.Fatal(err)
+	}
+	e = open(t, dir)
+	events := watch(t, e)
+	defer destroyAll(t, e, dir)
+	if ev := <-events; ev != (hypervisor.Event{ID: "a", State: hypervisor.Off, Reason: hypervisor.ReasonShutdown}) {
+		t.Errorf("event %+v, want a shutdown", ev)
+	}
+	if list, err := e.List(t.Context()); err != nil || len(list) != 1 || list[0].State != hypervisor.Off || list[0].Pid != 0 {
+		t.Errorf("List = %v, %v, want it off", list, err)
+	}
+	if left := running(t, dir); len(left) > 0 {
+		t.Errorf("processes %v are left of a guest that is off", left)
+	}
+}

@@ -121,9 +121,13 @@ func (e *Engine) probe(ctx context.Context, accel string) (why string, err error
 		"-device", "virtio-blk-pci,drive=d,bootindex=0")
 	cmd.ExtraFiles = []*os.File{disk}
 	cmd.Dir, cmd.Env = "/", []string{"LANG=C"}
+	// A guest that hangs under KVM takes a processor: it must not outlive us. The signal comes when the thread ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() == 0 {
 		uid := e.uid("probe")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid, Groups: e.groups()}}
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: uid, Groups: e.groups()}
 	}
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
