@@ -45,7 +45,7 @@ func unpackLZ4(b []byte) ([]byte, error) {
 		return nil, errNotExtracted
 	}
 	size := int64(binary.LittleEndian.Uint32(b[len(b)-4:]))
-	if size > kernelBytesMax {
+	if size > kernelBytesMax || size > 255*int64(len(b)) { // LZ4 makes nothing smaller than a 255th
 		return nil, fmt.Errorf("a kernel of %d bytes is over the bound of %d", size, kernelBytesMax)
 	}
 	out := make([]byte, 0, size)
