@@ -59,7 +59,7 @@ func (c *Controller) beginImage(ctx context.Context, who compute.Caller, id stri
 		t := &task{row, false}
 		undo := c.finish(context.WithoutCancel(ctx), t, err, func(*change, *compute.Instance) error { return nil })
 		if undo != nil && !errors.Is(undo, errSuperseded) {
-			c.log.Error("the failure of a task could not be stored", "instance", id, "error", undo)
+			c.stall(id, undo) // it is then taken back as after a crash
 		}
 		return "", err
 	}
