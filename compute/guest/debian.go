@@ -51,7 +51,11 @@ func BuildDebian(ctx context.Context, d Debian, out string) (Files, error) {
 	defer os.RemoveAll(work)
 	root := filepath.Join(work, "root")
 	d.Talk("debootstrap: Debian %s from %s", d.Release, d.Mirror)
-	if err := tool(ctx, "debootstrap", "--variant=minbase", "--include="+strings.Join(debianPackages, ","), d.Release, root, d.Mirror); err != nil {
+	if err := tool(ctx, "debootstrap", "--variant=minbase", d.Release, root, d.Mirror); err != nil {
+		return Files{}, err
+	}
+	d.Talk("installing its kernel, cloud-init and OpenSSH")
+	if err := furnishDebian(ctx, root); err != nil {
 		return Files{}, err
 	}
 	if err := dressDebian(ctx, root); err != nil {
@@ -60,6 +64,19 @@ func BuildDebian(ctx context.Context, d Debian, out string) (Files, error) {
 	files := Files{filepath.Join(out, "kernel"), filepath.Join(out, "ramdisk"), filepath.Join(out, "disk.raw"), "root=/dev/vda console=tty0 console=ttyS0 net.ifnames=0 panic=10"}
 	d.Talk("making its disk")
 	return files, debianFiles(ctx, root, work, files)
+}
+
+// furnishDebian installs debianPackages, by the new system's own apt: debootstrap
+// itself does not order what depends on each other. No daemon starts meanwhile.
+func furnishDebian(ctx context.Context, root string) error {
+	policy := filepath.Join(root, "usr/sbin/policy-rc.d")
+	if err := plantFile(policy, []byte("#!/bin/sh\nexit 101\n"), 0o755); err != nil {
+		return err
+	}
+	if err := tool(ctx, "chroot", append([]string{root, "apt-get", "install", "-qq", "-y", "--no-install-recommends"}, debianPackages...)...); err != nil {
+		return err
+	}
+	return os.Remove(policy)
 }
 
 // dressDebian does what debootstrap leaves to an installer.

@@ -127,7 +127,10 @@ func trimKernel(raw []byte) ([]byte, error) {
 	if f.Class != elf.ELFCLASS64 || f.Machine != elf.EM_X86_64 || !hasPVH(f) {
 		return nil, errNotExtracted
 	}
-	const headerBytes, segmentBytes = 64, 56
+	const headerBytes, segmentBytes, segmentsMax = 64, 56, 64
+	if len(f.Progs) > segmentsMax {
+		return nil, fmt.Errorf("a kernel of %d segments", len(f.Progs))
+	}
 	out := make([]byte, headerBytes+segmentBytes*len(f.Progs), len(raw)+4096*len(f.Progs))
 	copy(out, raw[:headerBytes])
 	le := binary.LittleEndian
@@ -136,7 +139,7 @@ func trimKernel(raw []byte) ([]byte, error) {
 	le.PutUint16(out[60:], 0)
 	le.PutUint16(out[62:], 0)
 	for i, p := range f.Progs {
-		if p.Off+p.Filesz > uint64(len(raw)) {
+		if p.Off > uint64(len(raw)) || p.Filesz > uint64(len(raw))-p.Off {
 			return nil, errors.New("a segment of the kernel is cut off")
 		}
 		data := raw[p.Off : p.Off+p.Filesz]
