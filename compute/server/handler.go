@@ -37,7 +37,7 @@ func (s *Server) openHandler(context.Context) error {
 	}
 	mount(keystone.Prefix, keystone.New(keystone.Deps{Identity: s.identity, Store: s.store, Catalog: s.catalog, Log: log, Public: public}))
 	mount(computePrefix, nova.New(nova.Deps{
-		Store: s.store, Control: s.control, Images: s.images, Auth: s.identity, Log: log, Public: public, Prefix: computePrefix,
+		Store: s.store, Control: s.control, Images: s.images, Networks: s.fabric, Auth: s.identity, Log: log, Public: public, Prefix: computePrefix,
 		Consoles: consoleURLs{s.gate},
 	}))
 	mount(imagePrefix, glance.New(glance.Deps{Registry: s.images, Store: s.store, Auth: s.identity, Log: log, Public: public}))

@@ -70,6 +70,9 @@ var actions = map[string]action{
 	"os-getSPICEConsole":  {check: of(objectOf(fields{"type": oneOf("spice-html5")}, "type")), max: 5, run: oldConsole},
 	"os-getRDPConsole":    {check: of(objectOf(fields{"type": oneOf("rdp-html5")}, "type")), max: 5, run: oldConsole},
 
+	"addFloatingIp":    {check: of(floatingSchema), max: 43, run: addFloating},
+	"removeFloatingIp": {check: of(floatingSchema), max: 43, run: removeFloating},
+
 	"addSecurityGroup":    {check: of(groupName), run: addGroup},
 	"removeSecurityGroup": {check: of(groupName), run: removeGroup},
 }

@@ -119,7 +119,7 @@ func newCloud(t testing.TB) *cloud {
 		mux.Handle(prefix+"/", http.StripPrefix(prefix, h))
 		mux.Handle(prefix, http.StripPrefix(prefix, h))
 	}
-	mount("/compute", nova.New(nova.Deps{Store: st, Control: ctl, Images: images, Auth: auth, Log: log, Consoles: consoles{}}))
+	mount("/compute", nova.New(nova.Deps{Store: st, Control: ctl, Images: images, Networks: fab, Auth: auth, Log: log, Consoles: consoles{}}))
 	mount("/image", glance.New(glance.Deps{Registry: images, Store: st, Auth: auth, Log: log}))
 	mount("/network", neutron.New(neutron.Deps{Fabric: fab, Store: st, Auth: auth, Log: log}))
 	mount("/identity", keystone.New(keystone.Deps{Identity: ids, Store: st, Log: log, Catalog: func(base string) []keystone.CatalogEntry {

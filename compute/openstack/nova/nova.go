@@ -29,14 +29,16 @@ import (
 // LimitMax is the most rows in one page, as Nova's [api]max_limit.
 const LimitMax = 1000
 
-// Deps is what the dialect stands on. Store, Control, Images, Auth and Log must be
-// there.
+// Deps is what the dialect stands on. Store, Control, Images, Networks, Auth and
+// Log must be there.
 type Deps struct {
 	Store   compute.Store
 	Control Control
 	Images  Images
-	Auth    openstack.Authenticator
-	Log     *slog.Logger
+	// Networks makes security groups and floating addresses for clients from before 2.36.
+	Networks Networks
+	Auth     openstack.Authenticator
+	Log      *slog.Logger
 	// Public is the scheme and host that clients use; empty: as the request says.
 	Public string
 	// Prefix is where it is mounted; empty: "/compute".

@@ -2,6 +2,12 @@ package nova
 
 import os "github.com/kamado/kamado/compute/openstack"
 
+// The rules of what tenants read and change.
+const (
+	reads  = os.AsReader
+	writes = os.AsMember
+)
+
 // routes is the whole API. A route outside of min to max is 404.
 func (a *API) routes() []route {
 	table := []route{
@@ -65,6 +71,7 @@ func (a *API) routes() []route {
 	}
 	table = append(table, a.serverRoutes()...)
 	table = append(table, a.hostRoutes()...)
+	table = append(table, a.proxyRoutes()...)
 	return append(table, a.goneRoutes()...)
 }
 

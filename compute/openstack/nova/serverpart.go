@@ -141,25 +141,30 @@ func securityGroup(tx *compute.Tx, id string) (object, error) {
 		if r.Direction != "ingress" {
 			continue
 		}
-		v := object{"id": r.ID, "parent_group_id": g.ID, "ip_protocol": orNil(r.Protocol), "from_port": -1, "to_port": -1,
-			"group": object{}, "ip_range": object{}}
-		if r.PortMin != nil {
-			v["from_port"] = *r.PortMin
-		}
-		if r.PortMax != nil {
-			v["to_port"] = *r.PortMax
-		}
-		if r.RemotePrefix != "" {
-			v["ip_range"] = object{"cidr": r.RemotePrefix}
-		}
-		if r.RemoteGroupID != "" {
-			if remote, err := tx.SecurityGroups.Get(r.RemoteGroupID); err == nil {
-				v["group"] = object{"name": remote.Name, "tenant_id": remote.ProjectID}
-			}
-		}
-		views = append(views, v)
+		views = append(views, ruleView(tx, r))
 	}
 	return object{"id": g.ID, "name": g.Name, "description": g.Description, "tenant_id": g.ProjectID, "rules": views}, nil
+}
+
+// ruleView is a rule as Nova wrote it: -1 for any port.
+func ruleView(tx *compute.Tx, r *compute.SecurityRule) object {
+	v := object{"id": r.ID, "parent_group_id": r.GroupID, "ip_protocol": orNil(r.Protocol), "from_port": -1, "to_port": -1,
+		"group": object{}, "ip_range": object{}}
+	if r.PortMin != nil {
+		v["from_port"] = *r.PortMin
+	}
+	if r.PortMax != nil {
+		v["to_port"] = *r.PortMax
+	}
+	if r.RemotePrefix != "" {
+		v["ip_range"] = object{"cidr": r.RemotePrefix}
+	}
+	if r.RemoteGroupID != "" {
+		if remote, err := tx.SecurityGroups.Get(r.RemoteGroupID); err == nil {
+			v["group"] = object{"name": remote.Name, "tenant_id": remote.ProjectID}
+		}
+	}
+	return v
 }
 
 func (a *API) showPassword(c *call) error {

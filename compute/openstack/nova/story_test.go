@@ -93,3 +93,42 @@ func TestUsagePagesEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestOldNetworkCalls walks security groups and floating addresses as clients of
+// old ask Nova for them.
+func TestOldNetworkCalls(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	m, id := c.member, c.server(c.member, "old")
+	r := c.must(200, m, "", "POST", "/v2.1/os-security-groups", `{"security_group":{"name":"web","description":"d"}}`)
+	group := r.at("security_group", "id").(string)
+	rule := `{"security_group_rule":{"parent_group_id":"` + group + `","ip_protocol":"tcp","from_port":"80","to_port":80,"cidr":"10.0.0.0/8"}}`
+	r = c.must(200, m, "", "POST", "/v2.1/os-security-group-rules", rule)
+	if r.at("security_group_rule", "from_port") != 80.0 || r.at("security_group_rule", "ip_range", "cidr") != "10.0.0.0/8" {
+		t.Errorf("rule = %s", r.text)
+	}
+	ruleID := r.at("security_group_rule", "id").(string)
+	c.must(400, m, "", "POST", "/v2.1/os-security-group-rules", rule)
+	c.must(404, c.foreign, "", "GET", "/v2.1/os-security-groups/"+group, "")
+	c.must(404, c.foreign, "", "DELETE", "/v2.1/os-security-groups/"+group, "")
+	c.act(m, "", id, `{"addSecurityGroup":{"name":"web"}}`, 202, "")
+	if r := c.must(200, m, "", "GET", "/v2.1/servers/"+id+"/os-security-groups", ""); !strings.Contains(r.text, group) {
+		t.Errorf("groups of the server = %s", r.text)
+	}
+	c.act(m, "", id, `{"removeSecurityGroup":{"name":"web"}}`, 202, "")
+	c.must(202, m, "", "DELETE", "/v2.1/os-security-group-rules/"+ruleID, "")
+	c.must(202, m, "", "DELETE", "/v2.1/os-security-groups/"+group, "")
+	c.must(404, m, "2.36", "GET", "/v2.1/os-security-groups", "")
+	r = c.must(200, m, "", "POST", "/v2.1/os-floating-ips", `{"pool":"public"}`)
+	ip, fip := r.at("floating_ip", "ip").(string), r.at("floating_ip", "id").(string)
+	c.act(m, "", id, `{"addFloatingIp":{"address":"`+ip+`"}}`, 202, "")
+	if r := c.must(200, m, "", "GET", "/v2.1/os-floating-ips/"+fip, ""); r.at("floating_ip", "instance_id") != id {
+		t.Errorf("floating IP = %s", r.text)
+	}
+	if r := c.must(200, m, "", "GET", "/v2.1/servers/"+id, ""); !strings.Contains(r.text, ip) {
+		t.Errorf("server without its floating IP: %s", r.text)
+	}
+	c.must(404, c.foreign, "", "GET", "/v2.1/os-floating-ips/"+fip, "")
+	c.act(m, "", id, `{"removeFloatingIp":{"address":"`+ip+`"}}`, 202, "")
+	c.must(202, m, "", "DELETE", "/v2.1/os-floating-ips/"+fip, "")
+}

@@ -30,7 +30,7 @@ func pathOf(pattern string, t things) string {
 		name = t.keypair
 	}
 	r := strings.NewReplacer("{$}", "", "{id}", id, "{name}", name, "{project}", "p", "{what}", "x", "{alias}", "servers",
-		"{key}", "k", "{tag}", "t", "{before}", "2026-01-01%2000:00:00", "{network}", "default", "{request}", "req-1", "{port}", compute.NewID(), "{volume}", compute.NewID())
+		"{key}", "k", "{tag}", "t", "{group}", compute.NewID(), "{sgrule}", compute.NewID(), "{fip}", compute.NewID(), "{before}", "2026-01-01%2000:00:00", "{network}", "default", "{request}", "req-1", "{port}", compute.NewID(), "{volume}", compute.NewID())
 	return r.Replace(pattern)
 }
 
