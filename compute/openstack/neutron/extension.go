@@ -8,7 +8,7 @@ import (
 )
 
 // extensionList is what this service does beyond networks, subnets and ports:
-// alias, name and what it is. A test asks for each that it works.
+// alias, name and what it is.
 var extensionList = [][3]string{
 	{"agent", "agent", "Lists the hosts that build networks."},
 	{"allowed-address-pairs", "Allowed Address Pairs", "Further senders that a port may be."},
