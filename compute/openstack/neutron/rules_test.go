@@ -321,3 +321,19 @@ func TestVersionDocuments(t *testing.T) {
 		}
 	}
 }
+
+// TestSubnetsOfAnExternalNetworkAreTheOperators lists as a member: the network is
+// there, its subnets are not.
+func TestSubnetsOfAnExternalNetworkAreTheOperators(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	if nets := c.get(c.member, "/networks?router:external=True")["networks"].([]any); len(nets) != 1 {
+		t.Errorf("a member sees %d external networks, want 1", len(nets))
+	}
+	if subs := c.get(c.member, "/subnets?network_id="+c.public)["subnets"].([]any); len(subs) != 0 {
+		t.Errorf("a member sees subnets of an external network: %v", subs)
+	}
+	if subs := c.get(c.member, "/subnets?network_id="+c.private)["subnets"].([]any); len(subs) != 1 {
+		t.Errorf("a member sees %d subnets of a shared network, want 1", len(subs))
+	}
+}
