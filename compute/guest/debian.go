@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 // debianMiB is the size of Debian's disk before a flavor gives it another.
