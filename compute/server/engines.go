@@ -22,7 +22,6 @@ import (
 	fakenetwork "github.com/kamado/kamado/compute/network/fake"
 	"github.com/kamado/kamado/compute/network/netns"
 	"github.com/kamado/kamado/compute/network/usermode"
-	"github.com/kamado/kamado/compute/registry"
 	"github.com/kamado/kamado/compute/schedule"
 	"github.com/kamado/kamado/compute/vnc"
 	"github.com/kamado/kamado/internal/unit"
@@ -66,31 +65,37 @@ func (s *Server) openNetwork(ctx context.Context) error {
 	cfg.DHCP = s.cfg.NetworkManager == compute.NetworkFlatDHCP
 	s.fabric = fabric.New(s.store, cfg, s.deps.Log, time.Now)
 	s.metadata = metadata.New(s.store, s.deps.Log)
-	net := network.Config{Dir: filepath.Join(s.dir, "net"), Metadata: s.metadata, Log: s.deps.Log}
-	pool := s.cfg.FloatingRange
-	switch {
-	case !real:
-		s.network = fakenetwork.New()
-	case os.Geteuid() == 0:
-		if s.network, err = netns.New(net); err != nil {
-			return fmt.Errorf("networks: %w", err)
-		}
-		if pool, err = s.freePool(ctx); err != nil {
-			return err
-		}
-	default:
-		s.network = usermode.New(net)
-		pool = userPool
+	pool, err := s.pickNetwork(ctx, real)
+	if err != nil {
+		return err
 	}
 	s.notes = append(s.notes, s.network.Limits()...)
 	ext, err := external(pool)
 	if err != nil {
 		return err
 	}
-	if err := s.fabric.Bootstrap(ctx, s.first.adminProject, ext); err != nil {
-		return err
+	return s.fabric.Bootstrap(ctx, s.first.adminProject, ext)
+}
+
+// pickNetwork picks how networks are made, and gives the range of floating
+// addresses that suits it.
+func (s *Server) pickNetwork(ctx context.Context, real bool) (pool string, err error) {
+	if !real {
+		s.network = fakenetwork.New()
+		return s.cfg.FloatingRange, nil
 	}
-	return nil
+	cfg := network.Config{Dir: filepath.Join(s.dir, "net"), Metadata: s.metadata, Log: s.deps.Log}
+	if s.deps.Registerer != nil {
+		cfg.Metrics = network.NewCounters(s.deps.Registerer)
+	}
+	if os.Geteuid() == 0 {
+		if s.network, err = netns.New(cfg); err == nil {
+			return s.freePool(ctx)
+		}
+		s.notes = append(s.notes, fmt.Sprintf("networks are user-mode ones, although this is root: %v", err))
+	}
+	s.network, s.userMode = usermode.New(cfg), true
+	return userPool, nil
 }
 
 // external gives the range of floating addresses: the first address is the
@@ -155,7 +160,7 @@ func (s *Server) openHypervisor(ctx context.Context) error {
 		s.engine = fakehypervisor.New(fakehypervisor.Default(dir))
 		return nil
 	}
-	engine, err := qemu.New(qemu.Config{Dir: dir, Accelerator: s.cfg.Accelerator, Log: s.deps.Log})
+	engine, err := qemu.New(qemu.Config{Dir: dir, Accelerator: s.cfg.Accelerator, Log: s.deps.Log, Registerer: s.deps.Registerer})
 	if err != nil {
 		return fmt.Errorf("hypervisor: %w", err)
 	}
@@ -171,25 +176,19 @@ func (s *Server) openHypervisor(ctx context.Context) error {
 func (s *Server) openControl(context.Context) error {
 	cfg := control.Default()
 	cfg.Zone, cfg.SimulatedHosts, cfg.KeepDeleted = s.cfg.Zone, s.cfg.SimulatedHosts, s.cfg.KeepDeleted
+	// Without DHCP or metadata in the network, the guest finds both on a drive.
+	cfg.ConfigDriveAlways = s.userMode || s.cfg.NetworkManager == compute.NetworkFlat
 	cfg.Ratios = schedule.Ratios{CPU: s.cfg.CPURatio, Memory: s.cfg.MemoryRatio, Disk: 1, ReservedMemoryMiB: int(s.cfg.ReservedMemory / unit.MiB)}
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
 	s.control = control.New(control.Deps{
-		Store: s.store, Engine: s.engine, Network: s.network, Fabric: s.fabric, Images: bases{s.images},
+		Store: s.store, Engine: s.engine, Network: s.network, Fabric: s.fabric, Images: s.images,
 		HostID: s.host, Dir: filepath.Join(s.dir, "scratch"), Log: s.deps.Log,
 		ConfigDrive: s.metadata.ConfigDrive, Audit: s.deps.Audit, Registerer: s.deps.Registerer, Now: time.Now,
 	}, cfg)
 	s.gate = vnc.New(consoles{s.engine}, s.deps.Log, time.Now)
 	return nil
-}
-
-// bases gives control the machine images of the registry.
-type bases struct{ *registry.Service }
-
-func (b bases) Base(ctx context.Context, id string) (control.Base, error) {
-	base, err := b.Service.Base(ctx, id)
-	return control.Base(base), err
 }
 
 // consoles opens displays and serial consoles for the gate.

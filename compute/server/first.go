@@ -140,7 +140,8 @@ func (f *first) tiny(ctx context.Context) error {
 	for _, name := range []string{TinyImage + "-rescue", TinyImage} {
 		_, err := f.register(ctx, who, &compute.MachineImage{
 			Name: name, DiskFormat: "raw", ContainerFormat: "bare", MinRAM: guest.TinyMemoryMiB,
-			Properties: map[string]string{"kernel_id": kernel, "ramdisk_id": ramdisk, "os_distro": "debian", "os_type": "linux", "os_admin_user": "root"},
+			Properties: map[string]string{"kernel_id": kernel, "ramdisk_id": ramdisk, "os_distro": "debian", "os_type": "linux", "os_admin_user": "root",
+				"os_command_line": files.CommandLine},
 		}, files.Disk)
 		if err != nil {
 			return err

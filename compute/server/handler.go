@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/compute/openstack"
 	"github.com/kamado/kamado/compute/openstack/glance"
 	"github.com/kamado/kamado/compute/openstack/keystone"
@@ -29,19 +30,20 @@ func (s *Server) catalog(base string) []keystone.CatalogEntry {
 
 func (s *Server) openHandler(context.Context) error {
 	log, public := s.deps.Log, s.cfg.PublicURL
+	audit := func(_ context.Context, e compute.AuditEvent) { s.deps.Audit(e) }
 	mux := http.NewServeMux()
 	mount := func(prefix string, h http.Handler) {
 		h = http.StripPrefix(prefix, h)
 		mux.Handle(prefix, rooted(h))
 		mux.Handle(prefix+"/", h)
 	}
-	mount(keystone.Prefix, keystone.New(keystone.Deps{Identity: s.identity, Store: s.store, Catalog: s.catalog, Log: log, Public: public}))
+	mount(keystone.Prefix, keystone.New(keystone.Deps{Identity: s.identity, Store: s.store, Catalog: s.catalog, Log: log, Audit: audit, Public: public}))
 	mount(computePrefix, nova.New(nova.Deps{
-		Store: s.store, Control: s.control, Images: s.images, Networks: s.fabric, Auth: s.identity, Log: log, Public: public, Prefix: computePrefix,
+		Store: s.store, Control: s.control, Images: s.images, Networks: s.fabric, Auth: s.identity, Log: log, Audit: audit, Public: public, Prefix: computePrefix,
 		Consoles: consoleURLs{s.gate},
 	}))
-	mount(imagePrefix, glance.New(glance.Deps{Registry: s.images, Store: s.store, Auth: s.identity, Log: log, Public: public}))
-	mount(neutron.Prefix, neutron.New(neutron.Deps{Fabric: s.fabric, Store: s.store, Auth: s.identity, Log: log, Public: public}))
+	mount(imagePrefix, glance.New(glance.Deps{Registry: s.images, Store: s.store, Auth: s.identity, Log: log, Audit: audit, Public: public}))
+	mount(neutron.Prefix, neutron.New(neutron.Deps{Fabric: s.fabric, Store: s.store, Auth: s.identity, Log: log, Audit: audit, Public: public}))
 	mount(consolePrefix, s.gate.Handler())
 	mux.HandleFunc("GET /{$}", s.front)
 	s.handler = mux

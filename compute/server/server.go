@@ -71,6 +71,7 @@ type Server struct {
 	metadata *metadata.Service
 	engine   hypervisor.Engine
 	network  network.Engine
+	userMode bool // network is the one for hosts without root
 	control  *control.Controller
 	gate     *vnc.Gate
 	handler  http.Handler
@@ -208,6 +209,11 @@ func (s *Server) openImages(context.Context) error {
 	cfg := registry.Default()
 	cfg.BytesMax = int64(s.cfg.ImageBytesMax)
 	s.images = registry.New(s.store, blobs, filepath.Join(s.dir, "base"), cfg, s.deps.Log)
+	if s.deps.Registerer != nil {
+		if err := s.deps.Registerer.Register(s.images); err != nil {
+			return fmt.Errorf("register metrics of machine images: %w", err)
+		}
+	}
 	s.first.store, s.first.images, s.first.log = s.store, s.images, s.deps.Log
 	s.first.parts, s.first.scratch = s.opts.Guest, filepath.Join(s.dir, "scratch")
 	return nil
