@@ -8,10 +8,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 
 	driver "modernc.org/sqlite"
@@ -23,12 +25,15 @@ import (
 // Bounds of the writer.
 const (
 	batchMax = 128  // writes that share a commit
+	stmtsMax = 512  // statements that the writer keeps prepared; with more, all are dropped and made anew
 	queueMax = 4096 // writes that wait; further ones fail with sqldb.ErrBusy
 )
 
 // DB is a SQLite database.
 type DB struct {
-	write *sql.DB // one connection
+	write *sql.DB              // one connection
+	conn  *sql.Conn            // that one, the writer's alone
+	stmts map[string]*sql.Stmt // of conn, by text; the writer's alone
 	read  *sql.DB
 	queue chan *job
 	done  chan struct{}
@@ -58,11 +63,15 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	pragmas := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-8000)", "journal_size_limit(67108864)"}}
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas.Encode()
 	d := &DB{queue: make(chan *job, queueMax), done: make(chan struct{})}
-	if d.write, err = sql.Open("sqlite", dsn+"&_txlock=immediate"); err != nil {
+	if d.write, err = sql.Open("sqlite", dsn); err != nil {
 		return nil, err
 	}
 	d.write.SetMaxOpenConns(1)
 	if err := d.write.PingContext(ctx); err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, errors.Join(err, d.write.Close()))
+	}
+	d.stmts = map[string]*sql.Stmt{}
+	if d.conn, err = d.write.Conn(ctx); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, errors.Join(err, d.write.Close()))
 	}
 	if d.read, err = sql.Open("sqlite", dsn+"&_pragma=query_only(1)"); err != nil {
@@ -85,7 +94,7 @@ func (d *DB) Close() error {
 	close(d.queue)
 	d.mu.Unlock()
 	<-d.done
-	return errors.Join(d.read.Close(), d.write.Close())
+	return errors.Join(d.read.Close(), d.conn.Close(), d.write.Close())
 }
 
 func (d *DB) isClosed() bool {
@@ -166,55 +175,115 @@ func (d *DB) commit(batch []*job) {
 
 func (d *DB) runBatch(batch []*job) ([]error, error) {
 	results := make([]error, len(batch))
-	tx, err := d.write.BeginTx(context.Background(), nil)
-	if err != nil {
+	ctx := context.Background()
+	if _, err := d.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return results, err
 	}
-	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
+	committed := false
+	defer func() {
+		if !committed {
+			_, _ = d.exec(ctx, "ROLLBACK") // when that fails too, the next BEGIN says so
+		}
+	}()
 	for i, j := range batch {
 		if results[i] = j.ctx.Err(); results[i] != nil {
 			continue
 		}
-		if _, err := tx.Exec("SAVEPOINT job"); err != nil {
+		if _, err := d.exec(ctx, "SAVEPOINT job"); err != nil {
 			return results, err
 		}
-		results[i] = run(j, tx)
+		results[i] = d.run(j)
 		if results[i] != nil {
-			if _, err := tx.Exec("ROLLBACK TO job"); err != nil {
+			if _, err := d.exec(ctx, "ROLLBACK TO job"); err != nil {
 				return results, err
 			}
 		}
-		if _, err := tx.Exec("RELEASE job"); err != nil {
+		if _, err := d.exec(ctx, "RELEASE job"); err != nil {
 			return results, err
 		}
 	}
-	return results, tx.Commit()
+	_, err := d.exec(ctx, "COMMIT")
+	committed = err == nil
+	return results, err
 }
 
 // run keeps a panic of one job from taking the writer, and with it every other
 // job, away: it becomes the panic's error for that job.
-func run(j *job, tx *sql.Tx) (err error) {
+func (d *DB) run(j *job) (err error) {
+	w := &written{ctx: context.WithoutCancel(j.ctx), d: d, rows: map[string]*sql.Rows{}}
 	defer func() {
+		for _, rows := range slices.AppendSeq(w.more, maps.Values(w.rows)) { // those that the job forgot would keep the transaction open
+			_ = rows.Close()
+		}
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in a write: %v", p)
 		}
 	}()
-	return j.fn(txn{context.WithoutCancel(j.ctx), tx})
+	return j.fn(w)
 }
 
-// txn is a Writer, and a Reader, of one transaction.
-type txn struct {
-	ctx context.Context
-	tx  *sql.Tx
+// stmt gives a statement of the writer, prepared once: parsing it costs more than
+// most statements do.
+func (d *DB) stmt(ctx context.Context, q string) (*sql.Stmt, error) {
+	if s := d.stmts[q]; s != nil {
+		return s, nil
+	}
+	if len(d.stmts) >= stmtsMax {
+		for _, s := range d.stmts {
+			_ = s.Close()
+		}
+		clear(d.stmts)
+	}
+	s, err := d.conn.PrepareContext(ctx, q)
+	if err == nil {
+		d.stmts[q] = s
+	}
+	return s, err
 }
 
-func (t txn) Query(q string, args ...any) (*sql.Rows, error) {
-	return t.tx.QueryContext(t.ctx, q, args...)
+func (d *DB) exec(ctx context.Context, q string, args ...any) (sql.Result, error) {
+	s, err := d.stmt(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(ctx, args...)
 }
-func (t txn) QueryRow(q string, args ...any) *sql.Row { return t.tx.QueryRowContext(t.ctx, q, args...) }
 
-func (t txn) Exec(q string, args ...any) (int64, error) {
-	r, err := t.tx.ExecContext(t.ctx, q, args...)
+// written is the Writer of one job, on the writer's connection.
+type written struct {
+	ctx  context.Context
+	d    *DB
+	rows map[string]*sql.Rows // the last of each query
+	more []*sql.Rows          // those of queries that were asked while they were being read
+}
+
+// Query uses the prepared statement, unless its rows are still being read: then
+// the same text is parsed anew, because a statement has one place at a time.
+func (t *written) Query(q string, args ...any) (rows *sql.Rows, err error) {
+	if before := t.rows[q]; before != nil {
+		if _, err := before.Columns(); err == nil { // an error says that they are closed
+			if rows, err = t.d.conn.QueryContext(t.ctx, q, args...); err == nil {
+				t.more = append(t.more, rows)
+			}
+			return rows, err
+		}
+	}
+	s, err := t.d.stmt(t.ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if rows, err = s.QueryContext(t.ctx, args...); err == nil {
+		t.rows[q] = rows
+	}
+	return rows, err
+}
+
+func (t *written) QueryRow(q string, args ...any) *sql.Row {
+	return t.d.conn.QueryRowContext(t.ctx, q, args...)
+}
+
+func (t *written) Exec(q string, args ...any) (int64, error) {
+	r, err := t.d.exec(t.ctx, q, args...)
 	if err != nil {
 		var e *driver.Error
 		if errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY) {
@@ -224,3 +293,14 @@ func (t txn) Exec(q string, args ...any) (int64, error) {
 	}
 	return r.RowsAffected()
 }
+
+// txn is a Reader of one transaction.
+type txn struct {
+	ctx context.Context
+	tx  *sql.Tx
+}
+
+func (t txn) Query(q string, args ...any) (*sql.Rows, error) {
+	return t.tx.QueryContext(t.ctx, q, args...)
+}
+func (t txn) QueryRow(q string, args ...any) *sql.Row { return t.tx.QueryRowContext(t.ctx, q, args...) }
