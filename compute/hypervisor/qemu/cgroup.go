@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// cgroupParent makes the directory of the cgroup file system (version 2) in
+// cgroupParent names the directory of the cgroup file system (version 2) in
 // which the domains of one engine get theirs, so that whoever stops the service
 // by its cgroup leaves guests alone.
 func cgroupParent(installation uint32) (string, error) {
@@ -29,6 +29,7 @@ func cgroupParent(installation uint32) (string, error) {
 		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 			return "", fmt.Errorf("%s is not writable", fields[4])
 		}
+		_ = os.Remove(dir) // it comes with its first guest and goes with its last
 		return dir, nil
 	}
 	return "", errors.New("no cgroup file system of version 2")
@@ -40,8 +41,8 @@ func (e *Engine) cgroup(id string) string {
 		return ""
 	}
 	dir := filepath.Join(e.cgroups, id)
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
-		return ""
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "" // the last guest left in this moment, or the host changed its mind
 	}
 	return dir
 }

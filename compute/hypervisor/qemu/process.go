@@ -124,6 +124,7 @@ func (p *process) bury() {
 	_ = unix.Waitid(unix.P_PIDFD, p.fd, nil, unix.WEXITED|unix.WNOHANG, nil) // ECHILD: not ours
 	if p.cgroup != "" {
 		_ = os.Remove(p.cgroup) // empty now; one that is not will be used again
+		_ = os.Remove(filepath.Dir(p.cgroup))
 	}
 }
 
