@@ -24,8 +24,8 @@ func onEach(t *testing.T, test func(*testing.T, *Store)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, onSQLite(t)) })
 	t.Run("postgres", func(t *testing.T) {
-		if testing.Short() && strings.HasPrefix(t.Name(), "TestPages") {
-			t.Skip("long: the same statements run in the other tests")
+		if name := t.Name(); testing.Short() && !strings.HasPrefix(name, "TestEveryTable") && !strings.HasPrefix(name, "TestQueries") {
+			t.Skip("long: two of these tests start PostgreSQL in the short form")
 		}
 		db, err := postgres.Open(t.Context(), postgrestest.Start(t).Database(t))
 		if err != nil {
