@@ -159,7 +159,7 @@ func TestSnapshot(t *testing.T) {
 	w.become(row.ID, "ACTIVE")
 	m, err := w.images.Get(t.Context(), w.who, image)
 	w.must(err)
-	if m.Status != compute.ImageActive || m.DiskFormat != "qcow2" || m.ProjectID != "p1" {
+	if m.Status != compute.ImageActive || m.DiskFormat != "qcow2" || m.ProjectID != "p1" || m.MinRAM != 96 {
 		t.Errorf("image = %+v", m)
 	}
 	for k, v := range map[string]string{"mine": "yes", "os_type": "linux", "image_type": "snapshot", "instance_uuid": row.ID, "base_image_ref": w.image} {

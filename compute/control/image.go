@@ -40,18 +40,28 @@ func (c *Controller) beginImage(ctx context.Context, who compute.Caller, id stri
 		return "", err
 	}
 	image := compute.NewID()
+	var minRAM int
 	row, err := c.edit(ctx, who, id, v, func(w *change, row *compute.Instance) error {
 		if err := w.beginTask(who, row, v); err != nil {
 			return err
 		}
 		maps.Copy(row.TaskArgs, args)
 		row.TaskArgs[argImage] = image
-		return nil
+		minRAM = 0
+		base, err := w.tx.MachineImages.Get(row.ImageID)
+		if compute.IsKind(err, compute.NotFound) { // it was deleted since, or there was none
+			return nil
+		}
+		if err == nil {
+			minRAM = base.MinRAM
+		}
+		return err
 	})
 	if err != nil {
 		return "", err
 	}
 	m := snapshotOf(row, image, name, props)
+	m.MinRAM = minRAM // what needed that much still does
 	if v == compute.VerbBackup {
 		m.Properties["image_type"], m.Properties["backup_type"] = "backup", args[argBackup]
 	}

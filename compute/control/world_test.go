@@ -124,7 +124,7 @@ func (w *world) read(fn func(*compute.Tx) error) {
 // newImage makes a public raw image of 1 MiB.
 func (w *world) newImage(props map[string]string) string {
 	w.t.Helper()
-	m := &compute.MachineImage{Name: "tiny", Visibility: "public", DiskFormat: "raw", ContainerFormat: "bare", Properties: props}
+	m := &compute.MachineImage{Name: "tiny", Visibility: "public", DiskFormat: "raw", ContainerFormat: "bare", MinRAM: 96, Properties: props}
 	w.must(w.images.Create(w.t.Context(), w.admin, m))
 	_, err := w.images.Upload(w.t.Context(), m.ID, bytes.NewReader(make([]byte, 1<<20)), 1<<20)
 	w.must(err)
