@@ -58,7 +58,7 @@ func (c *Console) machineImages(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) deleteImage(w http.ResponseWriter, r *http.Request) {
-	err := c.admin.do(r.Context(), http.MethodDelete, cloudImages+"/images/"+url.PathEscape(r.PathValue("id")), nil, nil)
+	err := c.admin.do(r.Context(), http.MethodDelete, cloudImages+"/images/"+url.PathEscape(r.FormValue("id")), nil, nil)
 	if err != nil {
 		c.fail(w, r, "machine-images", err)
 		return

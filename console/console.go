@@ -109,7 +109,7 @@ func (c *Console) cloudRoutes(mux *http.ServeMux, read func(string, http.Handler
 	change("/machines", c.launch)
 	change("/machines/{id}/do/{action}", c.act)
 	change("/machines/{id}/open/{kind}", c.display)
-	change("/machines/images/{id}/delete", c.deleteImage)
+	change("/machines/images/delete", c.deleteImage)
 }
 
 // secure sets the headers that every answer has. Scripts and styles come from
