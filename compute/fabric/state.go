@@ -10,14 +10,14 @@ import (
 )
 
 // State is everything that must exist on a host: the networks that have a port
-// there, the routers that touch them with all that those join, floating
+// there and the default external one, the routers that touch them with all that those join, floating
 // addresses, and who is in the groups that rules name. Its parts are in the order
 // of their ids, so that the same rows give the same state.
 func (s *Service) State(tx *compute.Tx, hostID string) (network.State, error) {
 	b := &builder{tx: tx, networks: map[string]*compute.Network{}, subnets: map[string]*compute.Subnet{},
 		rules: map[string][]network.Rule{}, groups: map[string]bool{}}
 	b.state.Groups = map[string][]netip.Addr{}
-	for _, step := range []func(string) error{b.addPorts, b.addRouters, b.addNetworks, b.addMembers} {
+	for _, step := range []func(string) error{b.addHost, b.addPorts, b.addRouters, b.addNetworks, b.addMembers} {
 		if err := step(hostID); err != nil {
 			return network.State{}, named("read what a host must have", err)
 		}
@@ -33,6 +33,21 @@ type builder struct {
 	subnets  map[string]*compute.Subnet  // of those
 	rules    map[string][]network.Rule   // by the groups' ids, joined
 	groups   map[string]bool             // that rules name
+}
+
+// addHost adds the default external network: the host is on it from the first
+// moment, so that floating addresses are reached as soon as they lead somewhere.
+func (b *builder) addHost(string) error {
+	list, err := b.tx.Networks.List(compute.Query{Where: compute.Where{"external": true}})
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		if n.IsDefault {
+			return b.touch(n.ID)
+		}
+	}
+	return nil
 }
 
 // addPorts adds the instances' ports of a host.
@@ -235,7 +250,7 @@ func routeIn(r compute.Route) (network.Route, bool) {
 // addNetworks writes down the networks that ports and routers touched.
 func (b *builder) addNetworks(string) error {
 	for _, n := range b.networks {
-		out := network.Network{ID: n.ID, Name: n.Name, External: n.External, MTU: n.MTU}
+		out := network.Network{ID: n.ID, Name: n.Name, External: n.External, Host: n.External && n.IsDefault, MTU: n.MTU}
 		for _, sub := range b.subnets {
 			if sub.NetworkID == n.ID {
 				out.Subnets = append(out.Subnets, subnetState(sub, n))
@@ -249,7 +264,8 @@ func (b *builder) addNetworks(string) error {
 }
 
 func subnetState(sub *compute.Subnet, n *compute.Network) network.Subnet {
-	out := network.Subnet{ID: sub.ID, Prefix: prefixOf(sub), DHCP: sub.DHCP, Metadata: !n.External && sub.IPVersion == 4}
+	out := network.Subnet{ID: sub.ID, Prefix: prefixOf(sub), DHCP: sub.DHCP, Metadata: !n.External && sub.IPVersion == 4,
+		SLAAC: sub.RAMode == "slaac"}
 	out.Gateway, _ = addr(sub.Gateway)
 	for _, s := range sub.DNS {
 		if a, ok := addr(s); ok {

@@ -124,7 +124,8 @@ func TestStateOfAHost(t *testing.T) {
 	if got != string(want) {
 		t.Errorf("state of host-1:\n%s\nwant:\n%s", got, want)
 	}
-	if st := w.state("host-3"); len(st.Networks)+len(st.Routers)+len(st.Ports) != 0 {
+	// A host without instances has a card on the default external network and nothing else.
+	if st := w.state("host-3"); len(st.Routers)+len(st.Ports) != 0 || len(st.Networks) != 1 || !st.Networks[0].Host || st.Networks[0].Name != fabric.PublicNetwork {
 		t.Errorf("state of a host without instances = %+v", st)
 	}
 	w.must(w.write(func(tx *compute.Tx) error {

@@ -43,7 +43,7 @@ func (s *Server) openHandler(context.Context) error {
 		Consoles: consoleURLs{s.gate},
 	}))
 	mount(imagePrefix, glance.New(glance.Deps{Registry: s.images, Store: s.store, Auth: s.identity, Log: log, Audit: audit, Public: public}))
-	mount(neutron.Prefix, neutron.New(neutron.Deps{Fabric: s.fabric, Store: s.store, Auth: s.identity, Log: log, Audit: audit, Public: public}))
+	mount(neutron.Prefix, neutron.New(neutron.Deps{Fabric: s.fabric, Zone: s.cfg.Zone, HostUp: s.control.HostUp, Store: s.store, Auth: s.identity, Log: log, Audit: audit, Public: public}))
 	mount(consolePrefix, s.gate.Handler())
 	mux.HandleFunc("GET /{$}", s.front)
 	s.handler = mux

@@ -35,6 +35,8 @@ type Deps struct {
 	Public string           // scheme and host that clients use; empty: as each request says
 	Zone   string           // the availability zone; empty: the default one
 	Now    func() time.Time // for the age of hosts' heartbeats
+	// HostUp says whether a host's last heartbeat is young enough, and when it was; nil: as its stored row says.
+	HostUp func(hostID string) (bool, time.Time)
 	// Audit is told of changes. May be nil.
 	Audit func(context.Context, compute.AuditEvent)
 }

@@ -4,6 +4,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/compute/openstack"
@@ -42,16 +43,25 @@ func (a *api) agentViews(r *openstack.Request) ([]view, error) {
 	err := a.Store.Read(r.Context(), func(tx *compute.Tx) error {
 		hosts, err := tx.Hosts.List(compute.Query{})
 		for _, h := range hosts {
+			up, beat := a.heartbeat(h)
 			out = append(out, view{
 				"id": h.ID, "agent_type": "Kamado host", "binary": "kamado", "host": h.ID, "topic": "N/A", "availability_zone": h.Zone,
-				"admin_state_up": !h.Disabled, "alive": !h.ForcedDown && a.Now().Sub(h.Heartbeat) < compute.HeartbeatMax,
-				"created_at": written(h.Created), "started_at": written(h.Started), "heartbeat_timestamp": written(h.Heartbeat),
+				"admin_state_up": !h.Disabled, "alive": up,
+				"created_at": written(h.Created), "started_at": written(h.Started), "heartbeat_timestamp": written(beat),
 				"description": nil, "configurations": view{}, "resources_synced": nil,
 			})
 		}
 		return err
 	})
 	return out, err
+}
+
+// heartbeat says whether a host is up, and when it last said so.
+func (a *api) heartbeat(h *compute.Host) (bool, time.Time) {
+	if a.HostUp != nil {
+		return a.HostUp(h.ID)
+	}
+	return !h.ForcedDown && a.Now().Sub(h.Heartbeat) < compute.HeartbeatMax, h.Heartbeat
 }
 
 func (a *api) agents(w http.ResponseWriter, r *openstack.Request) error {
