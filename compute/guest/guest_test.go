@@ -75,7 +75,7 @@ func boot(t *testing.T, f guest.Files, disk, network, address string, more ...st
 	defer serial.Close()
 	args := []string{"-nodefaults", "-M", "pc", "-accel", "tcg", "-cpu", "max", "-m", "256", "-display", "none", "-no-reboot",
 		"-serial", "unix:" + serial.Addr().String(), "-monitor", "stdio", "-device", "virtio-rng-pci", "-device", "virtio-balloon-pci",
-		"-drive", "file=" + disk + ",format=raw,if=virtio", "-kernel", f.Kernel, "-initrd", f.Ramdisk, "-append", guest.CommandLine,
+		"-drive", "file=" + disk + ",format=raw,if=virtio", "-kernel", f.Kernel, "-initrd", f.Ramdisk, "-append", f.CommandLine,
 		"-netdev", "user,id=n,hostfwd=tcp:" + addr + "-" + address + ":22" + network, "-device", "virtio-net-pci,netdev=n,romfile="}
 	m := &machine{t: t, sshAddr: addr, began: time.Now(), ended: make(chan struct{})}
 	m.cmd = exec.Command(qemu, append(args, more...)...)
@@ -325,9 +325,10 @@ func TestTinyLetsTheOwnerOfTheKeyIn(t *testing.T) {
 	})
 }
 
-func TestTinyReadsAConfigDrive(t *testing.T) {
-	f, disk := build(t)
-	signer, public := key(t)
+// configDrive makes the config drive of an instance "driven" with a fixed address
+// on QEMU's user-mode network.
+func configDrive(t *testing.T, public string) string {
+	t.Helper()
 	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "db"))
 	if err != nil {
 		t.Fatal(err)
@@ -359,6 +360,35 @@ func TestTinyReadsAConfigDrive(t *testing.T) {
 	if err := os.WriteFile(drive, image, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return drive
+}
+
+// TestDebian boots what "kamado compute image build --debian" made in the folder
+// that KAMADO_TEST_DEBIAN names: making it needs root, a mirror and minutes.
+func TestDebian(t *testing.T) {
+	dir := os.Getenv("KAMADO_TEST_DEBIAN")
+	if dir == "" {
+		t.Skip("needs KAMADO_TEST_DEBIAN, a folder that kamado compute image build --debian --out made")
+	}
+	f := guest.Files{Kernel: filepath.Join(dir, "kernel"), Ramdisk: filepath.Join(dir, "ramdisk"), CommandLine: "root=/dev/vda console=tty0 console=ttyS0 net.ifnames=0"}
+	signer, public := key(t)
+	m := boot(t, f, filepath.Join(dir, "disk.raw"), "", "10.0.2.77", "-snapshot", "-m", "512", "-drive", "file="+configDrive(t, public)+",format=raw,read-only=on,if=virtio")
+	var c *ssh.Client
+	m.within(3*time.Minute, "ssh", func() (ok bool) {
+		var err error
+		c, _, err = m.login(ssh.PublicKeys(signer))
+		return err == nil
+	})
+	defer c.Close()
+	if got := run(t, c, "hostname"); got != "driven" {
+		t.Errorf("hostname = %q", got)
+	}
+}
+
+func TestTinyReadsAConfigDrive(t *testing.T) {
+	f, disk := build(t)
+	signer, public := key(t)
+	drive := configDrive(t, public)
 	for name, bus := range map[string]string{"virtio disk": "if=virtio", "IDE CD-ROM": "if=ide,media=cdrom"} {
 		t.Run(name, func(t *testing.T) {
 			m := boot(t, f, disk, "", "10.0.2.77", "-drive", "file="+drive+",format=raw,read-only=on,"+bus)
