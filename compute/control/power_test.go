@@ -349,7 +349,7 @@ func TestWatchdog(t *testing.T) {
 	w := newWorld(t, nil)
 	for action, again := range map[string]bool{"none": true, "reset": false} {
 		w.write(func(tx *compute.Tx) error {
-			return tx.Flavors.Insert(&compute.Flavor{ID: action, Name: action, VCPUs: 1, MemoryMiB: 64, DiskGiB: 1, Public: true,
+			return tx.Flavors.Insert(&compute.Flavor{ID: action, Name: action, VCPUs: 1, MemoryMiB: 128, DiskGiB: 1, Public: true,
 				Extra: map[string]string{"hw:watchdog_action": action, "kamado:auto_recovery": "true"}})
 		})
 		q := w.request()

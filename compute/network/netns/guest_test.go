@@ -67,6 +67,13 @@ func (c *counts) Metadata(status int) {
 	c.status[status]++
 }
 
+// are says whether n offers, acknowledgements and pages were counted.
+func (c *counts) are(n int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dhcp["offer"] == n && c.dhcp["ack"] == n && c.status[200] == n
+}
+
 // newLab makes an engine that runs, and applies a state.
 func newLab(t *testing.T, s network.State) *lab {
 	t.Helper()
