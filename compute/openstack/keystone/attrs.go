@@ -1,9 +1,11 @@
 package keystone
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 
@@ -207,6 +209,32 @@ func truth(s string) bool {
 		return b
 	}
 	return s != "False" && s != "no" && s != "off"
+}
+
+// changing is the handler of a PATCH: noun is the key of the body and the path's
+// value, read takes the attributes.
+func changing[T any](noun string, read func(*attrs, *T) error, update func(context.Context, string, func(*T) error) (*T, error), show func(*openstack.Request, *T) view) handler {
+	return func(w http.ResponseWriter, r *openstack.Request) error {
+		at, err := readAttrs(r, noun)
+		if err != nil {
+			return err
+		}
+		row, err := update(r.Context(), r.PathValue(noun), func(row *T) error { return read(at.again(), row) })
+		if err != nil {
+			return err
+		}
+		return openstack.WriteJSON(w, http.StatusOK, view{noun: show(r, row)})
+	}
+}
+
+// removing is the handler of a DELETE of what the path's value names.
+func removing(noun string, remove func(context.Context, string) error) handler {
+	return func(w http.ResponseWriter, r *openstack.Request) error {
+		if err := remove(r.Context(), r.PathValue(noun)); err != nil {
+			return err
+		}
+		return noContent(w)
+	}
 }
 
 // listed answers a list under its key.

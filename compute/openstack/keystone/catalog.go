@@ -174,25 +174,6 @@ func (a *api) showRegion(w http.ResponseWriter, r *openstack.Request) error {
 	})
 }
 
-func (a *api) updateRegion(w http.ResponseWriter, r *openstack.Request) error {
-	at, err := readAttrs(r, "region")
-	if err != nil {
-		return err
-	}
-	region, err := a.Identity.UpdateRegion(r.Context(), r.PathValue("region"), func(region *compute.Region) error { return readRegion(at.again(), region) })
-	if err != nil {
-		return err
-	}
-	return openstack.WriteJSON(w, http.StatusOK, view{"region": a.regionView(r, region)})
-}
-
-func (a *api) deleteRegion(w http.ResponseWriter, r *openstack.Request) error {
-	if err := a.Identity.DeleteRegion(r.Context(), r.PathValue("region")); err != nil {
-		return err
-	}
-	return noContent(w)
-}
-
 func (a *api) serviceView(r *openstack.Request, s *compute.CatalogService) view {
 	v := view{"id": s.ID, "type": s.Type, "enabled": s.Enabled, "name": s.Name, "links": a.self(r, "/services/%s", s.ID)}
 	if s.Description != "" {

@@ -398,22 +398,3 @@ func (a *api) showDomain(w http.ResponseWriter, r *openstack.Request) error {
 		return view{"domain": a.domainView(r, d)}, nil
 	})
 }
-
-func (a *api) updateDomain(w http.ResponseWriter, r *openstack.Request) error {
-	at, err := readAttrs(r, "domain")
-	if err != nil {
-		return err
-	}
-	d, err := a.Identity.UpdateDomain(r.Context(), r.PathValue("domain"), func(d *compute.Domain) error { return readDomain(at.again(), d) })
-	if err != nil {
-		return err
-	}
-	return openstack.WriteJSON(w, http.StatusOK, view{"domain": a.domainView(r, d)})
-}
-
-func (a *api) deleteDomain(w http.ResponseWriter, r *openstack.Request) error {
-	if err := a.Identity.DeleteDomain(r.Context(), r.PathValue("domain")); err != nil {
-		return err
-	}
-	return noContent(w)
-}

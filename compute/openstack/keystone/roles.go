@@ -62,25 +62,6 @@ func (a *api) showRole(w http.ResponseWriter, r *openstack.Request) error {
 	})
 }
 
-func (a *api) updateRole(w http.ResponseWriter, r *openstack.Request) error {
-	at, err := readAttrs(r, "role")
-	if err != nil {
-		return err
-	}
-	role, err := a.Identity.UpdateRole(r.Context(), r.PathValue("role"), func(role *compute.Role) error { return readRole(at.again(), role) })
-	if err != nil {
-		return err
-	}
-	return openstack.WriteJSON(w, http.StatusOK, view{"role": a.roleView(r, role)})
-}
-
-func (a *api) deleteRole(w http.ResponseWriter, r *openstack.Request) error {
-	if err := a.Identity.DeleteRole(r.Context(), r.PathValue("role")); err != nil {
-		return err
-	}
-	return noContent(w)
-}
-
 // shortRole is a role within an inference.
 func (a *api) shortRole(r *openstack.Request, role *compute.Role) view {
 	return view{"id": role.ID, "name": role.Name, "description": orNull(role.Description), "links": a.self(r, "/roles/%s", role.ID)}

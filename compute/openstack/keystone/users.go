@@ -137,13 +137,6 @@ func (a *api) updateUser(w http.ResponseWriter, r *openstack.Request) error {
 	return openstack.WriteJSON(w, http.StatusOK, view{"user": a.userView(r, u)})
 }
 
-func (a *api) deleteUser(w http.ResponseWriter, r *openstack.Request) error {
-	if err := a.Identity.DeleteUser(r.Context(), r.PathValue("user")); err != nil {
-		return err
-	}
-	return noContent(w)
-}
-
 // changePassword needs no token: the password of now is asked for.
 func (a *api) changePassword(w http.ResponseWriter, r *openstack.Request) error {
 	at, err := readAttrs(r, "user")
@@ -230,25 +223,6 @@ func (a *api) showGroup(w http.ResponseWriter, r *openstack.Request) error {
 		}
 		return view{"group": a.groupView(r, g)}, nil
 	})
-}
-
-func (a *api) updateGroup(w http.ResponseWriter, r *openstack.Request) error {
-	at, err := readAttrs(r, "group")
-	if err != nil {
-		return err
-	}
-	g, err := a.Identity.UpdateGroup(r.Context(), r.PathValue("group"), func(g *compute.Group) error { return readGroup(at.again(), g) })
-	if err != nil {
-		return err
-	}
-	return openstack.WriteJSON(w, http.StatusOK, view{"group": a.groupView(r, g)})
-}
-
-func (a *api) deleteGroup(w http.ResponseWriter, r *openstack.Request) error {
-	if err := a.Identity.DeleteGroup(r.Context(), r.PathValue("group")); err != nil {
-		return err
-	}
-	return noContent(w)
 }
 
 func (a *api) listMembers(w http.ResponseWriter, r *openstack.Request) error {
