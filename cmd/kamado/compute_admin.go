@@ -29,7 +29,7 @@ The cloud is found as the stock client finds it; the entry "kamado-admin" of clo
 	}
 	v := newCloudVerbs(a, server.CloudAdmin, cmd)
 	for _, group := range []func(*cloudVerbs) *cobra.Command{
-		adminProject, adminUser, adminRole, adminFlavor, adminNetwork, adminFloatingPool, adminService, adminHost, adminQuota, adminAgent,
+		adminProject, adminUser, adminRole, adminFlavor, adminNetwork, adminFloatingPool, adminService, adminHost, adminQuota, adminAgent, adminAudit,
 	} {
 		cmd.AddCommand(group(v))
 	}

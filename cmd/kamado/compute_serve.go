@@ -6,16 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/compute/server"
 	"github.com/kamado/kamado/internal/config"
-	"github.com/kamado/kamado/internal/eventlog"
-	"github.com/kamado/kamado/internal/eventlog/segment"
 	"github.com/kamado/kamado/internal/httpserver"
 	"github.com/kamado/kamado/internal/unit"
 )
@@ -112,7 +108,7 @@ func (a *app) addCompute(ctx context.Context, p *process) (_ *computeListener, e
 		return nil, err
 	}
 	room, err := server.New(ctx, server.Options{Config: c.Compute, Data: data, Guest: guestParts(a)}, server.Deps{
-		Log: p.tel.Log, Registerer: p.tel.Registry, Getenv: a.getenv, Audit: auditEvents(log),
+		Log: p.tel.Log, Registerer: p.tel.Registry, Getenv: a.getenv, Audit: auditEvents(log), Trail: auditTrail(log),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("compute: %w", err)
@@ -151,18 +147,4 @@ func guestParts(a *app) string {
 		exe = real
 	}
 	return filepath.Join(filepath.Dir(exe), "guest")
-}
-
-// auditEvents writes down who asked for which change.
-func auditEvents(log *eventlog.Log) func(compute.AuditEvent) {
-	return func(e compute.AuditEvent) {
-		log.Offer(eventlog.Event{
-			Time: e.Time, Room: "compute", Type: "audit", Actor: e.UserID, RequestID: e.RequestID,
-			Subject: eventText(e.TargetKind+"/"+e.TargetID, segment.FieldBytesMax),
-			Attributes: map[string]string{
-				"service": e.Service, "action": eventText(e.Action, eventDetailMax), "project": e.ProjectID,
-				"outcome": e.Outcome, "status": strconv.Itoa(e.Status), "remote": e.Remote,
-			},
-		})
-	}
 }

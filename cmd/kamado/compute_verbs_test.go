@@ -158,6 +158,8 @@ func (c *cloudTest) people(*testing.T) {
 		c.t.Errorf("user password exits %d with %q %q", code, out, talk)
 	}
 	c.exits(1, "HTTP 409", "admin", "project", "create", "bakery")
+	c.contains("projects", "admin", "audit", "list")
+	c.exits(1, "HTTP 403", "admin", "audit", "list", "--cloud", "kamado")
 	c.exits(3, "no user", "admin", "user", "delete", "nobody")
 	c.exits(1, "HTTP 403", "admin", "user", "list", "--cloud", "kamado")
 	c.run("admin", "user", "delete", "hana")

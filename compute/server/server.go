@@ -28,6 +28,7 @@ import (
 	"github.com/kamado/kamado/compute/identity"
 	"github.com/kamado/kamado/compute/metadata"
 	"github.com/kamado/kamado/compute/network"
+	"github.com/kamado/kamado/compute/openstack/audit"
 	"github.com/kamado/kamado/compute/registry"
 	"github.com/kamado/kamado/compute/store"
 	"github.com/kamado/kamado/compute/vnc"
@@ -52,7 +53,12 @@ type Deps struct {
 	Registerer prometheus.Registerer // nil: no metrics
 	Getenv     func(string) string   // default os.Getenv
 	Audit      func(compute.AuditEvent)
+	// Trail gives back what Audit was told, newest first; nil: it is not shown.
+	Trail func(context.Context, audit.Query) ([]compute.AuditEvent, error)
 }
+
+// AuditQuery says which part of the audit trail is asked for.
+type AuditQuery = audit.Query
 
 // Server is the room, built.
 type Server struct {
