@@ -29,7 +29,8 @@ assert subnet.gateway_ip == "192.168.9.1", subnet.gateway_ip
 group = cloud.create_security_group("doors", "who may come in")
 cloud.create_security_group_rule(group.id, port_range_min=22, port_range_max=22, protocol="tcp")
 
-assert cloud.delete_server("one", wait=True, timeout=120, delete_ips=True)
+# By id: found by name, a server comes without its addresses, and they stay.
+assert cloud.delete_server(server.id, wait=True, timeout=120, delete_ips=True)
 assert cloud.delete_image("copy")
 assert cloud.delete_network("kitchen")
 assert cloud.delete_security_group("doors")
