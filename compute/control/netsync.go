@@ -27,6 +27,7 @@ type netsync struct {
 	mu     sync.Mutex
 	wanted uint64        // kicks so far
 	made   uint64        // kicks that the last finished round saw
+	whole  bool          // a round succeeded: what was there at the start is made
 	round  chan struct{} // closed at the end of a round
 }
 
@@ -72,10 +73,18 @@ func (n *netsync) wait(ctx context.Context, ticket uint64) error {
 	}
 }
 
-// ended notes the end of a round that began with wanted.
-func (n *netsync) ended(wanted uint64) {
+// settled says whether everything was made once.
+func (n *netsync) settled() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return n.whole
+}
+
+// ended notes the end of a round that began with wanted.
+func (n *netsync) ended(wanted uint64, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.whole = n.whole || err == nil
 	n.made = wanted
 	close(n.round)
 	n.round = make(chan struct{})
@@ -98,7 +107,7 @@ func (c *Controller) syncNetwork(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		c.net.ended(wanted)
+		c.net.ended(wanted, err)
 		if c.lazyNetwork {
 			select {
 			case <-ctx.Done():

@@ -2,6 +2,8 @@ package control_test
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"testing"
@@ -370,4 +372,29 @@ func TestWatchdog(t *testing.T) {
 			t.Errorf("it was restarted: generation %d, was %d", now.Generation, row.Generation)
 		}
 	}
+}
+
+// TestNotReadyBeforeItsNetworks: clients that come at the first moment find the
+// floating addresses reachable.
+func TestNotReadyBeforeItsNetworks(t *testing.T) {
+	w := newWorld(t, nil)
+	w.stop()
+	w.net.Fail(errors.New("no permission"))
+	applied := w.net.Applied()
+	c := control.New(control.Deps{Store: w.store, Engine: w.engine, Network: w.net, Fabric: w.fabric, Images: w.images, HostID: "host-a",
+		Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}, w.cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	w.until("a round failed and the host is up", func() bool {
+		up, _ := c.HostUp("host-a")
+		return up && w.net.Applied() > applied
+	})
+	if err := c.Ready(ctx); !compute.IsKind(err, compute.Unavailable) {
+		t.Errorf("Ready = %v with networks that are not made", err)
+	}
+	w.net.Fail(nil)
+	w.until("it is ready", func() bool { return c.Ready(ctx) == nil })
+	cancel()
+	w.must(<-done)
 }

@@ -103,6 +103,9 @@ func (c *Controller) Ready(context.Context) error {
 	if !c.ready.Load() {
 		return compute.Errorf(compute.Unavailable, "instances are not driven yet")
 	}
+	if !c.net.settled() {
+		return compute.Errorf(compute.Unavailable, "the networks of this host are not made yet")
+	}
 	if up, _ := c.HostUp(c.deps.HostID); !up {
 		return compute.Errorf(compute.Unavailable, "the hypervisor of this host does not answer")
 	}
