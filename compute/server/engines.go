@@ -89,8 +89,10 @@ func (s *Server) pickNetwork(ctx context.Context, real bool) (pool string, err e
 		cfg.Metrics = network.NewCounters(s.deps.Registerer)
 	}
 	if os.Geteuid() == 0 {
-		if s.network, err = netns.New(cfg); err == nil {
-			return s.freePool(ctx)
+		engine, err := netns.New(cfg)
+		if err == nil {
+			s.network = engine
+			return s.freePool(ctx, engine.HostRouted)
 		}
 		s.notes = append(s.notes, fmt.Sprintf("networks are user-mode ones, although this is root: %v", err))
 	}
@@ -116,7 +118,7 @@ const poolTries = 64
 
 // freePool gives the range of floating addresses that this installation has, or
 // the first from the configured one on that the host does not route yet.
-func (s *Server) freePool(ctx context.Context) (string, error) {
+func (s *Server) freePool(ctx context.Context, routed func(netip.Prefix) bool) (string, error) {
 	var kept string
 	err := s.store.Read(ctx, func(tx *compute.Tx) error {
 		set, err := tx.Settings.Get(poolSetting)
@@ -136,7 +138,7 @@ func (s *Server) freePool(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for range poolTries {
-		if !netns.HostRouted(p) {
+		if !routed(p) {
 			return p.String(), s.store.Write(ctx, func(tx *compute.Tx) error {
 				return tx.Settings.Insert(&compute.Setting{ID: poolSetting, Value: p.String()})
 			})

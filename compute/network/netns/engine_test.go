@@ -330,18 +330,21 @@ func TestWhatIsNotInTheStateGoes(t *testing.T) {
 
 func TestHostRouted(t *testing.T) {
 	l := newLab(t, twoNetworks())
-	if !HostRouted(cidr("172.24.4.0/24")) || !HostRouted(cidr("172.24.0.0/16")) {
-		t.Error("the pool of the engine itself is not seen")
-	}
-	if HostRouted(cidr("172.24.5.0/24")) {
-		t.Error("a free prefix is said to be taken")
-	}
 	dir := t.TempDir()
 	other, err := New(network.Config{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = other.Purge(context.Background()) })
+	if !other.HostRouted(cidr("172.24.4.0/24")) || !other.HostRouted(cidr("172.24.0.0/16")) {
+		t.Error("the pool of another installation is not seen")
+	}
+	if other.HostRouted(cidr("172.24.5.0/24")) {
+		t.Error("a free prefix is said to be taken")
+	}
+	if l.engine.HostRouted(cidr("172.24.4.0/24")) {
+		t.Error("an installation's own card takes its pool away")
+	}
 	if err := other.Apply(context.Background(), network.State{Networks: l.state.Networks[:1]}); err == nil {
 		t.Error("two installations took the same pool")
 	}

@@ -25,10 +25,20 @@ func openHost() (*namespace, error) {
 	return &namespace{name: "the host", fd: fd, Handle: h}, nil
 }
 
-// HostRouted says whether the host has an address or a route, other than the
-// default one, that overlaps a prefix: then it is taken.
-func HostRouted(p netip.Prefix) bool {
-	taken, err := hostRouted(p, -1)
+// HostRouted says whether the host has an address or a route that overlaps a
+// prefix: then it is taken. The default route does not count, nor does a card
+// that an earlier installation in the same directory left: it is this one's.
+func (e *Engine) HostRouted(p netip.Prefix) bool {
+	own := -1
+	host, err := openHost()
+	if err != nil {
+		return true
+	}
+	defer host.Close()
+	if l := host.linkByName(e.hostLink()); l != nil {
+		own = l.Attrs().Index
+	}
+	taken, err := hostRouted(p, own)
 	return taken || err != nil
 }
 
