@@ -342,7 +342,7 @@ func TestHostRouted(t *testing.T) {
 	if other.HostRouted(cidr("172.24.5.0/24")) {
 		t.Error("a free prefix is said to be taken")
 	}
-	if l.engine.HostRouted(cidr("172.24.4.0/24")) {
+	if l.e.HostRouted(cidr("172.24.4.0/24")) {
 		t.Error("an installation's own card takes its pool away")
 	}
 	if err := other.Apply(context.Background(), network.State{Networks: l.state.Networks[:1]}); err == nil {
