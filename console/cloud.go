@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +29,8 @@ const computeVersion = "2.79"
 // CloudAccount is a user that the console acts as.
 type CloudAccount struct {
 	User, Password, Project string
+	// Cloud is its name in clouds.yaml; empty: lines for a shell are shown without an account.
+	Cloud string
 }
 
 // String hides the password.
@@ -154,12 +158,49 @@ func (a *cloudAPI) send(ctx context.Context, token, method, path string, body, i
 	return res.Header, nil
 }
 
+// put sends a file as it comes, for as long as it takes: the caller bounds how
+// long it may stand still. size is -1 when nobody knows.
+func (a *cloudAPI) put(ctx context.Context, path string, file io.Reader, size int64) error {
+	token, _, err := a.logIn(ctx)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, a.base+path, file)
+	if err != nil {
+		return fmt.Errorf("send file to the cloud: %w", err)
+	}
+	req.ContentLength = size
+	req.Header.Set("X-Auth-Token", token)
+	req.Header.Set("Content-Type", "application/octet-stream")
+	res, err := a.client.Do(req)
+	if err != nil {
+		return fmt.Errorf("send file to the cloud: %w", err)
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(res.Body, cloudBytesMax))
+	if err != nil {
+		return fmt.Errorf("send file to the cloud: %w", err)
+	}
+	if res.StatusCode >= 300 {
+		return fmt.Errorf("send file to the cloud: %w", &errStatus{res.StatusCode, cloudFault(data)})
+	}
+	return nil
+}
+
+// tags are those of HTML.
+var tags = regexp.MustCompile(`<[^>]*>`)
+
 // cloudFault finds the message in an error's body: each service wraps it in an
-// object of its own.
+// object of its own, and identity and machine images have pages of HTML too.
 func cloudFault(data []byte) string {
 	var outer map[string]json.RawMessage
 	if json.Unmarshal(data, &outer) != nil {
-		return ""
+		_, body, found := strings.Cut(string(data), "</h1>")
+		if !found {
+			return ""
+		}
+		text := html.UnescapeString(tags.ReplaceAllString(body, " "))
+		return strings.Join(strings.Fields(text), " ")
 	}
 	for _, raw := range outer {
 		var inner struct {

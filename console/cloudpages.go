@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -12,59 +13,6 @@ import (
 	"strings"
 	"time"
 )
-
-// machineImage is a machine image as the pages show it.
-type machineImage struct {
-	ID         string    `json:"id"`
-	Name       string    `json:"name"`
-	Status     string    `json:"status"`
-	Visibility string    `json:"visibility"`
-	DiskFormat string    `json:"disk_format"`
-	Size       int64     `json:"size"`
-	Created    time.Time `json:"created_at"`
-	Owner      string    `json:"owner"`
-	Type       string    `json:"image_type"` // "snapshot"
-	Instance   string    `json:"instance_uuid"`
-}
-
-// Bootable says whether an instance can start from it: a kernel or a ramdisk is
-// only part of another.
-func (m machineImage) Bootable() bool { return m.DiskFormat != "aki" && m.DiskFormat != "ari" }
-
-// imagesData is the page of machine images.
-type imagesData struct {
-	Images []machineImage
-	More   string
-}
-
-func (c *Console) machineImages(w http.ResponseWriter, r *http.Request) {
-	q := url.Values{"sort": {"created_at:desc"}, "limit": {fmt.Sprint(machinesPage)}}
-	if after := r.FormValue("after"); after != "" {
-		q.Set("marker", after)
-	}
-	var answer struct {
-		Images []machineImage `json:"images"`
-		Next   string         `json:"next"`
-	}
-	if err := c.admin.get(r.Context(), cloudImages+"/images?"+q.Encode(), &answer); err != nil {
-		c.fail(w, r, "machine-images", err)
-		return
-	}
-	data := imagesData{Images: answer.Images}
-	if n := len(answer.Images); n > 0 && answer.Next != "" {
-		data.More = "/machines/images?after=" + url.QueryEscape(answer.Images[n-1].ID)
-	}
-	c.show(w, r, "machine-images.html", "image-rows", page{Title: "machine_images.title", Section: "machine-images", Data: data})
-}
-
-func (c *Console) deleteImage(w http.ResponseWriter, r *http.Request) {
-	err := c.admin.do(r.Context(), http.MethodDelete, cloudImages+"/images/"+url.PathEscape(r.FormValue("id")), nil, nil)
-	if err != nil {
-		c.fail(w, r, "machine-images", err)
-		return
-	}
-	http.Redirect(w, r, "/machines/images", http.StatusSeeOther)
-}
 
 // cloudNetwork is a network with its subnets.
 type cloudNetwork struct {
@@ -90,6 +38,7 @@ type subnet struct {
 	} `json:"allocation_pools"`
 
 	Blocks []addressBlock `json:"-"`
+	Taken  []addressCell  `json:"-"` // the first of them, by address
 	Used   int            `json:"-"`
 	Size   string         `json:"-"`
 }
@@ -106,6 +55,7 @@ type addressBlock struct {
 // "other".
 type addressCell struct {
 	IP, Kind, Who string
+	Link          string // page of who has it; empty: none
 }
 
 type cloudPort struct {
@@ -118,6 +68,8 @@ type cloudPort struct {
 		IP     string `json:"ip_address"`
 		Subnet string `json:"subnet_id"`
 	} `json:"fixed_ips"`
+
+	who, link string // name and page of the device, where there is one
 }
 
 // kind is the port's colour in the map.
@@ -159,9 +111,13 @@ func (c *Console) networksOf(ctx context.Context) (networksData, error) {
 	var routers struct {
 		Routers []named `json:"routers"`
 	}
+	var servers struct {
+		Servers []named `json:"servers"`
+	}
 	err := errors.Join(
 		c.admin.get(ctx, cloudNetworks+"/networks", &networks), c.admin.get(ctx, cloudNetworks+"/subnets", &subnets),
 		c.admin.get(ctx, cloudNetworks+"/ports", &ports), c.admin.get(ctx, cloudNetworks+"/routers", &routers),
+		c.admin.get(ctx, fmt.Sprintf("%s/servers?all_tenants=1&limit=%d", cloudCompute, namesMax), &servers),
 	)
 	if err != nil {
 		return networksData{}, err
@@ -169,6 +125,16 @@ func (c *Console) networksOf(ctx context.Context) (networksData, error) {
 	names := map[string]string{}
 	for _, router := range routers.Routers {
 		names[router.ID] = router.Name
+	}
+	instances := map[string]string{}
+	for _, s := range servers.Servers {
+		instances[s.ID] = s.Name
+	}
+	for i := range ports.Ports {
+		p := &ports.Ports[i]
+		if p.who = cmp.Or(names[p.Device], instances[p.Device]); p.kind() == "instance" {
+			p.link = "/machines/" + url.PathEscape(p.Device)
+		}
 	}
 	for i := range networks.Networks {
 		n := &networks.Networks[i]
@@ -192,8 +158,10 @@ func (c *Console) networksOf(ctx context.Context) (networksData, error) {
 
 // Bounds of an address map.
 const (
-	blockSize = 256
-	blocksMax = 8 // of a subnet
+	namesMax   = 1000 // instances whose names are known; the others are shown by id
+	takenShown = 256  // addresses listed under it
+	blockSize  = 256
+	blocksMax  = 8 // of a subnet
 )
 
 // draw makes the map of the subnet: the first block, and those with taken
@@ -212,6 +180,10 @@ func (s *subnet) draw(ports []cloudPort) {
 		}
 	}
 	s.Used = len(taken)
+	for _, ip := range slices.SortedFunc(maps.Keys(taken), netip.Addr.Compare)[:min(takenShown, len(taken))] {
+		p := taken[ip]
+		s.Taken = append(s.Taken, addressCell{IP: ip.String(), Kind: p.kind(), Who: cmp.Or(p.Name, p.who, p.Device, p.ID), Link: p.link})
+	}
 	if !prefix.Addr().Is4() {
 		s.Size = fmt.Sprintf("2^%d", 128-prefix.Bits())
 		return
@@ -242,7 +214,7 @@ func (s *subnet) block(start netip.Addr, prefix netip.Prefix, taken map[netip.Ad
 	for ip := start; len(b.Cells) < blockSize && prefix.Contains(ip); ip = ip.Next() {
 		cell := addressCell{IP: ip.String(), Kind: "outside"}
 		if p, ok := taken[ip]; ok {
-			cell.Kind, cell.Who = p.kind(), cmp.Or(p.Name, p.Device, p.ID)
+			cell.Kind, cell.Who, cell.Link = p.kind(), cmp.Or(p.Name, p.who, p.Device, p.ID), p.link
 		} else if s.gives(ip) {
 			cell.Kind = "free"
 		}
@@ -280,6 +252,10 @@ type cloudHost struct {
 	Heartbeat string `json:"-"` // how long ago
 	Zone      string `json:"-"`
 }
+
+// DiskUsed and DiskSize are written as a person reads them.
+func (h cloudHost) DiskUsed() string { return gib(h.DUsed * 1024) }
+func (h cloudHost) DiskSize() string { return gib(h.Disk * 1024) }
 
 // hostsShown bounds the page: more than this are a job for the API.
 const hostsShown = 100
@@ -337,6 +313,17 @@ type quota struct {
 	Used, Limit int
 }
 
+// Show writes a number of what the quota is of.
+func (q quota) Show(n int) string {
+	if q.Name == "ram" {
+		return gib(n)
+	}
+	return humanNumber(n)
+}
+
+// Shown is what is held.
+func (q quota) Shown() string { return q.Show(q.Used) }
+
 // projectsShown bounds the page.
 const projectsShown = 50
 
@@ -382,7 +369,7 @@ func (c *Console) projects(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	c.show(w, r, "projects.html", "", page{Title: "projects.title", Section: "projects", Data: projectsData{list}})
+	c.show(w, r, "projects.html", "project-cards", page{Title: "projects.title", Section: "projects", Data: projectsData{list}})
 }
 
 // quotasOf asks compute and network for what a project holds.

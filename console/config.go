@@ -45,6 +45,8 @@ type Config struct {
 	Compute string
 	// ComputePublic is the base of the addresses of the cloud that are shown to people; empty: Compute.
 	ComputePublic string
+	// ComputeClouds is the path of clouds.yaml, for the lines that people copy; empty: those say no account.
+	ComputeClouds string
 	// ComputeMember launches instances, ComputeAdmin looks at everything.
 	ComputeMember, ComputeAdmin CloudAccount
 	// Presets are the pictures' service's, in the order in which they are shown.

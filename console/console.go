@@ -93,7 +93,7 @@ func (c *Console) routes() http.Handler {
 	mux.HandleFunc("GET /login", c.cfg.Guard.Login)
 	mux.Handle("POST /logout", c.cfg.Guard.Require(http.HandlerFunc(c.cfg.Guard.Logout)))
 	mux.Handle("POST /login-link", c.cfg.Guard.Require(http.HandlerFunc(c.cfg.Guard.IssueLink)))
-	return secure(httpserver.Routes(mux))
+	return c.secure(smallBodies(httpserver.Routes(mux)))
 }
 
 // cloudRoutes are the pages of machines. Reading needs no login on this machine;
@@ -101,22 +101,50 @@ func (c *Console) routes() http.Handler {
 func (c *Console) cloudRoutes(mux *http.ServeMux, read func(string, http.HandlerFunc)) {
 	change := func(pattern string, h http.HandlerFunc) { mux.Handle("POST "+pattern, c.cfg.Guard.Require(h)) }
 	read("/machines", c.machines)
+	read("/machines/launch-line", c.launchLine)
+	read("/machines/summary", c.machinesSummary)
 	read("/machines/{id}", c.machine)
 	read("/machines/images", c.machineImages)
 	read("/machines/networks", c.networks)
 	read("/machines/hosts", c.hosts)
 	read("/machines/projects", c.projects)
 	change("/machines", c.launch)
+	change("/machines/keypairs", c.makeKey)
 	change("/machines/{id}/do/{action}", c.act)
 	change("/machines/{id}/open/{kind}", c.display)
 	change("/machines/images/delete", c.deleteImage)
+	change(uploadPath, c.uploadImage)
+}
+
+// Bounds of what a page sends. Only a machine image may be larger, as large as
+// the listener takes.
+const (
+	formBytesMax = 1 << 20
+	uploadPath   = "/machines/images/upload"
+)
+
+func smallBodies(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != uploadPath && r.Body != nil && r.Body != http.NoBody {
+			r.Body = http.MaxBytesReader(w, r.Body, formBytesMax)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // secure sets the headers that every answer has. Scripts and styles come from
-// this listener's files alone; pictures also from memory (blob:).
-func secure(next http.Handler) http.Handler {
-	const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; " +
-		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+// this listener's files alone; pictures also from memory (blob:). A form may
+// lead to the cloud's address: the displays of instances are there.
+func (c *Console) secure(next http.Handler) http.Handler {
+	forms := "'self'"
+	if c.admin != nil {
+		forms += " " + c.cfg.Compute
+		if c.cfg.ComputePublic != c.cfg.Compute {
+			forms += " " + c.cfg.ComputePublic
+		}
+	}
+	policy := "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; " +
+		"form-action " + forms + "; base-uri 'none'; frame-ancestors 'none'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
@@ -142,14 +170,18 @@ type page struct {
 
 // show writes a page, or the fragment of it that htmx asked for.
 func (c *Console) show(w http.ResponseWriter, r *http.Request, name, fragment string, p page) {
-	p.Operator, p.Version, p.Cloud = c.cfg.Guard.Allowed(r), c.cfg.Version, c.admin != nil
-	p.CSRF = c.cfg.Guard.CSRFToken(r)
 	w.Header().Set("Vary", "Hx-Request")
 	if fragment != "" && r.Header.Get("Hx-Request") == "true" && r.Header.Get("Hx-History-Restore-Request") != "true" {
-		c.render(w, http.StatusOK, fragment, p)
-		return
+		name = fragment
 	}
-	c.render(w, http.StatusOK, name, p)
+	c.showAs(w, r, http.StatusOK, name, p)
+}
+
+// showAs writes a page with a status.
+func (c *Console) showAs(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
+	p.Operator, p.Version, p.Cloud = c.cfg.Guard.Allowed(r), c.cfg.Version, c.admin != nil
+	p.CSRF = c.cfg.Guard.CSRFToken(r)
+	c.render(w, status, name, p)
 }
 
 // render writes a template; nothing is sent when it fails half way.
@@ -184,12 +216,12 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, section string, e
 		}
 	}
 	c.cfg.Log.Warn("console page without its service", "path", r.URL.Path, "error", err)
-	c.render(w, status, "trouble.html", page{Title: t.Heading, Section: section, Operator: c.cfg.Guard.Allowed(r), CSRF: c.cfg.Guard.CSRFToken(r), Version: c.cfg.Version, Cloud: c.admin != nil, Data: t})
+	c.showAs(w, r, status, "trouble.html", page{Title: t.Heading, Section: section, Data: t})
 }
 
 func (c *Console) missing(w http.ResponseWriter, r *http.Request) {
 	t := trouble{Heading: "trouble.missing", Text: "trouble.missing_text"}
-	c.render(w, http.StatusNotFound, "trouble.html", page{Title: t.Heading, Operator: c.cfg.Guard.Allowed(r), CSRF: c.cfg.Guard.CSRFToken(r), Version: c.cfg.Version, Cloud: c.admin != nil, Data: t})
+	c.showAs(w, r, http.StatusNotFound, "trouble.html", page{Title: t.Heading, Data: t})
 }
 
 // functions are what templates can call.
@@ -199,6 +231,7 @@ func (c *Console) functions() template.FuncMap {
 		"texts":    c.texts.under,
 		"asset":    func(name string) (string, error) { return c.assets.url(name) },
 		"age":      age,
+		"gib":      gib,
 		"link":     func(url, text, section, own, icon string) navLink { return navLink{url, text, icon, section == own} },
 		"slider":   newSlider,
 		"cache":    func(text string, s cacheStats) cacheCard { return cacheCard{text, s} },
@@ -229,6 +262,17 @@ func humanBytes(n int64) string {
 		digits = 1
 	}
 	return strconv.FormatFloat(v, 'f', digits, 64) + " " + units[i]
+}
+
+// gib writes MiB as a person reads them.
+func gib(mib int) string {
+	switch {
+	case mib < 1024:
+		return strconv.Itoa(mib) + " MiB"
+	case mib < 1<<20:
+		return strings.TrimSuffix(strconv.FormatFloat(float64(mib)/1024, 'f', 1, 64), ".0") + " GiB"
+	}
+	return strings.TrimSuffix(strconv.FormatFloat(float64(mib)/(1<<20), 'f', 1, 64), ".0") + " TiB"
 }
 
 // age writes how long ago something was, in its largest unit.

@@ -24,13 +24,17 @@ func asStatus(err error) (*errStatus, bool) {
 // overviewData is the front page's.
 type overviewData struct {
 	Services []serviceState
-	Sample   []original // a few originals to begin with
+	Sample   []original   // a few originals to begin with
+	Cloud    *summaryData // nil: there is none
 }
 
 func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 	data := overviewData{Services: c.serviceStates(r.Context())}
 	if list, err := c.images.originals(r.Context(), "", "", 4); err == nil {
 		data.Sample = list.Originals
+	}
+	if c.admin != nil {
+		data.Cloud = c.summaryOf(r.Context())
 	}
 	c.show(w, r, "overview.html", "", page{Title: "overview.title", Section: "overview", Texts: c.texts.under("chart"), Data: data})
 }

@@ -168,7 +168,11 @@ func (a *app) addConsole(ctx context.Context, p *process, at consoleServices) (*
 	if err != nil {
 		return nil, err
 	}
-	return p.listen(ctx, "console", p.cfg.Console.HTTP, con.Handler())
+	listener := p.cfg.HTTP
+	if at.Compute != "" {
+		listener.BodyBytesMax = max(listener.BodyBytesMax, p.cfg.Compute.ImageBytesMax) // a machine image passes through
+	}
+	return p.listenAs(ctx, "console", p.cfg.Console.HTTP, con.Handler(), listener)
 }
 
 // cloudOf lets a console show the cloud of the data directory, as the accounts of its clouds.yaml.
@@ -182,7 +186,10 @@ func cloudOf(c *configuration, at string, cfg *console.Config) error {
 		if !ok {
 			return console.CloudAccount{}, fmt.Errorf("%s has no cloud %s", computeserver.CloudsFile, name)
 		}
-		return console.CloudAccount{User: cloud.Auth.Username, Password: cloud.Auth.Password, Project: cloud.Auth.ProjectName}, nil
+		return console.CloudAccount{User: cloud.Auth.Username, Password: cloud.Auth.Password, Project: cloud.Auth.ProjectName, Cloud: name}, nil
+	}
+	if cfg.ComputeClouds, err = filepath.Abs(filepath.Join(c.Data, computeserver.CloudsFile)); err != nil {
+		return err
 	}
 	cfg.Compute, cfg.ComputePublic = at, c.Compute.PublicURL
 	if cfg.ComputeMember, err = account(computeserver.CloudMember); err != nil {
