@@ -21,12 +21,6 @@ func consoleOutput(c *call, id string, in map[string]any) error {
 	if lines == 0 {
 		text = ""
 	}
-	if lines > 0 {
-		text = strings.TrimSuffix(text, "\n")
-		if rows := strings.Split(text, "\n"); len(rows) > lines {
-			text = strings.Join(rows[len(rows)-lines:], "\n")
-		}
-	}
 	return c.json(http.StatusOK, object{"output": text})
 }
 

@@ -11,6 +11,10 @@ func TestServerLivesThroughEveryVerb(t *testing.T) {
 	id := c.server(c.member, "oven")
 	m := c.member
 	c.act(m, "", id, `{"os-stop":null}`, 202, "SHUTOFF")
+	// A log that ends with a line feed: the empty piece behind it counts, as Nova counts.
+	if r := c.act(m, "", id, `{"os-getConsoleOutput":{"length":3}}`, 200, ""); strings.Count(r.at("output").(string), "\n") != 2 {
+		t.Errorf("console of three lines, off = %s", r.text)
+	}
 	if r := c.ask(m, "", "POST", "/v2.1/servers/"+id+"/action", `{"os-stop":null}`); r.status != 409 || !strings.Contains(r.text, "Cannot 'stop' instance "+id+" while it is in vm_state stopped") {
 		t.Errorf("stop twice = %d %s", r.status, r.text)
 	}
