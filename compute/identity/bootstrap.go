@@ -87,6 +87,7 @@ func (s *Service) bootstrapPasswords(ctx context.Context) (passwords, hashes map
 			err = r.err
 		}
 		hashes[r.name] = r.hash
+		s.passwords.remember(r.hash, passwords[r.name])
 	}
 	return passwords, hashes, err
 }

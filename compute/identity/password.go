@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/subtle"
 	"encoding/base64"
@@ -26,10 +27,16 @@ type passwords struct {
 	slots   chan struct{} // holds one for each that runs
 	waiting chan struct{} // holds one for each that waits or runs
 	dummy   func() []byte // the hash of nobody's password, made when first needed
+
+	mu sync.Mutex
+	// fresh are hashes that this process made a moment ago of passwords of its own, with digests of these. A hash that was made is as
+	// good a proof as one that was checked, so that the first login after the first start need not wait for the same work again.
+	// Guarded by mu; an entry goes with the first login that it answers.
+	fresh map[string][sha256.Size]byte
 }
 
 func newPasswords(cfg Config) *passwords {
-	p := &passwords{cost: cfg.PasswordCost, slots: make(chan struct{}, cfg.PasswordsAtOnce),
+	p := &passwords{cost: cfg.PasswordCost, fresh: map[string][sha256.Size]byte{}, slots: make(chan struct{}, cfg.PasswordsAtOnce),
 		waiting: make(chan struct{}, cfg.PasswordsAtOnce+cfg.PasswordsWaitingMax)}
 	p.dummy = sync.OnceValue(func() []byte {
 		h, _ := bcrypt.GenerateFromPassword([]byte(rand.Text()), cfg.PasswordCost) // the text is short and the cost checked
@@ -64,6 +71,27 @@ func (p *passwords) hash(ctx context.Context, password string) (string, error) {
 	return hashPassword(password, p.cost)
 }
 
+// remember keeps that a hash was just made of a password.
+func (p *passwords) remember(hash, password string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fresh[hash] = sha256.Sum256([]byte(password))
+}
+
+// recall says whether a hash was just made of this password, once. No says
+// nothing: the hash decides.
+func (p *passwords) recall(hash, password string) bool {
+	sum := sha256.Sum256([]byte(password))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	made, there := p.fresh[hash]
+	if !there || subtle.ConstantTimeCompare(made[:], sum[:]) != 1 {
+		return false
+	}
+	delete(p.fresh, hash)
+	return true
+}
+
 func hashPassword(password string, cost int) (string, error) {
 	h, err := bcrypt.GenerateFromPassword(short(password), cost)
 	if err != nil {
@@ -75,6 +103,9 @@ func hashPassword(password string, cost int) (string, error) {
 // check says whether a password has a hash. An empty hash is nobody's: the
 // answer is no, after the same work.
 func (p *passwords) check(ctx context.Context, hash, password string) (bool, error) {
+	if p.recall(hash, password) {
+		return true, nil
+	}
 	done, err := p.turn(ctx)
 	if err != nil {
 		return false, err
