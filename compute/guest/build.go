@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -90,11 +91,17 @@ func (b *builder) path(elem ...string) string {
 }
 
 func (b *builder) kernel(context.Context) error {
-	body, err := os.ReadFile(b.parts.path("kernel"))
+	from, err := os.Open(b.parts.path("kernel"))
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(b.path("kernel"), body, 0o644)
+	defer from.Close()
+	to, err := os.OpenFile(b.path("kernel"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, from) // by the kernel: it has tens of MiB
+	return errors.Join(err, to.Close())
 }
 
 // ramdisk holds busybox, the drivers and the program that loads them.
