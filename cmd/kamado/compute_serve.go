@@ -54,6 +54,10 @@ start says what that cannot do.`,
 	return cmd
 }
 
+// computeGC is the garbage collector's GOGC for the cloud, unless the environment says another: half as much work as with serveGC,
+// for 20 MiB more with 10,000 instances.
+const computeGC = 100
+
 // computeMemory is where collecting garbage becomes cheaper than growing: the cloud's own state for thousands of instances fits.
 const computeMemory = 192 * unit.MiB
 
@@ -63,7 +67,7 @@ func (a *app) serveCompute(ctx context.Context, c *configuration) error {
 		c.HTTP.AccessLog = httpserver.AccessLogErrors
 	}
 	if a.getenv("GOGC") == "" {
-		debug.SetGCPercent(serveGC)
+		debug.SetGCPercent(computeGC)
 	}
 	if a.getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(int64(computeMemory))
