@@ -101,6 +101,9 @@ func (c *Controller) syncNetwork(ctx context.Context) error {
 			return nil
 		case <-c.net.wake:
 		case <-retry.C:
+		case <-c.forwards.retry:
+			retry.Reset(netRetry)
+			continue
 		}
 		wanted := c.net.last()
 		err := c.applyNetwork(ctx)
@@ -137,5 +140,7 @@ func (c *Controller) applyNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.deps.Network.Apply(ctx, s)
+	err = c.deps.Network.Apply(ctx, s)
+	c.sendForwards(s)
+	return err
 }

@@ -21,14 +21,15 @@ type Controller struct {
 	metrics   *metrics
 	simulated map[string]bool
 
-	queue  *queue
-	hosts  *hosts
-	net    *netsync
-	resets *resets
-	again  *recoveries
-	stalls *stalls
-	rehost chan struct{} // one place: hosts are to be read again
-	ready  atomic.Bool
+	queue    *queue
+	hosts    *hosts
+	net      *netsync
+	resets   *resets
+	again    *recoveries
+	stalls   *stalls
+	forwards *forwards
+	rehost   chan struct{} // one place: hosts are to be read again
+	ready    atomic.Bool
 
 	lazyNetwork bool // nobody waits for the network engine
 }
@@ -41,7 +42,7 @@ func New(deps Deps, cfg Config) *Controller {
 	c := &Controller{
 		deps: deps, cfg: cfg, log: deps.Log, simulated: map[string]bool{},
 		queue: newQueue(), hosts: newHosts(rand.Uint64()), net: newNetsync(),
-		resets: newResets(), again: newRecoveries(), stalls: newStalls(), rehost: make(chan struct{}, 1),
+		resets: newResets(), again: newRecoveries(), stalls: newStalls(), forwards: newForwards(), rehost: make(chan struct{}, 1),
 	}
 	for i := range cfg.SimulatedHosts {
 		c.simulated[simulatedID(i)] = true

@@ -157,6 +157,9 @@ func (c *Controller) nic(tx *compute.Tx, portID string) (hypervisor.NIC, error) 
 	nic := hypervisor.NIC{PortID: p.ID, MAC: p.MAC, MTU: n.MTU}
 	if nic.User = c.deps.Network.User(p.ID); nic.User == nil {
 		nic.Open = func(ctx context.Context) (*os.File, error) { return c.deps.Network.Open(ctx, p.ID) }
+	} else if len(nic.User.Forward) > 0 {
+		c.forwards.add(p.ID) // what the start cannot forward is tried again after it
+		c.net.kick()
 	}
 	return nic, nil
 }

@@ -122,7 +122,8 @@ type NIC struct {
 // UserNet is a card behind QEMU's own network stack, for hosts without root.
 type UserNet struct {
 	CIDR, Gateway, DNS, Address string
-	Forward                     []Forward
+	// Forward are made at the start where they can be: a guest starts without one that cannot.
+	Forward []Forward
 }
 
 // Forward leads a port of the host to the guest.
@@ -216,4 +217,13 @@ type Engine interface {
 	Diagnostics(ctx context.Context, id string) (Diagnostics, error)
 	// SetPassword tells the guest agent a new password; ErrUnsupported when none answers.
 	SetPassword(ctx context.Context, id, user, password string) error
+}
+
+// Forwarder is what an engine may be besides: one that changes the forwards of a
+// user-mode card while its guest runs.
+type Forwarder interface {
+	// Forward makes list the forwards of a card of a domain that is on: what is too much ends before anything is added. ErrState
+	// when the domain is off, or the card is none of its user-mode ones. What could be made is made, also when the error names
+	// others that could not, such as a port that somebody else listens on; calling again tries those again.
+	Forward(ctx context.Context, id, portID string, list []Forward) error
 }

@@ -30,10 +30,6 @@ import (
 // qemuProgram is what a host needs to run instances.
 const qemuProgram = "qemu-system-x86_64"
 
-// userPool is where floating addresses lie without root: the loopback is the
-// only range that anybody may listen on.
-const userPool = "127.77.0.0/24"
-
 // realInstances says whether instances run, or only seem to. Auto is settled
 // here once.
 func (s *Server) realInstances() (bool, error) {
@@ -84,7 +80,8 @@ func (s *Server) pickNetwork(ctx context.Context, real bool) (pool string, err e
 		s.network = fakenetwork.New()
 		return s.cfg.FloatingRange, nil
 	}
-	cfg := network.Config{Dir: filepath.Join(s.dir, "net"), Metadata: s.metadata, Log: s.deps.Log}
+	cfg := network.Config{Dir: filepath.Join(s.dir, "net"), Metadata: s.metadata, Log: s.deps.Log,
+		UserChanged: func(portID string) { s.control.UserChanged(portID) }} // it is control that applies
 	if s.deps.Registerer != nil {
 		cfg.Metrics = network.NewCounters(s.deps.Registerer)
 	}
@@ -94,10 +91,10 @@ func (s *Server) pickNetwork(ctx context.Context, real bool) (pool string, err e
 			s.network = engine
 			return s.freePool(ctx, engine.HostRouted)
 		}
-		s.notes = append(s.notes, fmt.Sprintf("networks are user-mode ones, although this is root: %v", err))
+		s.notes = append(s.notes, fmt.Sprintf("this is root, and still real networks cannot be made here: %v", err))
 	}
 	s.network, s.userMode = usermode.New(cfg), true
-	return userPool, nil
+	return s.userPool(ctx)
 }
 
 // external gives the range of floating addresses: the first address is the
@@ -108,52 +105,6 @@ func external(cidr string) (fabric.ExternalPool, error) {
 		return fabric.ExternalPool{}, err
 	}
 	return fabric.ExternalPool{CIDR: cidr, Gateway: p.Masked().Addr().Next().String()}, nil
-}
-
-// poolSetting remembers the range that the first start chose.
-const poolSetting = "floating_range"
-
-// poolTries is how many ranges after the configured one are looked at.
-const poolTries = 64
-
-// freePool gives the range of floating addresses that this installation has, or
-// the first from the configured one on that the host does not route yet.
-func (s *Server) freePool(ctx context.Context, routed func(netip.Prefix) bool) (string, error) {
-	var kept string
-	err := s.store.Read(ctx, func(tx *compute.Tx) error {
-		set, err := tx.Settings.Get(poolSetting)
-		if compute.IsKind(err, compute.NotFound) {
-			return nil
-		}
-		if err == nil {
-			kept = set.Value
-		}
-		return err
-	})
-	if err != nil || kept != "" {
-		return kept, err
-	}
-	p, err := netip.ParsePrefix(s.cfg.FloatingRange)
-	if err != nil {
-		return "", err
-	}
-	for range poolTries {
-		if !routed(p) {
-			return p.String(), s.store.Write(ctx, func(tx *compute.Tx) error {
-				return tx.Settings.Insert(&compute.Setting{ID: poolSetting, Value: p.String()})
-			})
-		}
-		p = after(p)
-	}
-	return "", fmt.Errorf("this machine routes %s and the %d ranges after it: name a free one with --floating-range", s.cfg.FloatingRange, poolTries-1)
-}
-
-// after gives the next range of the same size.
-func after(p netip.Prefix) netip.Prefix {
-	b := p.Masked().Addr().As4()
-	n := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-	n += 1 << (32 - p.Bits())
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}), p.Bits())
 }
 
 func (s *Server) openHypervisor(ctx context.Context) error {

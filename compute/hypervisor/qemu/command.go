@@ -258,7 +258,8 @@ func netdev(n hypervisor.NIC, fd string) node {
 	return dev
 }
 
-// userNet describes QEMU's own network stack.
+// userNet describes QEMU's own network stack. Its forwards are made later: with
+// one that cannot be, QEMU would not start.
 func userNet(u hypervisor.UserNet, dev node) {
 	for key, v := range map[string]string{"net": u.CIDR, "host": u.Gateway, "dns": u.DNS, "dhcpstart": u.Address} {
 		if v != "" {
@@ -266,15 +267,4 @@ func userNet(u hypervisor.UserNet, dev node) {
 		}
 	}
 	dev["ipv6"] = false
-	var forwards []node
-	for _, f := range u.Forward {
-		host, port, ok := strings.Cut(f.Listen, ":")
-		if !ok {
-			continue
-		}
-		forwards = append(forwards, node{"str": fmt.Sprintf("%s:%s:%s-:%d", f.Protocol, host, port, f.Port)})
-	}
-	if forwards != nil {
-		dev["hostfwd"] = forwards
-	}
 }

@@ -44,6 +44,8 @@ type record struct {
 	Slots map[string]int
 	// Taps are the names of the host's ends of the cards that are taps, by port.
 	Taps map[string]string
+	// Forwards are those that the process has, by port; while they are changed, all that it may have.
+	Forwards map[string][]hypervisor.Forward
 	// Accel and Version are what the saved memory of a suspended domain was saved by.
 	Accel, Version string
 }

@@ -84,7 +84,7 @@ func (d *domain) plug(ctx context.Context, s hypervisor.Spec, n hypervisor.NIC, 
 	if err := d.command(ctx, "device_add", dev, nil); err != nil {
 		return errors.Join(err, d.command(ctx, "netdev_del", node{"id": netdevID(n.PortID)}, nil))
 	}
-	return d.keep(true, func(r *record) {
+	err = d.keep(true, func(r *record) {
 		r.Spec.NICs = append(slices.Clone(r.Spec.NICs), n)
 		if r.Slots = maps.Clone(r.Slots); r.Slots == nil {
 			r.Slots = map[string]int{}
@@ -95,6 +95,10 @@ func (d *domain) plug(ctx context.Context, s hypervisor.Spec, n hypervisor.NIC, 
 		}
 		r.Taps[n.PortID] = name
 	})
+	if err == nil && n.User != nil {
+		d.tellForwards(n.PortID, d.forward(ctx, n.PortID, n.User.Forward))
+	}
+	return err
 }
 
 // freshName gives a name that the process has not seen from us: an earlier
@@ -129,6 +133,8 @@ func (e *Engine) DetachNIC(ctx context.Context, id, portID string) error {
 		return fmt.Errorf("detach port %s of domain %s: %w", portID, id, err)
 	}
 	return d.keep(true, func(r *record) {
+		r.Forwards = maps.Clone(r.Forwards)
+		delete(r.Forwards, portID)
 		r.Spec.NICs = slices.DeleteFunc(slices.Clone(r.Spec.NICs), func(have hypervisor.NIC) bool { return have.PortID == portID })
 	})
 }

@@ -41,6 +41,7 @@ func (d *domain) powerOn(ctx context.Context, s hypervisor.Spec) error {
 	}
 	err = d.keep(true, func(r *record) {
 		r.Spec, r.Slots, r.Accel, r.Version = s, slots, accel, d.engine.version
+		r.Forwards = nil
 		if !resume {
 			r.Wanted = hypervisor.Running
 		}
@@ -327,6 +328,9 @@ func (d *domain) bringUp(ctx context.Context, s hypervisor.Spec, resume bool) er
 		if err := d.loadMemory(ctx); err != nil {
 			return err
 		}
+	}
+	if err := d.forwardAll(ctx, s); err != nil {
+		return err
 	}
 	return d.command(ctx, "cont", nil, nil)
 }

@@ -59,14 +59,13 @@ func New(cfg network.Config) *Engine {
 // Limits says what user-mode networking cannot do.
 func (e *Engine) Limits() []string {
 	list := []string{
-		"guests do not reach each other: each is behind a network stack of its own",
-		"floating addresses are loopback addresses of this host, for TCP and UDP ports that a security group opens to 127.0.0.1",
-		"a rule about more than " + strconv.Itoa(ForwardsMax) + " ports opens the well-known ones of them; rules about remote groups, ICMP and IPv6 open nothing",
-		"what guests send is not filtered, and routers, extra routes, fixed MTUs and DHCP options of ports have no effect",
-		"there is no metadata service: instances get a config drive",
+		"networks are user-mode ones: instances reach out, and do not reach each other; real networks need root",
+		"floating addresses are reached from this machine only, at the TCP and UDP ports that a security group opens to 0.0.0.0/0 (at most " +
+			strconv.Itoa(ForwardsMax) + ", else the well-known ones); there is no ping",
+		"rules about what instances send, rules about other groups, and routers of your own have no effect; metadata comes by config drive",
 	}
 	if start := e.start(); start > 1 {
-		list = append(list, fmt.Sprintf("ports below %d are forwarded from the port %d above them: ssh is at %d", start, PortOffset, 22+PortOffset))
+		list = append(list, fmt.Sprintf("ports below %d of a floating address are %d higher: ssh -p %d root@ADDRESS", start, PortOffset, 22+PortOffset))
 	}
 	return list
 }

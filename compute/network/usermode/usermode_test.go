@@ -139,7 +139,7 @@ func TestChangesAreTold(t *testing.T) {
 }
 
 func TestLimitsNameTheOffset(t *testing.T) {
-	if got := strings.Join(quiet(1024, nil).Limits(), "\n"); !strings.Contains(got, "ssh is at 20022") {
+	if got := strings.Join(quiet(1024, nil).Limits(), "\n"); !strings.Contains(got, "ssh -p 20022") {
 		t.Errorf("limits do not say where ssh is:\n%s", got)
 	}
 	if got := strings.Join(quiet(1, nil).Limits(), "\n"); strings.Contains(got, "20022") {
