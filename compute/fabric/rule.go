@@ -177,7 +177,7 @@ func checkRange(r *compute.SecurityRule) error {
 	return nil
 }
 
-// setRemote checks whom a rule is about.
+// setRemote checks whom a rule is about. A prefix stays as it was given, with its host bits: they mean nothing (see MaskedPrefix).
 func (w *work) setRemote(r *compute.SecurityRule) error {
 	if r.RemoteGroupID != "" && r.RemotePrefix != "" {
 		return fail(compute.Invalid, "SecurityGroupRemoteGroupAndRemoteIpPrefix", "Only remote_ip_prefix or remote_group_id may be provided.")
@@ -197,7 +197,7 @@ func (w *work) setRemote(r *compute.SecurityRule) error {
 		}
 		p = netip.PrefixFrom(a, a.BitLen())
 	}
-	r.RemotePrefix = p.Masked().String()
+	r.RemotePrefix = p.String()
 	if p.Addr().Is4() != (r.EtherType == etherV4) {
 		return fail(compute.Invalid, "SecurityGroupRuleParameterConflict", "Conflicting value ethertype %s for CIDR %s", r.EtherType, p)
 	}
@@ -216,8 +216,20 @@ func sameProtocol(a, b string) bool {
 	return a == b || a != "" && b != "" && protocolNumber(a) == protocolNumber(b)
 }
 
-// everybody turns the prefix of all addresses into none: they let the same pass.
+// MaskedPrefix gives what a rule's prefix means: 10.2.3.124/24 is 10.2.3.0/24.
+// What is no prefix stays as it is.
+func MaskedPrefix(prefix string) string {
+	p, err := netip.ParsePrefix(prefix)
+	if err != nil {
+		return prefix
+	}
+	return p.Masked().String()
+}
+
+// everybody turns a prefix into what it means, that of all addresses into none:
+// they let the same pass.
 func everybody(prefix string) string {
+	prefix = MaskedPrefix(prefix)
 	if prefix == "0.0.0.0/0" || prefix == "::/0" {
 		return ""
 	}

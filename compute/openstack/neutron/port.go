@@ -261,6 +261,6 @@ func ruleView(r *compute.SecurityRule) view {
 	return stamp(view{
 		"security_group_id": r.GroupID, "direction": r.Direction, "ethertype": r.EtherType, "protocol": orNull(r.Protocol),
 		"port_range_min": orNil(r.PortMin), "port_range_max": orNil(r.PortMax), "remote_group_id": orNull(r.RemoteGroupID),
-		"remote_ip_prefix": orNull(r.RemotePrefix), "normalized_cidr": orNull(r.RemotePrefix),
+		"remote_ip_prefix": orNull(r.RemotePrefix), "normalized_cidr": orNull(fabric.MaskedPrefix(r.RemotePrefix)),
 	}, r.ID, r.ProjectID, r.Description, nil, r.Revision, r.Created, r.Updated)
 }

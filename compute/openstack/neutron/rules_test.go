@@ -127,6 +127,21 @@ func TestRefusals(t *testing.T) {
 	c.fails(c.member, "DELETE", "/security-groups/"+c.defaultGroup(), nil, 409, "SecurityGroupCannotRemoveDefault")
 }
 
+// TestPrefixOfARuleStaysAsGiven shows host bits again, and knows that they mean
+// nothing.
+func TestPrefixOfARuleStaysAsGiven(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	rule := func(prefix string) attrs {
+		return attrs{"security_group_id": c.defaultGroup(), "direction": "ingress", "remote_ip_prefix": prefix}
+	}
+	made := c.make(c.member, "/security-group-rules", "security_group_rule", rule("10.2.3.124/24"))
+	if made["remote_ip_prefix"] != "10.2.3.124/24" || made["normalized_cidr"] != "10.2.3.0/24" {
+		t.Errorf("prefix %v, normalized %v, want 10.2.3.124/24 and 10.2.3.0/24", made["remote_ip_prefix"], made["normalized_cidr"])
+	}
+	c.fails(c.member, "POST", "/security-group-rules", map[string]any{"security_group_rule": rule("10.2.3.0/24")}, 409, "SecurityGroupRuleExists")
+}
+
 func (c *cloud) defaultGroup() string {
 	c.t.Helper()
 	return c.get(c.member, "/security-groups?name=default")["security_groups"].([]any)[0].(map[string]any)["id"].(string)
