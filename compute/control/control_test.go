@@ -299,3 +299,30 @@ func TestLock(t *testing.T) {
 	w.must(w.c.Delete(ctx, w.who, id))
 	w.become(id, "DELETED")
 }
+
+// TestZoneOfAnAggregateOutlivesAStart starts again with another zone: a host in
+// an aggregate with a zone stays there, and one that left it moves.
+func TestZoneOfAnAggregateOutlivesAStart(t *testing.T) {
+	w := newWorld(t, nil)
+	zone := func() (zone string) {
+		w.read(func(tx *compute.Tx) error {
+			h, err := tx.Hosts.Get("host-a")
+			zone = h.Zone
+			return err
+		})
+		return zone
+	}
+	w.write(func(tx *compute.Tx) error {
+		return tx.Aggregates.Insert(&compute.Aggregate{ID: "1", UUID: compute.NewID(), Name: "fast", Zone: "north", Hosts: []string{"host-a"}})
+	})
+	w.cfg.Zone = "south"
+	w.restart()
+	if got := zone(); got != "north" {
+		t.Errorf("in an aggregate of the zone north the host is in %q", got)
+	}
+	w.write(func(tx *compute.Tx) error { return tx.Aggregates.Delete("1") })
+	w.restart()
+	if got := zone(); got != "south" {
+		t.Errorf("without an aggregate the host is in %q, want south", got)
+	}
+}

@@ -220,7 +220,8 @@ func (c *Controller) hostIDs() []string {
 func simulatedID(i int) string { return fmt.Sprintf("sim-%04d", i+1) }
 
 // registerHosts writes what this host and the simulated ones are. What is used of
-// them, and what an administrator said of them, stays.
+// them, and what an administrator said of them, stays; so does the zone of an
+// aggregate.
 func (c *Controller) registerHosts(ctx context.Context) error {
 	info, err := c.deps.Engine.Info(ctx)
 	if err != nil {
@@ -249,7 +250,10 @@ func (c *Controller) registerHost(tx *compute.Tx, id string, info hypervisor.Inf
 		return err
 	}
 	if absent {
-		row = &compute.Host{ID: id, Zone: c.cfg.Zone, Created: now}
+		row = &compute.Host{ID: id, Created: now}
+	}
+	if row.Zone, err = c.zoneOf(tx, id); err != nil {
+		return err
 	}
 	row.Hypervisor, row.HypervisorVersion, row.Accelerator, row.CPUModel = info.Hypervisor, versionNumber(info.Version), info.Accelerator, info.CPUModel
 	row.VCPUs, row.MemoryMiB, row.DiskGiB = info.VCPUs, info.MemoryMiB, info.DiskGiB
@@ -263,6 +267,22 @@ func (c *Controller) registerHost(tx *compute.Tx, id string, info hypervisor.Inf
 		return tx.Hosts.Insert(row)
 	}
 	return tx.Hosts.Update(row)
+}
+
+// zoneOf gives the zone of a host: of an aggregate that it is in, else the one
+// of this installation, which may be another than at the last start.
+func (c *Controller) zoneOf(tx *compute.Tx, id string) (string, error) {
+	all, err := tx.Aggregates.List(compute.Query{})
+	if err != nil {
+		return "", err
+	}
+	zone := c.cfg.Zone
+	for _, a := range all {
+		if a.Zone != "" && slices.Contains(a.Hosts, id) {
+			zone = a.Zone
+		}
+	}
+	return zone, nil
 }
 
 // versionNumber turns "7.2.22" into 7002022.
