@@ -10,6 +10,12 @@
 // here: it holds what only a person or test/clean/run does, and every command
 // in it must be one that test/clean/run knows.
 //
+// A comment "<!-- needs: … -->" names what a page cannot do without: programs,
+// "root", "guest" (bin/guest, the parts of the machine image tiny), and "cloud":
+// `kamado compute serve --data data`, which is then started first. A page that
+// needs root runs in a network and a mount namespace of its own; without, its
+// cloud is one whose guests only seem to run.
+//
 // Invariant: a page binds no fixed port. 127.0.0.1:8701 in the text becomes a
 // free one, and what a page leaves running is ended after it.
 package docs
@@ -66,4 +72,14 @@ func Missing(output, want string) string {
 		lines = lines[1:]
 	}
 	return ""
+}
+
+// Needs gives the words of a page's comment "<!-- needs: … -->".
+func Needs(page string) []string {
+	_, after, _ := strings.Cut(page, "<!-- needs:")
+	words, _, found := strings.Cut(after, "-->")
+	if !found {
+		return nil
+	}
+	return strings.Fields(words)
 }

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -53,7 +55,9 @@ func TestPagesDoWhatTheySay(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkSettings(t, program, page, blocks)
-			runPage(t, program, page, blocks)
+			needs := docs.Needs(string(text))
+			skipWithout(t, program, needs)
+			runPage(t, program, page, needs, blocks)
 		})
 	}
 }
@@ -95,19 +99,80 @@ func build(t *testing.T) string {
 const mark = "::block::"
 
 // pageTimeout bounds one page: a server that never gets ready ends here.
-const pageTimeout = 2 * time.Minute
+// Guests in software take most of it, on a machine that does other things too.
+const pageTimeout = 5 * time.Minute
 
-func runPage(t *testing.T, program, page string, blocks []docs.Block) {
+// ownNamespaces makes the namespaces of a page that needs root usable.
+const ownNamespaces = `mount --make-rprivate /
+mkdir -p /run/netns
+mount -t tmpfs tmpfs /run/netns
+ip link set lo up
+`
+
+// startCloud is what stands for ./setup up on a page that needs a cloud, with
+// guests when it needs root too: only then it has networks of its own.
+const startCloud = `kamado compute serve --http 127.0.0.1:8701 --data data --hypervisor %s 2>cloud.log &
+until curl -fs -o /dev/null http://127.0.0.1:8701/readyz; do sleep 0.2; done
+`
+
+// skipWithout skips a page that needs what is not here.
+func skipWithout(t *testing.T, program string, needs []string) {
+	t.Helper()
+	for _, need := range needs {
+		var err error
+		switch need {
+		case "root":
+			if os.Geteuid() != 0 || exec.Command("unshare", "-n", "-m", "true").Run() != nil {
+				t.Skip("needs root and the right to make namespaces")
+			}
+		case "cloud", "guest":
+			if _, err = os.Stat(filepath.Join(program, "guest", "manifest.json")); err != nil {
+				t.Skip("needs bin/guest, the parts of the machine image tiny (./setup build makes them)")
+			}
+		default:
+			if _, err = exec.LookPath(need); err != nil {
+				t.Skipf("needs %s (./setup test installs it)", need)
+			}
+		}
+	}
+}
+
+// endGuests ends guests that a page left: they outlive the program on purpose.
+func endGuests(dir string) {
+	list, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range list {
+		line, err := os.ReadFile(file)
+		name, arguments, _ := bytes.Cut(line, []byte{0})
+		if err != nil || !bytes.Contains(name, []byte("qemu-system")) || !bytes.Contains(arguments, []byte(dir)) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
+func runPage(t *testing.T, program, page string, needs []string, blocks []docs.Block) {
 	t.Helper()
 	var script strings.Builder
 	script.WriteString("set -eu\n")
+	if slices.Contains(needs, "root") {
+		script.WriteString(ownNamespaces)
+	}
+	if slices.Contains(needs, "cloud") {
+		hypervisor := "fake"
+		if slices.Contains(needs, "root") {
+			hypervisor = "qemu"
+		}
+		fmt.Fprintf(&script, startCloud, hypervisor)
+	}
 	ran := 0
 	for _, b := range blocks {
 		switch b.Language {
 		case "sh":
 			fmt.Fprintf(&script, "echo '%s%d'\n%s", mark, b.Line, b.Text)
 			ran++
-		case "console", "text", "toml", "json", "html", "nginx", "":
+		case "console", "text", "toml", "json", "html", "nginx", "ini", "":
 		default:
 			t.Errorf("%s:%d: language %q is neither run nor known to be only shown", page, b.Line, b.Language)
 		}
@@ -123,6 +188,10 @@ func runPage(t *testing.T, program, page string, blocks []docs.Block) {
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"), "NO_COLOR=1")
 	// A group of its own, so that servers started with & end with the page.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if slices.Contains(needs, "root") {
+		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET | syscall.CLONE_NEWNS
+	}
+	t.Cleanup(func() { endGuests(dir) })
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	output, err := os.Create(filepath.Join(t.TempDir(), "output"))
 	if err != nil {
@@ -257,5 +326,14 @@ func TestMissing(t *testing.T) {
 		if got := docs.Missing(output, want); got != missing {
 			t.Errorf("Missing(%q) = %q, want %q", want, got, missing)
 		}
+	}
+}
+
+func TestNeeds(t *testing.T) {
+	if got := docs.Needs("# A\n<!-- needs: root ssh -->\ntext"); !slices.Equal(got, []string{"root", "ssh"}) {
+		t.Errorf("Needs() = %q", got)
+	}
+	if got := docs.Needs("# A\n"); got != nil {
+		t.Errorf("Needs() of a page without = %q", got)
 	}
 }
