@@ -119,7 +119,7 @@ func spread(group, name, unit string, values []float64) Row {
 		return r
 	}
 	sorted := slices.Sorted(slices.Values(values))
-	r.Value = percentile(sorted, 0.5)
+	r.Value = (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 	if len(sorted) > 1 {
 		r.Min, r.Max = &sorted[0], &sorted[len(sorted)-1]
 	}

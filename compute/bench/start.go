@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -49,7 +50,7 @@ func (r *run) start(ctx context.Context) error {
 		}
 	}
 	r.add(times(GroupStart, "nothing to a usable API", usable).cpu(spent, r.cfg.Rounds).atMost(usableMsMax).
-		because("process start to a list of servers with a first token, of which the hash of its password takes %.0f ms", hashTime()))
+		because("process start to a list of servers with a first token; the hashes of the two first passwords take %.0f ms of CPU each", hashTime()))
 	r.add(times(GroupStart, "nothing to ready, with the machine image", ready).atMost(readySecondMax * 1000))
 	return nil
 }
@@ -65,18 +66,19 @@ func (r *run) again(ctx context.Context, s *subject) error {
 		}
 		list = append(list, time.Since(began))
 	}
-	r.add(times(GroupStart, "password token", list).cpu(s.cpu()-before, len(list)).because("the hash alone takes %.0f ms", hashTime()))
+	r.add(times(GroupStart, "password token", list).cpu(s.cpu()-before, len(list)).because("the hash alone takes %.0f ms of CPU", hashTime()))
 	return nil
 }
 
 // hashCost is the cost of the program's bcrypt hashes: 2^12 rounds.
 const hashCost = 12
 
-// hashTime is how long the check of a password takes at least, in ms.
+// hashTime is the CPU that the check of a password takes at least, in ms.
 func hashTime() float64 {
-	began := time.Now()
+	before, _ := cpuOf(os.Getpid())                                    // our own clock is there
 	_, _ = bcrypt.GenerateFromPassword([]byte("a password"), hashCost) // the text is short and the cost right
-	return ms(time.Since(began))
+	after, _ := cpuOf(os.Getpid())
+	return ms(after - before)
 }
 
 // idle measures memory and CPU when nothing is asked.
