@@ -114,28 +114,26 @@ func (c *Console) networksOf(ctx context.Context) (networksData, error) {
 	var servers struct {
 		Servers []named `json:"servers"`
 	}
+	var floating struct {
+		Floating []struct {
+			ID   string `json:"id"`
+			Port string `json:"port_id"` // that it leads to
+		} `json:"floatingips"`
+	}
 	err := errors.Join(
 		c.admin.get(ctx, cloudNetworks+"/networks", &networks), c.admin.get(ctx, cloudNetworks+"/subnets", &subnets),
-		c.admin.get(ctx, cloudNetworks+"/ports", &ports), c.admin.get(ctx, cloudNetworks+"/routers", &routers),
+		c.admin.get(ctx, cloudNetworks+"/ports", &ports), c.admin.get(ctx, cloudNetworks+"/routers", &routers), c.admin.get(ctx, cloudNetworks+"/floatingips", &floating),
 		c.admin.get(ctx, fmt.Sprintf("%s/servers?all_tenants=1&limit=%d", cloudCompute, namesMax), &servers),
 	)
 	if err != nil {
 		return networksData{}, err
 	}
-	names := map[string]string{}
-	for _, router := range routers.Routers {
-		names[router.ID] = router.Name
+	names := namesOf(routers.Routers)
+	leads := map[string]string{} // from a floating address to the port it leads to
+	for _, f := range floating.Floating {
+		leads[f.ID] = f.Port
 	}
-	instances := map[string]string{}
-	for _, s := range servers.Servers {
-		instances[s.ID] = s.Name
-	}
-	for i := range ports.Ports {
-		p := &ports.Ports[i]
-		if p.who = cmp.Or(names[p.Device], instances[p.Device]); p.kind() == "instance" {
-			p.link = "/machines/" + url.PathEscape(p.Device)
-		}
-	}
+	label(ports.Ports, names, namesOf(servers.Servers), leads)
 	for i := range networks.Networks {
 		n := &networks.Networks[i]
 		for _, s := range subnets.Subnets {
@@ -154,6 +152,35 @@ func (c *Console) networksOf(ctx context.Context) (networksData, error) {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
 	})
 	return networksData{networks.Networks}, nil
+}
+
+// namesOf are names by id.
+func namesOf(list []named) map[string]string {
+	names := make(map[string]string, len(list))
+	for _, n := range list {
+		names[n.ID] = n.Name
+	}
+	return names
+}
+
+// label says of each port who has it, by names of routers and instances; leads
+// goes from a floating address to the port it leads to.
+func label(ports []cloudPort, routers, instances, leads map[string]string) {
+	devices := map[string]string{}
+	for _, p := range ports {
+		devices[p.ID] = p.Device
+	}
+	for i := range ports {
+		p := &ports[i]
+		device := p.Device
+		if p.kind() == "floating" {
+			device = devices[leads[p.Device]]
+		}
+		p.who = cmp.Or(routers[device], instances[device])
+		if p.kind() == "instance" || p.kind() == "floating" && instances[device] != "" {
+			p.link = "/machines/" + url.PathEscape(device)
+		}
+	}
 }
 
 // Bounds of an address map.

@@ -139,6 +139,8 @@ func (c *Console) launchForm(ctx context.Context, chosen launchRequest) (*launch
 	if err != nil {
 		return nil, err
 	}
+	// A form that nobody filled in yet offers what others made to be started from, not somebody's copy.
+	slices.SortStableFunc(images.Images, func(a, b machineImage) int { return cmp.Compare(a.rank(), b.rank()) })
 	for _, i := range images.Images {
 		if i.Bootable() {
 			f.Images = append(f.Images, named{i.ID, i.Name})

@@ -35,6 +35,14 @@ func (m machineImage) Bootable() bool {
 	return m.DiskFormat != "aki" && m.DiskFormat != "ari" && m.Status == "active"
 }
 
+// rank is 0 for what is made to start from, 1 for a snapshot.
+func (m machineImage) rank() int {
+	if m.Type == "snapshot" {
+		return 1
+	}
+	return 0
+}
+
 // imagesData is the page of machine images.
 type imagesData struct {
 	Images  []machineImage

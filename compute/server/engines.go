@@ -44,7 +44,7 @@ func (s *Server) realInstances() (bool, error) {
 		return true, nil
 	}
 	if err != nil {
-		s.notes = append(s.notes, fmt.Sprintf("%s is not on PATH: instances only seem to run (--hypervisor fake); install qemu-system-x86 for real ones", qemuProgram))
+		s.notes = append(s.notes, fmt.Sprintf("instances only seem to run, because %s is not on PATH (--hypervisor fake): apt-get install qemu-system-x86", qemuProgram))
 	}
 	return err == nil, nil
 }
@@ -66,6 +66,10 @@ func (s *Server) openNetwork(ctx context.Context) error {
 		return err
 	}
 	s.notes = append(s.notes, s.network.Limits()...)
+	if real && !s.userMode {
+		s.notes = append(s.notes, fmt.Sprintf("instances reach each other and this machine; to let them further out: sysctl -w net.ipv4.ip_forward=1; "+
+			"nft 'table ip kamado-out { chain post { type nat hook postrouting priority 100; ip saddr %s masquerade; }; }'", pool))
+	}
 	ext, err := external(pool)
 	if err != nil {
 		return err

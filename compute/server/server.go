@@ -165,6 +165,9 @@ func (s *Server) openDirs(context.Context) error {
 			return err
 		}
 	}
+	if err := s.lock(); err != nil {
+		return err
+	}
 	if s.host == "" {
 		name, err := os.Hostname()
 		if err != nil {

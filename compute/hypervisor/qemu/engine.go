@@ -126,10 +126,10 @@ func New(cfg Config) (*Engine, error) {
 	e.metrics = newMetrics(e, cfg.Registerer)
 	e.cgroups, err = cgroupParent(e.hash("cgroup"))
 	if err != nil {
-		e.notes = append(e.notes, "guests have no cgroup of their own: "+err.Error())
+		e.notes = append(e.notes, "a service manager that ends the whole cgroup of this program ends instances too: they have none of their own ("+err.Error()+")")
 	}
 	if os.Geteuid() != 0 {
-		e.notes = append(e.notes, "without root, guests run under this user's id and see its network")
+		e.notes = append(e.notes, "instances run under this user's id: what breaks out of one can do what this user can")
 	}
 	return e, nil
 }

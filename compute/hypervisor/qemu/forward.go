@@ -99,7 +99,17 @@ func (d *domain) forward(ctx context.Context, portID string, list []hypervisor.F
 		errs = append(errs, err)
 		return err != nil && ctx.Err() == nil
 	})
+	d.log.Info("a guest's ports are forwarded", "port", portID, "forwards", described(left))
 	return errors.Join(bad, errors.Join(errs...), d.keepForwards(portID, left))
+}
+
+// described gives forwards for people: "tcp 127.77.0.3:20022 to 22".
+func described(list []hypervisor.Forward) string {
+	var words []string
+	for _, f := range list {
+		words = append(words, fmt.Sprintf("%s %s to %d", f.Protocol, f.Listen, f.Port))
+	}
+	return strings.Join(words, ", ")
 }
 
 func (d *domain) keepForwards(portID string, list []hypervisor.Forward) error {
