@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"github.com/kamado/kamado/compute/guest"
 	"github.com/kamado/kamado/compute/openstack/nova"
 	"github.com/kamado/kamado/compute/registry"
+	"github.com/kamado/kamado/internal/httpserver"
 )
 
 // TinyImage is the machine image that the first start makes.
@@ -38,7 +38,7 @@ type first struct {
 // firstSetting says in the store that all of it was made.
 const firstSetting = "first_start"
 
-var errFirstStart = errors.New("the first start is not finished")
+var errFirstStart = fmt.Errorf("%w: the first start makes the machine image %s", httpserver.ErrStarting, TinyImage)
 
 // Ready says whether everything is there.
 func (f *first) Ready(context.Context) error {

@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -155,8 +156,28 @@ func (s *Server) AddChecks(h *httpserver.Health) {
 	h.AddCheck("compute-database", func(ctx context.Context) error {
 		return s.store.Read(ctx, func(*compute.Tx) error { return nil })
 	})
-	h.AddCheck("compute-host", s.control.Ready)
+	h.AddCheck("compute-host", starting(s.control.Ready))
 	h.AddCheck("compute-first-start", s.first.Ready)
+}
+
+// startMax is how long it is no trouble that the host is not driven yet: guests
+// are adopted, and networks are made.
+const startMax = time.Minute
+
+// starting says of a check that has not passed yet that it will.
+func starting(check func(context.Context) error) func(context.Context) error {
+	var passed atomic.Bool
+	begun := time.Now()
+	return func(ctx context.Context) error {
+		err := check(ctx)
+		switch {
+		case err == nil:
+			passed.Store(true)
+		case !passed.Load() && time.Since(begun) < startMax:
+			return fmt.Errorf("%w: %w", httpserver.ErrStarting, err)
+		}
+		return err
+	}
 }
 
 func (s *Server) openDirs(context.Context) error {

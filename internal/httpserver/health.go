@@ -27,6 +27,10 @@ var ErrDraining = errors.New("draining")
 // ErrCheckStuck is the failure of a check that did not return within its two seconds.
 var ErrCheckStuck = errors.New("the check does not return")
 
+// ErrStarting is wrapped by the failure of a check whose service has not come up yet: readiness fails, and nothing is wrong. Who
+// wraps it bounds for how long.
+var ErrStarting = errors.New("still starting")
+
 // Health says whether the process is alive (/healthz: it answers) and ready (/readyz: all named checks pass and it is not about
 // to stop). It is safe for concurrent use; make one with NewHealth and give it to every server of the process.
 type Health struct {
@@ -37,10 +41,11 @@ type Health struct {
 	checks []check // sorted by name
 
 	// runMu is held while checks run, so that they run once for all who ask at the same time. It is taken before mu.
-	runMu   sync.Mutex
-	last    []CheckResult
-	expires time.Time
-	failing map[string]bool
+	runMu    sync.Mutex
+	last     []CheckResult
+	expires  time.Time
+	failing  map[string]bool
+	starting map[string]bool // names of checks whose failure so far was ErrStarting
 }
 
 type check struct {
@@ -59,7 +64,7 @@ type CheckResult struct {
 
 // NewHealth gives a Health without checks: ready.
 func NewHealth(log *slog.Logger) *Health {
-	return &Health{log: log, failing: map[string]bool{}}
+	return &Health{log: log, failing: map[string]bool{}, starting: map[string]bool{}}
 }
 
 // AddCheck adds a condition of readiness. run should honour its context: it is given two seconds, and one that needs longer
@@ -135,12 +140,21 @@ func (c check) ask(ctx context.Context) error {
 func (h *Health) report(results []CheckResult) {
 	for _, r := range results {
 		switch failed := r.Err != nil; {
+		case errors.Is(r.Err, ErrStarting) && !h.failing[r.Name]:
+			if !h.starting[r.Name] {
+				h.log.Info("a service is starting", "check", r.Name, "waiting_for", r.Err)
+				h.starting[r.Name] = true
+			}
 		case failed && !h.failing[r.Name]:
 			h.log.Warn("readiness check fails", "check", r.Name, "error", r.Err)
 			h.failing[r.Name] = true
 		case !failed && h.failing[r.Name]:
 			h.log.Info("readiness check passes again", "check", r.Name)
 			delete(h.failing, r.Name)
+			delete(h.starting, r.Name)
+		case !failed && h.starting[r.Name]:
+			h.log.Info("a service has started", "check", r.Name)
+			delete(h.starting, r.Name)
 		}
 	}
 }

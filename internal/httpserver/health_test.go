@@ -1,8 +1,10 @@
 package httpserver
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"sync/atomic"
@@ -37,6 +39,36 @@ func TestStuckCheckHoldsNobody(t *testing.T) {
 		synctest.Wait()
 		if got := h.Ready(t.Context()); got[0].Err != nil {
 			t.Errorf("after the check came back, Ready = %v, want no failure", got)
+		}
+	})
+}
+
+// TestStartingIsNoTrouble: a service that is not up yet is told once and without alarm, one that fails then with it.
+func TestStartingIsNoTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told bytes.Buffer
+		h := NewHealth(slog.New(slog.NewTextHandler(&told, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == "waiting_for" || a.Key == "error" {
+				return slog.Attr{}
+			}
+			return a
+		}})))
+		var state error
+		h.AddCheck("cloud", func(context.Context) error { return state })
+		starting := fmt.Errorf("no host yet: %w", ErrStarting)
+		for _, state = range []error{starting, starting, nil, nil, errors.New("down"), starting, nil} {
+			if got := h.Ready(t.Context())[0].Err; !errors.Is(got, state) {
+				t.Errorf("Ready = %v, want %v", got, state)
+			}
+			time.Sleep(checkLife)
+		}
+		want := `level=INFO msg="a service is starting" check=cloud
+level=INFO msg="a service has started" check=cloud
+level=WARN msg="readiness check fails" check=cloud
+level=INFO msg="readiness check passes again" check=cloud
+`
+		if told.String() != want {
+			t.Errorf("logged\n%swant\n%s", told.String(), want)
 		}
 	})
 }
