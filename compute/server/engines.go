@@ -67,7 +67,7 @@ func (s *Server) openNetwork(ctx context.Context) error {
 	}
 	s.notes = append(s.notes, s.network.Limits()...)
 	if real && !s.userMode {
-		s.notes = append(s.notes, fmt.Sprintf("instances reach each other and this machine; to let them further out: sysctl -w net.ipv4.ip_forward=1; "+
+		s.notes = append(s.notes, fmt.Sprintf("this machine reaches instances, they no service of it; to let them out through it: sysctl -w net.ipv4.ip_forward=1; "+
 			"nft 'table ip kamado-out { chain post { type nat hook postrouting priority 100; ip saddr %s masquerade; }; }'", pool))
 	}
 	ext, err := external(pool)

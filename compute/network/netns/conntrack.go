@@ -68,8 +68,8 @@ func (s segment) unruly() flowFilter {
 		src, dst := address(f.Forward.SrcIP), address(f.Forward.DstIP)
 		sender, fromHere := byAddr[src]
 		receiver, toHere := byAddr[dst]
-		if !fromHere && !toHere {
-			return !s.paired(src) && !s.paired(dst)
+		if !fromHere && !toHere { // between routers and the host: theirs to judge
+			return !s.host && !s.paired(src) && !s.paired(dst)
 		}
 		permits := func(p network.Port, ingress bool, remote netip.Addr) bool {
 			return !p.Filtered || network.Permits(p.Rules, s.groups, network.Flow{Ingress: ingress, Remote: remote,

@@ -17,6 +17,10 @@
 // 169.254.169.254 are turned to the bridge whatever their next hop is, so the
 // metadata service answers with any router and with none.
 //
+// The host. What leaves for the host's card may begin no connection to the host
+// itself, whichever of its addresses is asked: it is there to hand packets on and
+// to reach guests. Echo is answered.
+//
 // To look: ip netns; ip netns exec NAME nft list ruleset; ip netns exec NAME ip
 // addr. The chain is-… of a table is the fingerprint of its rules.
 //

@@ -76,6 +76,7 @@ func (e *Engine) Apply(ctx context.Context, s network.State) error {
 	started := time.Now()
 	b := &build{}
 	p := newPlan(e, s)
+	p.guard(e, b)
 	e.removeOthers(b, p)
 	for _, seg := range p.segments {
 		if ctx.Err() != nil {
@@ -201,7 +202,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err != nil {
 		e.log.Warn("network services incomplete", "err", err)
 	}
-	<-ctx.Done()
+	e.followHost(ctx)
 	e.mu.Lock()
 	e.services = nil
 	e.mu.Unlock()
@@ -271,7 +272,7 @@ func newPlan(e *Engine, s network.State) *plan {
 		slices.Sort(infra[n.ID])
 		slices.SortFunc(byNetwork[n.ID], func(a, b network.Port) int { return strings.Compare(a.ID, b.ID) })
 		p.segments = append(p.segments, segment{network: n, ports: bounded(byNetwork[n.ID]), infra: infra[n.ID], groups: groupsOf(byNetwork[n.ID], s.Groups),
-			mac: localMAC(name), track: e.track})
+			mac: localMAC(name), track: e.track, host: p.host != nil && p.host.ID == n.ID})
 	}
 	return p
 }
@@ -306,7 +307,7 @@ func groupsOf[M ~map[string]V, V any](ports []network.Port, all M) M {
 }
 
 // key says what a segment is, for seeing that it is as it was.
-func (s segment) key() string { return keyOf(s.network, s.ports, s.infra, s.groups) }
+func (s segment) key() string { return keyOf(s.network, s.ports, s.infra, s.groups, s.host, s.local) }
 
 // routerKey says what a router is, with what it takes from its networks.
 func (p *plan) routerKey(r network.Router) string {

@@ -209,11 +209,12 @@ func TestFloatingAddress(t *testing.T) {
 	if _, ok := a2.reaches("172.24.4.20:22", wait); !ok {
 		t.Error("the floating address does not answer to the own network")
 	}
-	hostListens(t, "172.24.4.1:8000")
-	if who, ok := a1.reaches("172.24.4.1:8000", wait); !ok || who != "172.24.4.20" {
+	outside := l.outside("198.51.100.7")
+	outside.listen(8000)
+	if who, ok := a1.reaches("198.51.100.7:8000", wait); !ok || who != "172.24.4.20" {
 		t.Errorf("outside sees %q, %t, want the floating address", who, ok)
 	}
-	if who, ok := b1.reaches("172.24.4.1:8000", wait); !ok || who != "172.24.4.10" {
+	if who, ok := b1.reaches("198.51.100.7:8000", wait); !ok || who != "172.24.4.10" {
 		t.Errorf("outside sees %q, %t, want the router's address", who, ok)
 	}
 	c, err := host.dial(wait, "172.24.4.20:22")
@@ -233,6 +234,109 @@ func TestFloatingAddress(t *testing.T) {
 	if _, ok := host.reaches("172.24.4.20:22", silence); ok {
 		t.Error("the floating address answers after it was taken away")
 	}
+}
+
+// TestServicesOfTheHostAreClosed asks for what the host serves: by the gateway's
+// address, by another of its addresses, and by one that it gets later. Echo, what
+// lies beyond the host, and connections that the host begins stay open.
+func TestServicesOfTheHostAreClosed(t *testing.T) {
+	s := twoNetworks()
+	s.Ports[0].Rules = append(s.Ports[0].Rules, tcpIn(22))
+	s.Routers[0].Floating = []network.Floating{{External: ip("172.24.4.20"), Internal: ip("10.1.0.11")}}
+	l := newLab(t, s)
+	a1, b1 := l.boot("a1", "10.1.0.1"), l.boot("b1", "10.2.0.1")
+	a1.listen(22)
+	outside := l.outside("198.51.100.7")
+	outside.listen(8000)
+	hostListens(t, "0.0.0.0:8000")
+	host := (*machine)(nil)
+	if _, ok := host.reaches("172.24.4.1:8000", wait); !ok {
+		t.Fatal("the host does not reach itself")
+	}
+	c, err := host.dial(wait, "172.24.4.20:22")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	var who string
+	if _, err := fmt.Fscanln(c, &who); err != nil {
+		t.Fatal(err)
+	}
+	for name, g := range map[string]*machine{"a guest with a floating address": a1, "a guest": b1} {
+		if !g.ping("172.24.4.1", wait) {
+			t.Errorf("%s: the gateway does not answer to echo", name)
+		}
+		if _, ok := g.reaches("198.51.100.7:8000", wait); !ok {
+			t.Errorf("%s does not reach what is beyond the host", name)
+		}
+		for _, a := range []string{"172.24.4.1:8000", "198.51.100.1:8000"} {
+			if _, ok := g.reaches(a, silence); ok {
+				t.Errorf("%s reaches the host's service at %s", name, a)
+			}
+		}
+	}
+	ns, err := openHost()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	if err := ns.AddrAdd(ns.linkByName("lo"), &netlink.Addr{IPNet: netOf(cidr("203.0.113.9/32"))}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ns.AddrDel(ns.linkByName("lo"), &netlink.Addr{IPNet: netOf(cidr("203.0.113.9/32"))}) })
+	l.until("the host's new address is closed", func() bool { _, ok := b1.reaches("203.0.113.9:8000", silence); return !ok })
+	// The filters were made anew; who talks goes on talking.
+	_ = c.SetDeadline(time.Now().Add(wait))
+	if _, err := fmt.Fprintln(c, "still"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fscanln(c, &who); err != nil || who != "still" {
+		t.Errorf("the host's connection after that: %q, %v", who, err)
+	}
+}
+
+// outside makes a machine beyond the host, which forwards.
+func (l *lab) outside(address string) *machine {
+	l.t.Helper()
+	ns, _, err := makeNamespace("outside")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	host, err := openHost()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer host.Close()
+	b := &build{}
+	own, far := b.pair(host, "beyond", ns, "eth0", 1500)
+	if own == nil || far == nil {
+		l.t.Fatal(b.err())
+	}
+	l.t.Cleanup(func() {
+		ns.Close()
+		if err := removeNamespace("outside"); err != nil {
+			l.t.Error(err)
+		}
+		l.until("the card goes with its far end", func() bool {
+			host, err := openHost()
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			defer host.Close()
+			return host.linkByName("beyond") == nil
+		})
+	})
+	near := netip.PrefixFrom(netip.MustParsePrefix(address+"/24").Masked().Addr().Next(), 24)
+	b.addresses(host, own, []netip.Prefix{near})
+	b.addresses(ns, far, []netip.Prefix{netip.PrefixFrom(ip(address), 24)})
+	b.up(host, own, true)
+	b.up(ns, far, true)
+	b.routes(ns, []netlink.Route{{Dst: netOf(cidr("0.0.0.0/0")), Gw: net.ParseIP(near.Addr().String()).To4()}})
+	b.settings(host, []setting{{"ipv4/ip_forward", "1"}}, true)
+	if err := b.err(); err != nil {
+		l.t.Fatal(err)
+	}
+	return &machine{t: l.t, ns: ns}
 }
 
 // hostListens serves TCP on the host, which is the test's own namespace.

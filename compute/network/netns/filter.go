@@ -38,10 +38,16 @@ type segment struct {
 	groups  map[string][]netip.Addr
 	mac     net.HardwareAddr // of the bridge
 	track   tracking
+	host    bool         // whether the host has its card here
+	local   []netip.Addr // the host's own addresses, sorted
 }
 
-// portsMax bounds the filtered ports of a network: a mark has 16 bits for each end.
-const portsMax = 1<<16 - 1
+// portsMax bounds the filtered ports of a network: a mark has 16 bits for each
+// end, and the last number is the host's.
+const (
+	portsMax = 1<<16 - 2
+	hostPort = 1<<16 - 1
+)
 
 // tables gives the filters of a network.
 //
@@ -231,6 +237,10 @@ func (s segment) receivers(t *table, forward *chain) {
 	}
 	to := &set{name: "receivers", key: nftables.TypeIFName, value: nftables.TypeVerdict}
 	t.sets = append(t.sets, to)
+	if s.host {
+		to.elems = append(to.elems, leads(hostEnd, ifname(hostEnd), expr.VerdictJump, "to_host"))
+		t.chain("to_host", nil, rule{setMark(marksIngress, hostPort<<16)})
+	}
 	for i, p := range s.ports {
 		if !p.Filtered {
 			continue
@@ -269,6 +279,14 @@ func (s segment) decide(t *table, c *chain) {
 		c.add(vmap(expr.MetaKeyOIFNAME, "oif", ingress.name))
 	}
 	c.add(accept())
+	if s.host {
+		card := ifname(hostEnd)
+		if byMark {
+			card = mark(hostPort << 16)
+		}
+		ingress.elems = append(ingress.elems, leads(hostEnd, card, expr.VerdictJump, "host"))
+		s.guardHost(t)
+	}
 	made := map[string]bool{}
 	for i, p := range s.ports {
 		if !p.Filtered {
@@ -284,6 +302,31 @@ func (s segment) decide(t *table, c *chain) {
 	}
 	t.sets = append(t.sets, egress, ingress)
 }
+
+// guardHost says what may begin towards the host: what it is to hand on, and
+// ICMP. Its own services are not for guests, whatever address they listen on.
+func (s segment) guardHost(t *table) {
+	own := &set{name: "host4", key: nftables.TypeIPAddr}
+	for _, a := range s.local {
+		if a.Is4() {
+			own.elems = append(own.elems, element{text: a.String(), key: a.AsSlice()})
+		}
+	}
+	t.sets = append(t.sets, own)
+	t.chain("host", nil,
+		rule{etherType(etherIPv4), proto(protoICMP), back()},
+		rule{etherType(etherIPv4), inSet(offIPv4Dst, 4, own.name), drop()},
+		rule{etherType(etherIPv4), prefix(offIPv4Dst, loopback), drop()},
+		rule{etherType(etherIPv4), prefix(offIPv4Dst, multicast), drop()},
+		rule{etherType(etherIPv4), field(inet, offIPv4Dst, []byte{255, 255, 255, 255}), drop()},
+		rule{etherType(etherIPv6), drop()}) // the host's card has no IPv6
+}
+
+// What the host takes for its own besides its addresses.
+var (
+	loopback  = netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8)
+	multicast = netip.PrefixFrom(netip.AddrFrom4([4]byte{224}), 4)
+)
 
 // ruleChain gives the chain of a port's rules for one direction: it returns what
 // a rule lets pass. Ports with the same rules share it.

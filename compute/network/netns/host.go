@@ -1,8 +1,12 @@
 package netns
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/netip"
+	"slices"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -65,6 +69,114 @@ func hostRouted(p netip.Prefix, except int) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// guard tells the network that the host is on which addresses are the host's
+// own: the gateways that it is going to have, and those that it has.
+func (p *plan) guard(e *Engine, b *build) {
+	if p.host == nil {
+		return
+	}
+	local, err := hostAddresses(e.hostLink())
+	b.must(err)
+	for _, sub := range p.host.Subnets {
+		if sub.Gateway.Is4() {
+			local = append(local, sub.Gateway)
+		}
+	}
+	slices.SortFunc(local, netip.Addr.Compare)
+	for i := range p.segments {
+		if p.segments[i].host {
+			p.segments[i].local = slices.Compact(local)
+		}
+	}
+}
+
+// hostAddresses gives the host's IPv4 addresses with those of their broadcasts,
+// without those of our own card.
+func hostAddresses(own string) ([]netip.Addr, error) {
+	host, err := openHost()
+	if err != nil {
+		return nil, err
+	}
+	defer host.Close()
+	rows, err := steady(func() ([]netlink.Addr, error) { return host.AddrList(nil, netlink.FAMILY_V4) })
+	if err != nil {
+		return nil, fmt.Errorf("addresses of the host: %w", err)
+	}
+	except := 0
+	if l := host.linkByName(own); l != nil {
+		except = l.Attrs().Index
+	}
+	var list []netip.Addr
+	for _, row := range rows {
+		if row.LinkIndex == except {
+			continue
+		}
+		for _, ip := range []net.IP{row.IP, row.Broadcast} {
+			if a := address(ip); a.Is4() {
+				list = append(list, a)
+			}
+		}
+	}
+	return list, nil
+}
+
+// followPause is how long the host's addresses have to be quiet before they are
+// looked at: they come and go in bursts.
+const followPause = 100 * time.Millisecond
+
+// followHost keeps the host's services closed to guests when the host gets
+// another address, until ctx ends.
+func (e *Engine) followHost(ctx context.Context) {
+	changes, done := make(chan netlink.AddrUpdate), make(chan struct{})
+	defer close(done)
+	err := netlink.AddrSubscribeWithOptions(changes, done, netlink.AddrSubscribeOptions{
+		ErrorCallback: func(err error) { e.log.Debug("addresses of the host are not followed any more", "error", err) }})
+	if err != nil {
+		e.log.Debug("addresses of the host cannot be followed", "error", err) // the next Apply looks at them
+		changes = nil
+	}
+	quiet := time.NewTimer(followPause)
+	defer quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			if changes != nil { // whoever sends has to see done
+				go func() {
+					for range changes {
+					}
+				}()
+			}
+			return
+		case _, ok := <-changes:
+			if !ok {
+				changes = nil
+			}
+			quiet.Reset(followPause)
+		case <-quiet.C:
+			if err := e.guardAgain(); err != nil {
+				e.log.Debug("the host's new addresses are not closed to guests yet", "error", err)
+			}
+		}
+	}
+}
+
+// guardAgain applies the network that the host is on, when the host's addresses
+// are others than at the last Apply.
+func (e *Engine) guardAgain() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	b := &build{}
+	p := newPlan(e, e.state)
+	p.guard(e, b)
+	for _, seg := range p.segments {
+		name := e.namespace(kindNetwork, seg.network.ID)
+		if _, made := e.verified[name]; made && seg.host {
+			e.unless(b, name, seg.key(), func(b *build) { b.applySegment(e, seg) })
+		}
+	}
+	return b.err()
 }
 
 // applyHost makes the host's card on a network, with the gateway addresses of
