@@ -13,13 +13,16 @@ import (
 // adoptMsMax is the target of this group, in ms.
 const adoptMsMax = 1000
 
+// adoptFlags let many guests onto few cores: they do nothing.
+var adoptFlags = []string{"--hypervisor", "qemu", "--cpu-ratio", "1000"}
+
 // adopt makes small guests and pauses them, kills the server, and measures how
 // long the next one takes until it knows them all.
 func (r *run) adopt(ctx context.Context) (err error) {
 	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
 		return fmt.Errorf("%w boot guests without qemu-system-x86_64", errCannot)
 	}
-	s, err := r.subject(ctx, "--hypervisor", "qemu")
+	s, err := r.subject(ctx, adoptFlags...)
 	if err != nil {
 		return err
 	}
@@ -37,7 +40,7 @@ func (r *run) adopt(ctx context.Context) (err error) {
 		return err
 	}
 	for i := range r.cfg.Guests {
-		if err := c.paused(ctx); err != nil {
+		if _, err := c.paused(ctx); err != nil {
 			return err
 		}
 		if (i+1)%10 == 0 {
@@ -54,24 +57,23 @@ func (c *cloud) small(ctx context.Context) error {
 		return err
 	}
 	var made struct{ Flavor struct{ ID string } }
-	err = admin.post(ctx, "/compute/v2.1/flavors", object{"flavor": object{"name": "bench.small", "vcpus": 1, "ram": guest.TinyMemoryMiB, "disk": 1}}, &made)
+	err = admin.post(ctx, "/compute/v2.1/flavors", object{"flavor": object{"name": "bench.small", "vcpus": 1, "ram": guest.TinyMemoryMiB, "disk": 0}}, &made)
 	c.request["flavorRef"], c.request["networks"] = made.Flavor.ID, "none"
 	return err
 }
 
 // paused makes a guest that does nothing.
-func (c *cloud) paused(ctx context.Context) error {
-	id, err := c.member.create(ctx, c.request)
-	if err != nil {
-		return err
+func (c *cloud) paused(ctx context.Context) (id string, err error) {
+	if id, err = c.member.create(ctx, c.request); err != nil {
+		return "", err
 	}
 	if _, err := c.active(ctx, id); err != nil {
-		return err
+		return "", err
 	}
 	if err := c.member.post(ctx, "/compute/v2.1/servers/"+id+"/action", object{"pause": nil}, nil); err != nil {
-		return err
+		return "", err
 	}
-	return c.until(ctx, "a paused server", func() (bool, error) {
+	return id, c.until(ctx, "a paused server", func() (bool, error) {
 		got, err := c.member.show(ctx, id)
 		return got.Status == "PAUSED", err
 	})
@@ -85,7 +87,7 @@ func (r *run) found(ctx context.Context, c *cloud) error {
 	var spent time.Duration
 	for range r.cfg.Rounds {
 		c.kill()
-		next, err := launch(r.cfg, c.dir, "--hypervisor", "qemu")
+		next, err := launch(r.cfg, c.dir, adoptFlags...)
 		if err != nil {
 			return err
 		}

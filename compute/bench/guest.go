@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/kamado/kamado/compute/guest"
@@ -73,6 +72,10 @@ func (r *run) alternate(ctx context.Context, s *subject, b *bare) (err error) {
 			err = e
 		}
 	}()
+	// A guest that does nothing keeps the network as it is between the rounds: bare QEMU's is made before, too.
+	if _, err := c.paused(ctx); err != nil {
+		return err
+	}
 	var ours, theirs []boot
 	for round := range r.cfg.Rounds {
 		sides := []func() error{
@@ -218,21 +221,15 @@ func (c *client) ids(ctx context.Context, path, list string) ([]string, error) {
 	return ids, nil
 }
 
-// boot creates a server and watches its network, which is made with it, long
-// before the guest says anything. SSH is asked for from the router, so that it
-// passes every filter.
+// boot creates a server and watches its network. SSH is asked for from the
+// router, so that it passes every filter.
 func (c *cloud) boot(ctx context.Context) (boot, error) {
-	began := time.Now()
-	id, err := c.member.create(ctx, c.request)
-	if err != nil {
-		return boot{}, err
-	}
-	ns, err := c.namespace(ctx, "net", c.networkID)
+	ns, err := namespaceOf("net", c.networkID)
 	if err != nil {
 		return boot{}, err
 	}
 	defer ns.Close()
-	router, err := c.namespace(ctx, "rtr", c.routerID)
+	router, err := namespaceOf("rtr", c.routerID)
 	if err != nil {
 		return boot{}, err
 	}
@@ -242,6 +239,11 @@ func (c *cloud) boot(ctx context.Context) (boot, error) {
 		return boot{}, err
 	}
 	defer w.close()
+	began := time.Now()
+	id, err := c.member.create(ctx, c.request)
+	if err != nil {
+		return boot{}, err
+	}
 	seen, err := w.see(ctx, c.cfg.Timeout)
 	if err != nil {
 		return boot{}, err
@@ -251,15 +253,6 @@ func (c *cloud) boot(ctx context.Context) (boot, error) {
 		return boot{}, fmt.Errorf("%d processes of QEMU for server %s, not one", len(pids), id)
 	}
 	return seen.since(began, pids[0]), c.remove(ctx, id)
-}
-
-// namespace waits for a namespace of the subject.
-func (s *subject) namespace(ctx context.Context, kind, id string) (ns netns.NsHandle, err error) {
-	err = s.until(ctx, "the namespace of "+kind+" "+id, func() (bool, error) {
-		ns, err = namespaceOf(kind, id)
-		return err == nil, nil
-	})
-	return ns, err
 }
 
 // remove deletes a server and waits until it is gone.
