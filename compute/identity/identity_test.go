@@ -263,15 +263,21 @@ func TestWrongPasswordsAreBoundedPerUserAndAddress(t *testing.T) {
 	w.login(w.member())
 }
 
+// TestLoginsWaitForATurn logs in with a wrong password, which is work each time.
 func TestLoginsWaitForATurn(t *testing.T) {
-	w := newWorld(t, func(c *identity.Config) { c.PasswordsAtOnce, c.PasswordsWaitingMax, c.PasswordCost = 1, 2, 8 })
-	var ok, busy, other atomic.Int32
+	w := newWorld(t, func(c *identity.Config) {
+		c.PasswordsAtOnce, c.PasswordsWaitingMax, c.PasswordCost = 1, 2, 8
+		c.FailuresMax = 1000
+	})
+	var looked, busy, other atomic.Int32
 	var wg sync.WaitGroup
 	for range 64 {
 		wg.Go(func() {
-			switch _, _, err := w.Login(t.Context(), w.member()); {
-			case err == nil:
-				ok.Add(1)
+			wrong := w.member()
+			wrong.Password = "wrong"
+			switch _, _, err := w.Login(t.Context(), wrong); {
+			case compute.IsKind(err, compute.Unauthorized):
+				looked.Add(1)
 			case compute.IsKind(err, compute.Unavailable):
 				busy.Add(1)
 			default:
@@ -280,8 +286,8 @@ func TestLoginsWaitForATurn(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if ok.Load() < 1 || busy.Load() < 1 || other.Load() != 0 {
-		t.Errorf("64 logins at once: %d in, %d told to wait, %d otherwise; want some of the first two and none else", ok.Load(), busy.Load(), other.Load())
+	if looked.Load() < 1 || busy.Load() < 1 || other.Load() != 0 {
+		t.Errorf("64 logins at once: %d looked at, %d told to wait, %d otherwise; want some of the first two and none else", looked.Load(), busy.Load(), other.Load())
 	}
 }
 

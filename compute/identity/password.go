@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -9,8 +10,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -24,24 +27,40 @@ const bcryptMax = 72
 // second.
 type passwords struct {
 	cost    int
+	now     func() time.Time
 	slots   chan struct{} // holds one for each that runs
 	waiting chan struct{} // holds one for each that waits or runs
 	dummy   func() []byte // the hash of nobody's password, made when first needed
 
 	mu sync.Mutex
-	// fresh are hashes that this process made a moment ago of passwords of its own, with digests of these. A hash that was made is as
-	// good a proof as one that was checked, so that the first login after the first start need not wait for the same work again.
-	// Guarded by mu; an entry goes with the first login that it answers.
-	fresh map[string][sha256.Size]byte
+	// key makes the digests in proven worthless outside of this process.
+	key [sha256.Size]byte
+	// proven are hashes that this process made or checked a while ago, with keyed digests of their passwords: clients that log in
+	// for each command need not wait for the same work again. Wrong passwords always cost the whole work, and a changed password has
+	// another hash. At most provenMax; each answers for provenAge. Guarded by mu.
+	proven map[string]proof
 }
 
-func newPasswords(cfg Config) *passwords {
-	p := &passwords{cost: cfg.PasswordCost, fresh: map[string][sha256.Size]byte{}, slots: make(chan struct{}, cfg.PasswordsAtOnce),
+const (
+	provenMax = 1024
+	provenAge = 5 * time.Minute
+)
+
+// proof is the keyed digest of a password that a hash is of, and until when it
+// answers.
+type proof struct {
+	digest [sha256.Size]byte
+	until  time.Time
+}
+
+func newPasswords(cfg Config, now func() time.Time) *passwords {
+	p := &passwords{cost: cfg.PasswordCost, now: now, proven: map[string]proof{}, slots: make(chan struct{}, cfg.PasswordsAtOnce),
 		waiting: make(chan struct{}, cfg.PasswordsAtOnce+cfg.PasswordsWaitingMax)}
 	p.dummy = sync.OnceValue(func() []byte {
 		h, _ := bcrypt.GenerateFromPassword([]byte(rand.Text()), cfg.PasswordCost) // the text is short and the cost checked
 		return h
 	})
+	rand.Read(p.key[:])
 	return p
 }
 
@@ -68,28 +87,42 @@ func (p *passwords) hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer done()
-	return hashPassword(password, p.cost)
+	h, err := hashPassword(password, p.cost)
+	if err == nil {
+		p.remember(h, password)
+	}
+	return h, err
 }
 
-// remember keeps that a hash was just made of a password.
+// remember keeps that a hash is one of a password.
 func (p *passwords) remember(hash, password string) {
+	digest, now := p.digest(password), p.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.fresh[hash] = sha256.Sum256([]byte(password))
+	if len(p.proven) >= provenMax {
+		maps.DeleteFunc(p.proven, func(_ string, made proof) bool { return now.After(made.until) })
+	}
+	if len(p.proven) >= provenMax {
+		clear(p.proven)
+	}
+	p.proven[hash] = proof{digest, now.Add(provenAge)}
 }
 
-// recall says whether a hash was just made of this password, once. No says
+// recall says whether a hash is known to be one of this password. No says
 // nothing: the hash decides.
 func (p *passwords) recall(hash, password string) bool {
-	sum := sha256.Sum256([]byte(password))
+	digest, now := p.digest(password), p.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	made, there := p.fresh[hash]
-	if !there || subtle.ConstantTimeCompare(made[:], sum[:]) != 1 {
-		return false
-	}
-	delete(p.fresh, hash)
-	return true
+	made, there := p.proven[hash]
+	return there && !now.After(made.until) && hmac.Equal(made.digest[:], digest[:])
+}
+
+func (p *passwords) digest(password string) (sum [sha256.Size]byte) {
+	h := hmac.New(sha256.New, p.key[:])
+	h.Write([]byte(password))
+	copy(sum[:], h.Sum(nil))
+	return sum
 }
 
 func hashPassword(password string, cost int) (string, error) {
@@ -119,7 +152,11 @@ func (p *passwords) check(ctx context.Context, hash, password string) (bool, err
 	if err != nil && !errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 		return false, fmt.Errorf("compare a password: %w", err)
 	}
-	return err == nil && hash != "", nil
+	ok := err == nil && hash != ""
+	if ok {
+		p.remember(hash, password)
+	}
+	return ok, nil
 }
 
 // short gives what bcrypt hashes: the password, or for a long one a digest, so

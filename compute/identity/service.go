@@ -106,7 +106,7 @@ type Service struct {
 func New(store compute.Store, cfg Config, log *slog.Logger, now func() time.Time) *Service {
 	return &Service{
 		store: store, cfg: cfg, log: log, now: now, audit: func(context.Context, compute.AuditEvent) {},
-		passwords: newPasswords(cfg), sessions: map[string]remembered{}, failures: map[string]failure{},
+		passwords: newPasswords(cfg, now), sessions: map[string]remembered{}, failures: map[string]failure{},
 	}
 }
 
