@@ -10,6 +10,7 @@ const (
 	argImage    = "image"    // id of the machine image that the task makes
 	argRotation = "rotation" // of a backup: how many to keep
 	argBackup   = "backup_type"
+	argHalf     = "half" // id of the image that a task was making which this one broke off
 )
 
 // eventNames are the steps of actions in Nova's words, where they do not follow

@@ -1,6 +1,8 @@
 package control_test
 
 import (
+	"context"
+	"sync"
 	"testing"
 
 	"github.com/kamado/kamado/compute"
@@ -216,6 +218,70 @@ func TestShelve(t *testing.T) {
 	w.become(id, "DELETED")
 	if n := w.used("p1", compute.QuotaInstances); n != 0 {
 		t.Errorf("%d instances are charged", n)
+	}
+}
+
+// lateImages deletes an instance before the image of its snapshot is registered.
+type lateImages struct {
+	control.Images
+	before func()
+}
+
+func (l *lateImages) Create(ctx context.Context, who compute.Caller, m *compute.MachineImage) error {
+	l.before()
+	return l.Images.Create(ctx, who, m)
+}
+
+// TestDeleteWhileAnImageIsMade deletes an instance at several points of a task
+// that makes an image of it: no image is left of which nobody knows.
+func TestDeleteWhileAnImageIsMade(t *testing.T) {
+	verbs := map[string]func(*world, string) error{
+		"shelve": func(w *world, id string) error { return w.c.Shelve(t.Context(), w.who, id) },
+		"snapshot": func(w *world, id string) error {
+			_, err := w.c.Snapshot(t.Context(), w.who, id, "snap", nil)
+			return err
+		},
+	}
+	for name, begin := range verbs {
+		for _, point := range []string{"before the image is there", "while the disk is copied", "when the disk goes"} {
+			if name == "snapshot" && point == "when the disk goes" {
+				continue
+			}
+			t.Run(name+" "+point, func(t *testing.T) {
+				w := newWorld(t, nil)
+				id, once := "", sync.Once{}
+				remove := func() { once.Do(func() { w.must(w.c.Delete(context.Background(), w.who, id)) }) }
+				late := &lateImages{before: func() {}}
+				w.deps = func(d *control.Deps) { late.Images, d.Images = d.Images, late }
+				w.restart()
+				id = w.create().ID
+				switch point {
+				case "before the image is there":
+					late.before = func() { remove(); w.become(id, "DELETED") }
+				default:
+					at := map[string]string{"while the disk is copied": "snapshot", "when the disk goes": "destroy"}[point]
+					w.fail = func(_ context.Context, verb, _ string) error {
+						if verb == at {
+							remove()
+						}
+						return nil
+					}
+				}
+				if err := begin(w, id); err != nil && !compute.IsKind(err, compute.Conflict) {
+					t.Error(err)
+				}
+				w.become(id, "DELETED")
+				w.until("no image is left", func() bool {
+					left := 0
+					w.read(func(tx *compute.Tx) error {
+						list, err := tx.MachineImages.List(compute.Query{Where: compute.Where{"project_id": "p1"}})
+						left = len(list)
+						return err
+					})
+					return left == 0
+				})
+			})
+		}
 	}
 }
 

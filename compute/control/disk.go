@@ -140,6 +140,11 @@ func (c *Controller) Resize(ctx context.Context, who compute.Caller, id, flavorI
 			return err
 		}
 		if !fits {
+			// A project that may not have this much is told so first; what is charged here goes with the error.
+			if err := w.tx.ChargeAll(row.ProjectID, []compute.Charge{{Resource: compute.QuotaCores, N: more.VCPUs},
+				{Resource: compute.QuotaRAM, N: more.MemoryMiB}}); err != nil {
+				return err
+			}
 			return compute.Errorf(compute.Invalid, "No valid host was found. No valid host found for resize")
 		}
 		row.OldFlavor, row.OldVM = &old, row.VM

@@ -73,8 +73,35 @@ func (c *Controller) beginImage(ctx context.Context, who compute.Caller, id stri
 		}
 		return "", err
 	}
+	if err := c.still(ctx, row); err != nil { // broken off before the image was there
+		c.dropHalf(context.WithoutCancel(ctx), image)
+		return "", err
+	}
 	c.submit(id, false)
 	return image, nil
+}
+
+// still refuses what was begun on an instance when something else was begun on
+// it since.
+func (c *Controller) still(ctx context.Context, row *compute.Instance) error {
+	return c.deps.Store.Read(ctx, func(tx *compute.Tx) error {
+		now, err := tx.Instances.Get(row.ID)
+		if err != nil || now.Generation == row.Generation {
+			return err
+		}
+		return compute.Errorf(compute.Conflict, "Instance %s is in task_state %s by now", row.ID, now.Task)
+	})
+}
+
+// dropHalf deletes the image of a task that was broken off, unless it became whole.
+func (c *Controller) dropHalf(ctx context.Context, image string) {
+	active, err := c.imageActive(ctx, image)
+	if err == nil && !active {
+		err = c.dropImage(ctx, image)
+	}
+	if err != nil && ctx.Err() == nil {
+		c.log.Warn("the image of a snapshot that failed could not be deleted", "image", image, "error", err)
+	}
 }
 
 // notInherited are properties of an image that its instances' snapshots do not

@@ -97,7 +97,14 @@ func (w *change) beginTask(who compute.Caller, row *compute.Instance, v compute.
 	if err != nil {
 		return err
 	}
+	half := row.TaskArgs[argImage]
+	if half != "" && row.Task == compute.TaskShelving { // goes with the instance, even when it is whole
+		row.ShelvedImageID, half = half, ""
+	}
 	row.Task, row.TaskArgs = v.Begins(), map[string]string{argAction: action}
+	if half != "" {
+		row.TaskArgs[argHalf] = half
+	}
 	row.Generation++
 	return nil
 }
@@ -256,13 +263,13 @@ func (c *Controller) lock(ctx context.Context, who compute.Caller, id string, on
 // ResetState says what an instance is, whatever was being done to it: "active" or
 // "error". For administrators, which the caller looks at.
 func (c *Controller) ResetState(ctx context.Context, who compute.Caller, id, state string) error {
-	was := compute.TaskNone
+	was, half := compute.TaskNone, ""
 	err := c.write(ctx, func(w *change) error {
 		row, err := owned(w.tx, who, id)
 		if err != nil {
 			return err
 		}
-		was = row.Task
+		was, half = row.Task, row.TaskArgs[argImage]
 		if err := w.endAction(row.TaskArgs[argAction], row.HostID, nil); err != nil {
 			return err
 		}
@@ -280,6 +287,9 @@ func (c *Controller) ResetState(ctx context.Context, who compute.Caller, id, sta
 	})
 	if err == nil {
 		c.interrupt(id, was)
+		if half != "" {
+			c.queue.add(id, func(ctx context.Context) { c.dropHalf(ctx, half) })
+		}
 	}
 	return err
 }

@@ -357,6 +357,9 @@ func (c *Controller) remove(ctx context.Context, t *task) error {
 			return err
 		}
 	}
+	if half := t.TaskArgs[argHalf]; half != "" {
+		c.dropHalf(ctx, half)
+	}
 	if err := c.finish(ctx, t, nil, c.bury); err != nil {
 		return err
 	}
