@@ -32,11 +32,18 @@ type cloud struct {
 	dir        string // --data
 	address    string
 	hypervisor string
+	uid        uint32 // of the program; 0: as who runs the tests
 	cmd        *exec.Cmd
 }
 
 // newCloud starts a cloud and ends it, and its guests, after the test.
 func newCloud(t *testing.T, hypervisor string) *cloud {
+	t.Helper()
+	return newCloudOf(t, hypervisor, 0)
+}
+
+// newCloudOf is newCloud with the program run by another user.
+func newCloudOf(t *testing.T, hypervisor string, uid uint32) *cloud {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(parts, "manifest.json")); err != nil {
 		t.Skip("needs bin/guest, the parts of the machine image tiny (./setup build makes them)")
@@ -47,10 +54,34 @@ func newCloud(t *testing.T, hypervisor string) *cloud {
 	}
 	address := l.Addr().String()
 	l.Close()
-	c := &cloud{t: t, dir: filepath.Join(t.TempDir(), "cloud"), address: address, hypervisor: hypervisor}
+	c := &cloud{t: t, dir: filepath.Join(homeOf(t, uid), "cloud"), address: address, hypervisor: hypervisor, uid: uid}
 	t.Cleanup(c.end)
 	c.start()
 	return c
+}
+
+// homeOf makes a folder that another user reaches and owns, which t.TempDir is
+// not. It skips the test when that user cannot run the program.
+func homeOf(t *testing.T, uid uint32) string {
+	t.Helper()
+	if uid == 0 {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp("", "kamado-home-")
+	if err == nil {
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		err = os.Chown(dir, int(uid), -1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	try := exec.Command(program, "compute", "image", "parts", "--out", parts)
+	try.Dir, try.Env = dir, []string{"HOME=" + dir}
+	try.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	if out, err := try.CombinedOutput(); err != nil {
+		t.Skipf("needs a checkout that other users may read: %v %s", err, out)
+	}
+	return dir
 }
 
 // start starts the program and waits until it is ready.
@@ -65,6 +96,9 @@ func (c *cloud) start() {
 	c.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Dir(c.dir), "KAMADO_GUEST_PARTS=" + parts}
 	c.cmd.Stdout, c.cmd.Stderr = log, log
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if c.uid != 0 {
+		c.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: c.uid, Gid: c.uid}
+	}
 	if err := c.cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}

@@ -77,6 +77,9 @@ func build(dir string) error {
 		parts = filepath.Join(filepath.Dir(program), "guest")
 		return nil
 	}
+	if err := os.Chmod(dir, 0o755); err != nil { // for tests that run it as another user
+		return err
+	}
 	program = filepath.Join(dir, "kamado")
 	cmd := exec.Command("go", "build", "-o", program, "github.com/kamado/kamado/cmd/kamado")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -37,11 +37,11 @@ func TestOpenStackFromNothingToSSH(t *testing.T) {
 		t.Error("port 22 answers before a rule opens it")
 	}
 	me.run("openstack", "security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "22", "default")
-	boot := me.ssh(c, address, "cat /proc/sys/kernel/random/boot_id; echo cake > /root/recipe; sync")
+	boot := me.ssh(c, address, "22", "cat /proc/sys/kernel/random/boot_id; echo cake > /root/recipe; sync")
 
 	// A killed controller is none of the guest's business.
 	c.kill()
-	if again := me.ssh(c, address, "cat /proc/sys/kernel/random/boot_id"); again != boot {
+	if again := me.ssh(c, address, "22", "cat /proc/sys/kernel/random/boot_id"); again != boot {
 		t.Errorf("boot id after kill -9 = %q, was %q", again, boot)
 	}
 	before := c.guests()
@@ -56,7 +56,7 @@ func TestOpenStackFromNothingToSSH(t *testing.T) {
 	me.run("openstack", "server", "delete", "--wait", "one")
 	me.says("ACTIVE", "openstack", "server", "create", "--image", "with-recipe", "--flavor", "m1.tiny", "--key-name", "mine", "--wait", "two", "-f", "value", "-c", "status")
 	me.run("openstack", "server", "add", "floating", "ip", "two", address)
-	if got := me.ssh(c, address, "hostname; cat /root/recipe"); got != "two\ncake" {
+	if got := me.ssh(c, address, "22", "hostname; cat /root/recipe"); got != "two\ncake" {
 		t.Errorf("the instance of the snapshot says %q, want its own name and the file", got)
 	}
 	me.run("openstack", "server", "delete", "--wait", "two")
@@ -65,15 +65,42 @@ func TestOpenStackFromNothingToSSH(t *testing.T) {
 }
 
 // ssh runs a command in a guest as soon as it lets us in.
-func (s *stock) ssh(c *cloud, address, command string) (out string) {
+func (s *stock) ssh(c *cloud, address, port, command string) (out string) {
 	s.t.Helper()
 	c.eventually(bootTimeout, "reached by ssh", func() (bool, string) {
 		var err error
 		out, err = s.try("", "ssh", "-i", "key", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-			"-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "root@"+address, command)
+			"-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-p", port, "root@"+address, command)
 		return err == nil, out
 	})
 	return out
+}
+
+// nobody is the user that owns nothing.
+const nobody = 65534
+
+// TestOpenStackWithoutRoot is the way in for whoever is not root: an address of
+// the loopback, and a port that anybody may listen on.
+func TestOpenStackWithoutRoot(t *testing.T) {
+	needs(t, "openstack", "qemu-system-x86_64", "ssh")
+	uid := uint32(0)
+	if os.Geteuid() == 0 {
+		uid = nobody
+	}
+	c := newCloudOf(t, "qemu", uid)
+	me := c.as("kamado")
+	key := me.run("openstack", "keypair", "create", "mine")
+	if err := os.WriteFile(filepath.Join(me.dir, "key"), []byte(key+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	me.says("ACTIVE", "openstack", "server", "create", "--image", "tiny", "--flavor", "m1.nano", "--key-name", "mine", "--wait", "one", "-f", "value", "-c", "status")
+	address := me.run("openstack", "floating", "ip", "create", "public", "-f", "value", "-c", "floating_ip_address")
+	me.script("server add floating ip one " + address + "\nsecurity group rule create --protocol tcp --dst-port 22 default")
+	if got := me.ssh(c, address, "20022", "hostname"); got != "one" {
+		t.Errorf("the instance says %q, want its name", got)
+	}
+	me.run("openstack", "server", "delete", "--wait", "one")
+	c.eventually(commandTimeout, "without guests", func() (bool, string) { return len(c.guests()) == 0, "" })
 }
 
 // TestOpenStackWithoutGuests is the same for whoever has neither root nor QEMU,
