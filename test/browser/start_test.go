@@ -12,6 +12,7 @@ import (
 	"io"
 	"iter"
 	"math"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -91,7 +92,7 @@ func paint(name string, seed int) error {
 
 // world is a running "kamado up".
 type world struct {
-	console string // scheme and host
+	console string // scheme and host; machines run on the fake hypervisor
 	link    string // opens a session once
 }
 
@@ -123,6 +124,34 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// guestParts is where ./setup build leaves what the machine image tiny is made of.
+const guestParts = "../../bin/guest"
+
+// needsTiny waits for the machine image of the first start, and skips where there is none to launch from.
+func (w world) needsTiny(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(guestParts, "manifest.json")); err != nil {
+		t.Skip("needs the parts of the machine image tiny (./setup build gathers them)")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for tick := time.Tick(50 * time.Millisecond); ; {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.console+"/readyz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatalf("the cloud is not ready: %v", err)
+		}
+		res.Body.Close()
+		if res.StatusCode == http.StatusOK {
+			return
+		}
+		<-tick
+	}
+}
+
 // start runs "kamado up" on free ports until the test ends.
 func start(t *testing.T) world {
 	t.Helper()
@@ -132,7 +161,12 @@ func start(t *testing.T) world {
 	}
 	cmd := exec.Command(built, "up", "-o", "json", "--data", t.TempDir(), "--originals", originals(t))
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "KAMADO_ADMIN=127.0.0.1:0", "KAMADO_IMAGES_HTTP=127.0.0.1:0", "KAMADO_CONSOLE_HTTP=127.0.0.1:0")
+	parts, err := filepath.Abs(guestParts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(os.Environ(), "KAMADO_ADMIN=127.0.0.1:0", "KAMADO_IMAGES_HTTP=127.0.0.1:0", "KAMADO_CONSOLE_HTTP=127.0.0.1:0",
+		"KAMADO_COMPUTE_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HYPERVISOR=fake", "KAMADO_GUEST_PARTS="+parts)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -263,7 +297,7 @@ func (p *page) wait(what, condition string) {
 	p.t.Helper()
 	poll := chromedp.Poll[bool](condition, chromedp.WithPollingTimeout(30*time.Second), chromedp.WithPollingInterval(50*time.Millisecond))
 	_, err := chromedp.Run(p, poll)
-	for err != nil && strings.Contains(err.Error(), "context") && p.Err() == nil {
+	for err != nil && (strings.Contains(err.Error(), "context") || strings.Contains(err.Error(), "navigated")) && p.Err() == nil {
 		_, err = chromedp.Run(p, poll) // a page gave way to the next one meanwhile
 	}
 	if err != nil {
