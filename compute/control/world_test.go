@@ -83,6 +83,7 @@ func newWorld(t testing.TB, change func(*world)) *world {
 		for _, f := range []*compute.Flavor{
 			{ID: "1", Name: "m1.tiny", VCPUs: 1, MemoryMiB: 512, DiskGiB: 1, Public: true},
 			{ID: "2", Name: "m1.small", VCPUs: 2, MemoryMiB: 2048, DiskGiB: 2, Public: true},
+			{ID: "huge", Name: "huge", VCPUs: 1000, MemoryMiB: 512, DiskGiB: 2, Public: true},
 			{ID: "secret", Name: "secret", VCPUs: 1, MemoryMiB: 512, DiskGiB: 1},
 		} {
 			if err := tx.Flavors.Insert(f); err != nil {
