@@ -164,6 +164,12 @@ func (e *Engine) load() error {
 	}
 	domains := map[string]*domain{}
 	for _, entry := range entries {
+		if id, ok := strings.CutSuffix(entry.Name(), ".json.new"); ok && hypervisor.ValidID(id) { // a crash cut its writing
+			if err := os.Remove(filepath.Join(e.cfg.Dir, entry.Name())); err != nil {
+				return fmt.Errorf("remove a half domain: %w", err)
+			}
+			continue
+		}
 		id, ok := strings.CutSuffix(entry.Name(), ".json")
 		if !ok || !hypervisor.ValidID(id) {
 			continue

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -98,4 +99,19 @@ func TestTenThousandDomainsAreFoundAgain(t *testing.T) {
 		t.Fatalf("List = %d domains, %v, want %d", len(list), err, n)
 	}
 	t.Logf("found %d domains in %v", n, time.Since(begun))
+}
+
+func TestHalfWrittenDomainsGo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.json.new"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list, err := fake.New(fake.Config{Dir: dir}).List(t.Context())
+	if err != nil || len(list) != 0 {
+		t.Errorf("domains = %v, %v, want none", list, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("what a crash cut is still there: %v, %v", left, err)
+	}
 }
