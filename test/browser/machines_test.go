@@ -71,10 +71,15 @@ func TestMachines(t *testing.T) {
 
 	// What is typed stays while the page refreshes, and so does the focus.
 	p.fill("#do-snapshot [name=name]", "cold")
+	eval[int](p, `(() => { const s = new CSSStyleSheet(); s.replaceSync("#console-log { max-height: 80px !important; }"); document.adoptedStyleSheets = [s];
+		const e = document.getElementById("console-log"); e.scrollTop = 30; return e.scrollTop; })()`)
 	before := p.text("#machine-live .facts dd:nth-of-type(7)")
 	p.wait("a newer page", fmt.Sprintf("document.querySelector('#machine-live .facts dd:nth-of-type(7)').textContent !== %q", before))
 	if got := eval[string](p, "document.activeElement.name + '=' + document.activeElement.value"); got != "name=cold" {
 		t.Errorf("after a refresh the focused field holds %q, want name=cold", got)
+	}
+	if at := eval[int](p, "document.getElementById('console-log').scrollTop"); at != 30 {
+		t.Errorf("a refresh scrolled the log from 30 to %d", at)
 	}
 	p.follow("#button-snapshot")
 	p.wait("the snapshot", "!!document.querySelector('[aria-labelledby=snapshots] li a')")
@@ -89,7 +94,9 @@ func TestMachines(t *testing.T) {
 	p.visit(w.console + "/machines")
 	p.wait("a sparkline", "document.querySelectorAll('#machine-rows polyline').length === 2")
 	p.wait("some points of it", "[...document.querySelectorAll('#machine-rows polyline')].every((l) => l.points.numberOfItems > 4)")
+	p.do(chromedp.EmulateViewport(1360, 640))
 	p.picture("instances.png")
+	p.do(chromedp.EmulateViewport(1360, 900))
 
 	// The map says who has which address, and stays open.
 	p.visit(w.console + "/machines/networks")
