@@ -48,8 +48,12 @@ func New(cfg network.Config) (*Engine, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("network namespaces need root")
 	}
-	if _, err := os.Stat(tunDevice); err != nil {
+	tun, err := os.OpenFile(tunDevice, os.O_RDWR, 0) // a container may have the file and not the right to it
+	if err != nil {
 		return nil, fmt.Errorf("taps need %s: %w", tunDevice, err)
+	}
+	if err := tun.Close(); err != nil {
+		return nil, err
 	}
 	track, err := probe()
 	if err != nil {
