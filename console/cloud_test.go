@@ -163,7 +163,7 @@ func TestPagesOfMachines(t *testing.T) {
 		{"an instance", "/machines/" + serverID, 200, []string{"one &amp; only", "booting\none login:", "Delete one &amp; only?", "create", "2026-11-22 22:48:13 UTC", "copy", `href="/machines?image=s1#launch"`, "Let SSH in", "172.24.4.3",
 			"openstack server create --image i1 --flavor m1.tiny --network n1 --key-name k --wait &#39;one &amp; only&#39;",
 			"http://cloud.example:7704/compute/v2.1/servers", "&#34;flavorRef&#34;:&#34;1&#34;"}, []string{"\x1b", "[32m", "ssh cook@"}},
-		{"an instance that found no host", "/machines/b1", 200, []string{"No host has room for this", "No valid host was found."}, nil},
+		{"an instance that found no host", "/machines/b1", 200, []string{"No host has room for this", "No valid host was found.", "do-delete"}, []string{"do-stop"}},
 		{"an instance that is gone", "/machines/gone", 404, []string{"There is nothing here"}, nil},
 		{"machine images", "/machines/images", 200, []string{"tiny-kernel", "25.2 MB", "snapshot", `href="/machines?image=i1#launch"`, "/machines/images?after=k1"}, []string{"delete-k1"}},
 		{"networks with who has which address", "/machines/networks", 200, []string{"10.20.0.0/20", "2 of 4\u2009096 addresses taken", `title="10.20.0.2: one &amp; only"`, "Joined by default-router", "2^64", "external"}, nil},

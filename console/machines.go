@@ -94,9 +94,10 @@ func (m machine) Tone() string {
 	return "quiet"
 }
 
-// May says whether an action fits its status.
+// May says whether an action fits its status. What found no host can only be
+// deleted.
 func (m machine) May(action string) bool {
-	return m.Task == "" && slices.Contains(machineActions[action].when, m.Status)
+	return m.Task == "" && m.Host != "" && slices.Contains(machineActions[action].when, m.Status)
 }
 
 // machineAction is a button: what is sent, and when it is offered.
