@@ -13,6 +13,7 @@ import (
 // machine that can be reached when its door was opened, that outlives the
 // killed controller, and whose picture becomes a second machine.
 func TestOpenStackFromNothingToSSH(t *testing.T) {
+	t.Parallel() // with clouds without guests; TestOpenStackWithoutRoot is over by then
 	needs(t, "openstack", "qemu-system-x86_64", "ssh")
 	if os.Getenv(inside) == "" {
 		t.Skip("needs root and the right to make network namespaces")
