@@ -8,7 +8,7 @@ func newComputeCommand(a *app) *cobra.Command {
 		Use:   "compute",
 		Short: "Run a private cloud that speaks OpenStack",
 	}
-	cmd.AddCommand(newComputeServeCommand(a), newComputeImageCommand(a), newComputeAdminCommand(a), newComputeBenchCommand(a))
+	cmd.AddCommand(newComputeServeCommand(a), newComputeImageCommand(a), newComputeAdminCommand(a), newComputeBenchCommand(a), newComputePurgeCommand(a))
 	cmd.AddCommand(newComputeVerbCommands(a)...)
 	return cmd
 }
