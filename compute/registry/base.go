@@ -43,7 +43,11 @@ const noteSuffix = ".json"
 // started from it. Its errors are of kind NotFound, Conflict (the image has no
 // bytes yet), Invalid (its kernel or its bytes cannot be used) and Unavailable.
 func (s *Service) Base(ctx context.Context, imageID string) (Base, error) {
-	n, err := s.base(ctx, imageID)
+	rows, err := s.bootRows(ctx, imageID)
+	if err != nil {
+		return Base{}, err
+	}
+	n, err := s.base(ctx, imageID, rows[imageID])
 	if err != nil {
 		return Base{}, err
 	}
@@ -51,70 +55,86 @@ func (s *Service) Base(ctx context.Context, imageID string) (Base, error) {
 	if n.Kernel == "" {
 		return b, nil
 	}
-	if b.Kernel, err = s.part(ctx, imageID, n.Kernel, disk.FormatAKI); err != nil {
+	if b.Kernel, err = s.part(ctx, rows, imageID, n.Kernel, disk.FormatAKI); err != nil {
 		return Base{}, err
 	}
 	if n.Ramdisk != "" {
-		b.Ramdisk, err = s.part(ctx, imageID, n.Ramdisk, disk.FormatARI)
+		b.Ramdisk, err = s.part(ctx, rows, imageID, n.Ramdisk, disk.FormatARI)
 	}
 	return b, err
 }
 
+// bootRows reads an image, and the kernel and RAM disk that it names, at one
+// time: every instance that is built asks for them. Absent ones are left out.
+func (s *Service) bootRows(ctx context.Context, imageID string) (rows map[string]*compute.MachineImage, err error) {
+	err = s.store.Read(ctx, func(tx *compute.Tx) error {
+		rows = map[string]*compute.MachineImage{}
+		m, err := readRow(tx, rows, imageID)
+		if err != nil || m == nil {
+			return err
+		}
+		for _, id := range []string{m.Properties["kernel_id"], m.Properties["ramdisk_id"]} {
+			if _, err := readRow(tx, rows, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return rows, err
+}
+
+// readRow puts the row of an image among others; nil when there is none.
+func readRow(tx *compute.Tx, rows map[string]*compute.MachineImage, id string) (*compute.MachineImage, error) {
+	if id == "" {
+		return nil, nil
+	}
+	m, err := tx.MachineImages.Get(id)
+	if compute.IsKind(err, compute.NotFound) {
+		return nil, nil
+	}
+	if err == nil {
+		rows[id] = m
+	}
+	return m, err
+}
+
 // part gives the file of a kernel or RAM disk. The image's owner must be able to
 // see it: a property names any id.
-func (s *Service) part(ctx context.Context, imageID, id, format string) (string, error) {
+func (s *Service) part(ctx context.Context, rows map[string]*compute.MachineImage, imageID, id, format string) (string, error) {
 	wrong := compute.Errorf(compute.Invalid, "Image %s names %s, which is no image of format %s that its project can see.", imageID, id, format)
 	if !compute.IsID(id) || len(id) != 36 {
 		return "", wrong
 	}
-	allowed := true
-	err := s.store.Read(ctx, func(tx *compute.Tx) error {
-		m, err := tx.MachineImages.Get(imageID)
-		if compute.IsKind(err, compute.NotFound) {
-			return nil // deleted since; it was asked when its base was made
-		}
-		if err != nil {
+	m, p := rows[imageID], rows[id]
+	if m == nil && p == nil { // the image was deleted since: who may see what was asked when its base was made
+		err := s.store.Read(ctx, func(tx *compute.Tx) (err error) {
+			p, err = readRow(tx, rows, id)
 			return err
+		})
+		if err != nil {
+			return "", err
 		}
-		p, err := tx.MachineImages.Get(id)
-		if compute.IsKind(err, compute.NotFound) {
-			return nil // likewise
-		}
-		if err == nil {
-			allowed = p.Visible(compute.Caller{ProjectID: m.ProjectID})
-		}
-		return err
-	})
-	if err != nil {
-		return "", err
 	}
-	if !allowed {
+	if m != nil && p != nil && !p.Visible(compute.Caller{ProjectID: m.ProjectID}) {
 		return "", wrong
 	}
-	n, err := s.base(ctx, id)
+	n, err := s.base(ctx, id, p)
 	if compute.IsKind(err, compute.NotFound) || err == nil && n.Declared != format {
 		return "", wrong
 	}
 	return s.path(baseDir, id), err
 }
 
-// base makes the file and the note of an image, once.
-func (s *Service) base(ctx context.Context, id string) (note, error) {
+// base makes the file and the note of an image, once. m is its row, nil when it
+// has none any more.
+func (s *Service) base(ctx context.Context, id string, m *compute.MachineImage) (note, error) {
 	if !compute.IsID(id) || len(id) != 36 {
 		return note{}, absent(id)
 	}
 	mu := s.maker(id)
 	mu.Lock()
 	defer mu.Unlock()
-	var m *compute.MachineImage
-	err := s.store.Read(ctx, func(tx *compute.Tx) (err error) {
-		m, err = tx.MachineImages.Get(id)
-		return err
-	})
-	if err != nil && !compute.IsKind(err, compute.NotFound) {
-		return note{}, err
-	}
-	gone := err != nil
+	gone := m == nil
 	n, nerr := s.readNote(id)
 	switch {
 	case nerr == nil && gone:
@@ -127,7 +147,7 @@ func (s *Service) base(ctx context.Context, id string) (note, error) {
 	case m.Status != compute.ImageActive:
 		return note{}, compute.Errorf(compute.Conflict, "Image %s is not active.", id)
 	}
-	n, err = s.makeBase(ctx, m)
+	n, err := s.makeBase(ctx, m)
 	if err != nil {
 		return note{}, fault(fmt.Errorf("base of image %s: %w", id, err))
 	}
