@@ -40,7 +40,7 @@ Without --only or --all, start and api are measured, in less than a minute.`,
 			if all {
 				config.Only = bench.Groups
 			}
-			config.Parts = guestParts(a)
+			config.Parts = a.guestParts()
 			config.Talk = io.Discard
 			if a.interactive() {
 				config.Talk = a.stderr

@@ -23,11 +23,17 @@ func newComputeImageCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// guestDir is where ./setup build leaves the parts of machine image tiny: beside the program.
-func guestDir() string {
+// guestParts is where ./setup build leaves the parts of machine image tiny: beside the program.
+func (a *app) guestParts() string {
+	if dir := a.getenv("KAMADO_GUEST_PARTS"); dir != "" {
+		return dir
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return "guest"
+	}
+	if real, err := filepath.EvalSymlinks(self); err == nil {
+		self = real
 	}
 	return filepath.Join(filepath.Dir(self), "guest")
 }
@@ -55,6 +61,9 @@ The three files are booted directly. To upload them:
 				if debian {
 					return guest.BuildDebian(ctx, guest.Debian{Release: release, Mirror: mirror, Talk: a.talkf}, out)
 				}
+				if parts == "" {
+					parts = a.guestParts()
+				}
 				p, err := guest.Parts(parts)
 				if err != nil {
 					return guest.Files{}, err
@@ -65,7 +74,7 @@ The three files are booted directly. To upload them:
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&out, "out", "tiny", "folder for the files, which is made")
-	flags.StringVar(&parts, "parts", guestDir(), "folder with the parts of tiny")
+	flags.StringVar(&parts, "parts", "", "folder with the parts of tiny (default: guest beside this program; $KAMADO_GUEST_PARTS)")
 	flags.BoolVar(&debian, "debian", false, "make a whole Debian")
 	flags.StringVar(&release, "release", "bookworm", "release of Debian")
 	flags.StringVar(&mirror, "mirror", "http://deb.debian.org/debian", "mirror of Debian")
@@ -113,6 +122,9 @@ says which parts are there.`,
   kamado compute image parts --from unpacked --from / --out guest`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if out == "" {
+				out = a.guestParts()
+			}
 			p, err := guest.Parts(out)
 			if len(from) > 0 {
 				p, err = guest.Collect(cmd.Context(), from, out)
@@ -128,6 +140,6 @@ says which parts are there.`,
 		},
 	}
 	cmd.Flags().StringArrayVar(&from, "from", nil, "folder that packages were unpacked into, or /; may be given again")
-	cmd.Flags().StringVar(&out, "out", guestDir(), "folder for the parts, which is made anew")
+	cmd.Flags().StringVar(&out, "out", "", "folder for the parts, which is made anew (default: guest beside this program; $KAMADO_GUEST_PARTS)")
 	return cmd
 }

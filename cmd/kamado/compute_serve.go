@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"time"
@@ -111,7 +110,7 @@ func (a *app) addCompute(ctx context.Context, p *process) (_ *computeListener, e
 	if err != nil {
 		return nil, err
 	}
-	room, err := server.New(ctx, server.Options{Config: c.Compute, Data: data, Guest: guestParts(a)}, server.Deps{
+	room, err := server.New(ctx, server.Options{Config: c.Compute, Data: data, Guest: a.guestParts()}, server.Deps{
 		Log: p.tel.Log, Registerer: p.tel.Registry, Getenv: a.getenv, Audit: auditEvents(log), Trail: auditTrail(log),
 	})
 	if err != nil {
@@ -122,13 +121,12 @@ func (a *app) addCompute(ctx context.Context, p *process) (_ *computeListener, e
 			_ = room.Close()
 		}
 	}()
-	room.AddChecks(p.health)
 	p.group.Add("compute", room.Run)
 	// A machine image takes as long as it takes to come and go.
 	cfg := c.HTTP
 	cfg.BodyBytesMax = max(cfg.BodyBytesMax, c.Compute.ImageBytesMax)
 	cfg.ReadTimeout, cfg.WriteTimeout = max(cfg.ReadTimeout, computeTransfer), max(cfg.WriteTimeout, computeTransfer)
-	srv, err := p.listenAs(ctx, "compute", c.Compute.HTTP, room.Handler(), cfg)
+	srv, err := p.listenAs(ctx, "compute", c.Compute.HTTP, room.Handler(), cfg, p.healthOf(room.AddChecks))
 	if err != nil {
 		return nil, err
 	}
@@ -136,19 +134,4 @@ func (a *app) addCompute(ctx context.Context, p *process) (_ *computeListener, e
 		return nil, err
 	}
 	return &computeListener{srv, room}, nil
-}
-
-// guestParts is the directory with what machine images are made of: beside the program, as ./setup build leaves it.
-func guestParts(a *app) string {
-	if dir := a.getenv("KAMADO_GUEST_PARTS"); dir != "" {
-		return dir
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		return ""
-	}
-	if real, err := filepath.EvalSymlinks(exe); err == nil {
-		exe = real
-	}
-	return filepath.Join(filepath.Dir(exe), "guest")
 }

@@ -172,7 +172,7 @@ func (a *app) addConsole(ctx context.Context, p *process, at consoleServices) (*
 	if at.Compute != "" {
 		listener.BodyBytesMax = max(listener.BodyBytesMax, p.cfg.Compute.ImageBytesMax) // a machine image passes through
 	}
-	return p.listenAs(ctx, "console", p.cfg.Console.HTTP, con.Handler(), listener)
+	return p.listenAs(ctx, "console", p.cfg.Console.HTTP, con.Handler(), listener, p.healthOf(noChecks))
 }
 
 // cloudOf lets a console show the cloud of the data directory, as the accounts of its clouds.yaml.

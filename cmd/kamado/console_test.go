@@ -88,7 +88,11 @@ func TestUpWithTLSBringsItsConsole(t *testing.T) {
 	}
 	environ := []string{"KAMADO_ADMIN=127.0.0.1:0", "KAMADO_IMAGES_HTTP=127.0.0.1:0", "KAMADO_CONSOLE_HTTP=127.0.0.1:0", "KAMADO_CONSOLE_IMAGES_URL=https://img.example.com",
 		"KAMADO_HTTP_TLS_CERT_FILE=" + filepath.Join(dir, "cert.pem"), "KAMADO_HTTP_TLS_KEY_FILE=" + filepath.Join(dir, "key.pem")}
-	s := startCommand(t, environ, "up", "--data", t.TempDir(), "-o", "json")
+	only := filepath.Join(dir, "kamado.toml") // a file that names services starts those alone
+	if err := os.WriteFile(only, []byte("[images]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := startCommand(t, environ, "up", "--config", only, "--data", t.TempDir(), "-o", "json")
 	var report upReport
 	if err := json.NewDecoder(s.stdout).Decode(&report); err != nil {
 		t.Fatalf("up prints no report: %v\n%s", err, s.stderr)

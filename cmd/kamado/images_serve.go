@@ -185,9 +185,8 @@ func (a *app) addImages(ctx context.Context, p *process, sw *imagesSwitches) (*i
 	if err := room.CodecMissing(); err != nil {
 		a.talkf("kamado images: %v: JPEG is delivered as always, other formats as far as this program can by itself", err)
 	}
-	room.AddChecks(p.health)
 	p.group.Add("images", room.Run)
-	srv, err := p.listen(ctx, "images", c.Images.HTTP, room.Handler())
+	srv, err := p.listenAs(ctx, "images", c.Images.HTTP, room.Handler(), c.HTTP, p.healthOf(room.AddChecks))
 	if err != nil {
 		_ = room.Close()
 		return nil, err

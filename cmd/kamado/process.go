@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"syscall"
@@ -23,7 +24,7 @@ import (
 type process struct {
 	cfg    *configuration
 	tel    *telemetry.Telemetry
-	health *httpserver.Health
+	health *httpserver.Health // all checks of all services, for the admin listener
 	guard  *operator.Guard
 	admin  *httpserver.Server // nil: none
 	group  lifecycle.Group
@@ -53,7 +54,7 @@ func (a *app) newProcess(ctx context.Context, c *configuration) (*process, error
 	if c.HTTP.TLS.ACME.CacheDir == "" {
 		c.HTTP.TLS.ACME.CacheDir = filepath.Join(c.Data, "acme")
 	}
-	p := &process{cfg: c, tel: tel, health: httpserver.NewHealth(tel.Log), guard: operator.NewGuard(token)}
+	p := &process{cfg: c, tel: tel, health: httpserver.NewHealth(slog.New(slog.DiscardHandler)), guard: operator.NewGuard(token)}
 	p.group.Log, p.group.StopTimeout = tel.Log, stopTimeout(c.HTTP)
 	if c.Admin != "" {
 		if p.admin, err = p.listenPlain(ctx, "admin", c.Admin, p.adminHandler()); err != nil {
@@ -77,9 +78,20 @@ func (p *process) adminHandler() http.Handler {
 	return p.guard.Reads(httpserver.Routes(mux))
 }
 
+// healthOf is the readiness of one service: it must not be taken out of use because another is not ready. add adds its checks.
+func (p *process) healthOf(add func(*httpserver.Health)) *httpserver.Health {
+	add(p.health) // whose changes are not logged: the service's own are
+	own := httpserver.NewHealth(p.tel.Log)
+	add(own)
+	return own
+}
+
+// noChecks are the checks of a listener that is ready when it answers.
+func noChecks(*httpserver.Health) {}
+
 // listen opens an address for a handler and adds the server to the parts. It serves from run on.
 func (p *process) listen(ctx context.Context, name, addr string, h http.Handler) (*httpserver.Server, error) {
-	return p.listenAs(ctx, name, addr, h, p.cfg.HTTP)
+	return p.listenAs(ctx, name, addr, h, p.cfg.HTTP, p.healthOf(noChecks))
 }
 
 // listenPlain is listen without TLS and without an access log: for what only this machine or a scraper reads.
@@ -88,10 +100,10 @@ func (p *process) listenPlain(ctx context.Context, name, addr string, h http.Han
 	cfg.TLS = httpserver.TLSConfig{}
 	cfg.AccessLog = httpserver.AccessLogOff
 	cfg.WriteTimeout = max(cfg.WriteTimeout, 10*time.Minute) // a profile is recorded for as long as its request asks
-	return p.listenAs(ctx, name, addr, h, cfg)
+	return p.listenAs(ctx, name, addr, h, cfg, p.health)
 }
 
-func (p *process) listenAs(ctx context.Context, name, addr string, h http.Handler, cfg httpserver.Config) (*httpserver.Server, error) {
+func (p *process) listenAs(ctx context.Context, name, addr string, h http.Handler, cfg httpserver.Config, health *httpserver.Health) (*httpserver.Server, error) {
 	cfg.Addr = addr
 	if cfg.TLS.Enabled() {
 		cfg.TLS.ACME.HTTPElsewhere = p.challenges
@@ -101,7 +113,7 @@ func (p *process) listenAs(ctx context.Context, name, addr string, h http.Handle
 	if p.tel.Tracing {
 		tracer = p.tel.Tracer.Tracer("github.com/kamado/kamado/" + name)
 	}
-	srv, err := httpserver.New(cfg, h, httpserver.Deps{Name: name, Log: p.tel.Log, Health: p.health, Registerer: p.tel.Registry, Tracer: tracer})
+	srv, err := httpserver.New(cfg, h, httpserver.Deps{Name: name, Log: p.tel.Log, Health: health, Registerer: p.tel.Registry, Tracer: tracer})
 	if err != nil {
 		return nil, err
 	}
