@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -41,7 +42,30 @@ func TestTempestOnQEMU(t *testing.T) {
 	case err != nil:
 		t.Skip("needs qemu-system-x86_64 (./setup test installs it)")
 	}
-	run(t, "qemu", "qemu.txt", 3, 15*time.Minute)
+	c := run(t, "qemu", "qemu.txt", 3, 15*time.Minute)
+	c.purge()
+}
+
+// purge leaves an instance behind, ends the server, and wants nothing of the
+// installation to be left on this machine after `kamado compute purge`.
+func (c *cloud) purge() {
+	c.t.Helper()
+	kamado := func(args ...string) {
+		c.t.Helper()
+		if out, err := c.command(c.t.Context(), program, append(args, "--data", c.dir)...).CombinedOutput(); err != nil {
+			c.t.Fatalf("kamado %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+	kamado("compute", "instance", "create", "left", "--wait")
+	c.stop()
+	if n := len(c.guests()); n != 1 {
+		c.t.Errorf("%d guests outlive their server, want 1", n)
+	}
+	kamado("compute", "purge", "--yes")
+	left, err := os.ReadDir("/run/netns") // of this test alone: see settle
+	if err != nil || len(left) != 0 || len(c.guests()) != 0 {
+		c.t.Errorf("after a purge there are %d guests and the network namespaces %v, %v; want none", len(c.guests()), left, err)
+	}
 }
 
 var (
@@ -52,7 +76,7 @@ var (
 
 // run starts a cloud and runs a list; at least least tests must pass and none
 // fail.
-func run(t *testing.T, hypervisor, list string, least int, timeout time.Duration) {
+func run(t *testing.T, hypervisor, list string, least int, timeout time.Duration) *cloud {
 	t.Helper()
 	if err := exec.Command("/usr/bin/python3", "-c", "import tempest").Run(); err != nil {
 		t.Skip("needs python3-tempest (./setup test installs it)")
@@ -76,9 +100,9 @@ func run(t *testing.T, hypervisor, list string, least int, timeout time.Duration
 	passed, failed := count(passedLine, out), count(failedLine, out)
 	if err != nil || passed < least || failed != 0 {
 		t.Errorf("run: %v; %d tests passed, %d failed; want at least %d and 0\n%s", err, passed, failed, least, out[max(0, len(out)-16_000):])
-		return
 	}
 	t.Logf("%d tests of %s passed", passed, list)
+	return c
 }
 
 // count reads a total that Tempest prints; -1 when it is not there.
@@ -93,6 +117,8 @@ func count(line *regexp.Regexp, out []byte) int {
 
 // cloud is a running `kamado compute serve`.
 type cloud struct {
+	t       *testing.T
+	stop    func() // ends the program, not its guests
 	dir     string // --data
 	address string
 }
@@ -108,7 +134,7 @@ func start(t *testing.T, hypervisor string) *cloud {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cloud{dir: filepath.Join(t.TempDir(), "cloud"), address: l.Addr().String()}
+	c := &cloud{t: t, dir: filepath.Join(t.TempDir(), "cloud"), address: l.Addr().String()}
 	l.Close()
 	cmd := c.command(t.Context(), program, "compute", "serve", "--http", c.address, "--data", c.dir, "--hypervisor", hypervisor)
 	var log bytes.Buffer
@@ -117,9 +143,15 @@ func start(t *testing.T, hypervisor string) *cloud {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	c.stop = sync.OnceFunc(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait() // ended is what it says
+	})
 	t.Cleanup(func() {
-		_ = cmd.Wait() // ended by the test's context, which is over
-		c.endGuests()
+		c.stop()
+		for _, pid := range c.guests() {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
 		if t.Failed() {
 			t.Logf("the cloud said:\n%s", log.Bytes()[max(0, log.Len()-8000):])
 		}
@@ -153,9 +185,9 @@ func (c *cloud) command(ctx context.Context, name string, args ...string) *exec.
 	return cmd
 }
 
-// endGuests ends the QEMU processes whose command line names the cloud's
-// directory: they outlive their cloud on purpose.
-func (c *cloud) endGuests() {
+// guests are the QEMU processes whose command line names the cloud's directory:
+// they outlive their cloud on purpose.
+func (c *cloud) guests() (pids []int) {
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range files {
 		line, err := os.ReadFile(file)
@@ -164,7 +196,8 @@ func (c *cloud) endGuests() {
 			continue
 		}
 		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+			pids = append(pids, pid)
 		}
 	}
+	return pids
 }
