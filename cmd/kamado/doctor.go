@@ -60,7 +60,10 @@ func checks() []check {
 		{"codec", lookCodec},
 		{"namespaces", lookNamespaces},
 		{"seccomp", lookSeccomp},
+		{"qemu", lookQEMU},
 		{"kvm", lookKVM},
+		{"guest", lookGuest},
+		{"networks", lookNetworks},
 		{"vlan", lookVLAN},
 	}
 }

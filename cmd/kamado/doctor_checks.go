@@ -149,7 +149,7 @@ func lookPorts(ctx context.Context, d *doctor) finding {
 		admin = adminDefault
 	}
 	var free, taken []string
-	for _, addr := range []string{d.cfg.Console.HTTP, d.cfg.Images.HTTP, admin} {
+	for _, addr := range []string{d.cfg.Console.HTTP, d.cfg.Images.HTTP, d.cfg.Compute.HTTP, admin} {
 		if addr == "" {
 			continue
 		}
@@ -162,7 +162,7 @@ func lookPorts(ctx context.Context, d *doctor) finding {
 		free = append(free, addr)
 	}
 	if len(taken) > 0 {
-		return warn(`another program has them, perhaps a running Kamado (ss -ltnp shows it); other addresses: kamado up --console-http … --images-http … --admin …`,
+		return warn(`another program has them, perhaps a running Kamado (ss -ltnp shows it); other addresses: kamado up --console-http … --images-http … --compute-http … --admin …`,
 			"not free: %s", strings.Join(taken, ", "))
 	}
 	return ok("free: %s", strings.Join(free, ", "))
@@ -229,19 +229,6 @@ func lookSeccomp(context.Context, *doctor) finding {
 		return fail("decoders of other formats are not started without it; use a kernel with CONFIG_SECCOMP_FILTER (4.14 or later)", "this kernel filters no system calls")
 	}
 	return ok("system calls can be filtered")
-}
-
-func lookKVM(context.Context, *doctor) finding {
-	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
-	switch {
-	case err == nil:
-		f.Close()
-		return ok("/dev/kvm can be used")
-	case errors.Is(err, os.ErrPermission):
-		return warn("add this user to the group kvm: usermod -aG kvm USER; instances are emulated meanwhile, 10 to 20 times slower", "this user may not open /dev/kvm")
-	default:
-		return warn("instances are emulated, 10 to 20 times slower; load kvm_intel or kvm_amd, and in a virtual machine allow nesting", "no /dev/kvm")
-	}
 }
 
 func lookVLAN(context.Context, *doctor) finding {
