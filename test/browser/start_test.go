@@ -30,7 +30,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the pictures in docs/images")
 
 // patience bounds one test. Starting Chromium on a busy machine of two cores takes some seconds of it.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 // photographs are files of Debian's wallpaper packages, and the names they get here.
 var photographs = map[string]string{
@@ -295,7 +295,7 @@ func eval[T any](p *page, script string) T {
 // wait polls a condition until it holds.
 func (p *page) wait(what, condition string) {
 	p.t.Helper()
-	poll := chromedp.Poll[bool](condition, chromedp.WithPollingTimeout(30*time.Second), chromedp.WithPollingInterval(50*time.Millisecond))
+	poll := chromedp.Poll[bool](condition, chromedp.WithPollingTimeout(time.Minute), chromedp.WithPollingInterval(50*time.Millisecond))
 	_, err := chromedp.Run(p, poll)
 	for err != nil && (strings.Contains(err.Error(), "context") || strings.Contains(err.Error(), "navigated")) && p.Err() == nil {
 		_, err = chromedp.Run(p, poll) // a page gave way to the next one meanwhile
