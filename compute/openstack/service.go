@@ -20,6 +20,7 @@ import (
 
 	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/internal/httpserver"
+	"github.com/kamado/kamado/internal/sqldb"
 )
 
 // BodyMax bounds a JSON body. Nova's user data is at most 64 KiB in base64, and
@@ -193,7 +194,15 @@ func (s *Service) kind() string { return s.Prefix[strings.LastIndex(s.Prefix, "/
 // Error answers an error: what a client may see of it, and the rest in the log.
 func (s *Service) Error(w http.ResponseWriter, r *http.Request, err error) {
 	var e *compute.Error
-	if !errors.As(err, &e) || e.Kind == compute.Internal {
+	if errors.As(err, &e); e == nil {
+		if detail := storeDetail(err); detail != "" {
+			s.Log.Warn("a request met a store that does not take it", "service", s.Name, "method", r.Method, "path", r.URL.Path, "request", RequestID(r), "error", err)
+			w.Header().Set("Retry-After", storeRetry)
+			s.Fault(w, r, &compute.Error{Kind: compute.Unavailable, Detail: detail})
+			return
+		}
+	}
+	if e == nil || e.Kind == compute.Internal {
 		if r.Context().Err() != nil { // the client went away
 			return
 		}
@@ -201,6 +210,23 @@ func (s *Service) Error(w http.ResponseWriter, r *http.Request, err error) {
 		e = &compute.Error{Kind: compute.Internal, Detail: "Unexpected API Error. The request's id is " + RequestID(r) + "."}
 	}
 	s.Fault(w, r, e)
+}
+
+// storeRetry is after how many seconds a client may try a store again.
+const storeRetry = "5"
+
+// storeDetail says what a client is told of a store that works again later;
+// empty: the error is another one.
+func storeDetail(err error) string {
+	switch {
+	case errors.Is(err, sqldb.ErrFull):
+		return "The server has no space left to keep this. Nothing was changed; try again later."
+	case errors.Is(err, sqldb.ErrBusy):
+		return "The server has too much to write. Nothing was changed; try again later."
+	case errors.Is(err, sqldb.ErrAway):
+		return "The database of the server does not answer. Try again later."
+	}
+	return ""
 }
 
 // URL is where clients reach the service, without a slash at the end.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/compute/openstack"
+	"github.com/kamado/kamado/internal/sqldb"
 )
 
 // tokens are callers by what they show.
@@ -195,5 +197,25 @@ func TestOrigin(t *testing.T) {
 	}
 	if got := openstack.Origin(r, "https://public.example"); got != "https://public.example" {
 		t.Errorf("Origin with public = %q", got)
+	}
+}
+
+// TestAStoreThatIsFullIsNoFaultOfTheProgram answers 503 with a word to the client,
+// and no inner text.
+func TestAStoreThatIsFullIsNoFaultOfTheProgram(t *testing.T) {
+	for _, cause := range []error{sqldb.ErrFull, sqldb.ErrBusy, sqldb.ErrAway} {
+		var log strings.Builder
+		s := service(new([]compute.AuditEvent))
+		s.Log = slog.New(slog.NewTextHandler(&log, nil))
+		var got *compute.Error
+		s.Fault = func(w http.ResponseWriter, _ *http.Request, e *compute.Error) { got = e; w.WriteHeader(503) }
+		w := httptest.NewRecorder()
+		s.Error(w, httptest.NewRequest("POST", "/v2/things", nil), fmt.Errorf("create: %w: commit: table t", cause))
+		if got == nil || got.Kind != compute.Unavailable || got.Detail == "" || strings.Contains(got.Detail, "table") || w.Header().Get("Retry-After") == "" {
+			t.Errorf("%v: answer %+v, %v", cause, got, w.Header())
+		}
+		if strings.Contains(log.String(), "request failed") {
+			t.Errorf("%v is logged as a broken promise: %s", cause, log.String())
+		}
 	}
 }

@@ -26,6 +26,10 @@ var (
 	ErrUnique = errors.New("not unique")
 	// ErrBusy: too many writes wait. Later it may work.
 	ErrBusy = errors.New("database busy")
+	// ErrFull: there is no space for what was written. Nothing of it is kept; with space it works again.
+	ErrFull = errors.New("no space left for the database")
+	// ErrAway: the database does not answer, or its disk does not. Whether a write is kept is not known when it was being committed.
+	ErrAway = errors.New("database away")
 	// ErrClosed: the database was closed.
 	ErrClosed = errors.New("database closed")
 )

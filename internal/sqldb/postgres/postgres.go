@@ -7,9 +7,13 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -101,14 +105,32 @@ func (d *DB) Read(ctx context.Context, fn func(sqldb.Reader) error) error {
 		return err
 	}
 	defer func() { <-d.readers }()
-	return d.attempt(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", func(t *txn) error { return fn(t) })
+	return named(d.attempt(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", func(t *txn) error { return fn(t) }))
+}
+
+// named gives a database that is full, or away, its name.
+func named(err error) error {
+	var e *pgconn.PgError
+	var connect *pgconn.ConnectError
+	var broken net.Error
+	switch {
+	case errors.As(err, &e) && e.Code == "53100": // disk_full
+		return fmt.Errorf("%w: %w", sqldb.ErrFull, err)
+	case errors.As(err, &e) && slices.Contains([]string{"08", "53", "57", "58"}, e.Code[:min(2, len(e.Code))]): // connection, resources, operator, system
+		return fmt.Errorf("%w: %w", sqldb.ErrAway, err)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.As(err, &connect), errors.As(err, &broken), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, driver.ErrBadConn):
+		return fmt.Errorf("%w: %w", sqldb.ErrAway, err)
+	}
+	return err
 }
 
 // Write implements sqldb.DB.
 func (d *DB) Write(ctx context.Context, fn func(sqldb.Writer) error) error {
-	return d.write(ctx, func() error {
+	return named(d.write(ctx, func() error {
 		return d.attempt(ctx, "BEGIN ISOLATION LEVEL SERIALIZABLE", func(t *txn) error { return guarded(t, fn) })
-	})
+	}))
 }
 
 // write runs one attempt after another until one does not meet another write.

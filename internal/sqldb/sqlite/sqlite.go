@@ -113,7 +113,22 @@ func (d *DB) Read(ctx context.Context, fn func(sqldb.Reader) error) error {
 		return fmt.Errorf("begin read: %w", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
-	return fn(txn{ctx, tx})
+	return named(fn(txn{ctx, tx}))
+}
+
+// named gives the disk's errors their names.
+func named(err error) error {
+	var e *driver.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code() & 0xff { // the rest says more closely what happened
+	case sqlite3.SQLITE_FULL:
+		return fmt.Errorf("%w: %w", sqldb.ErrFull, err)
+	case sqlite3.SQLITE_IOERR:
+		return fmt.Errorf("%w: %w", sqldb.ErrAway, err)
+	}
+	return err
 }
 
 // Write implements sqldb.DB.
@@ -166,10 +181,10 @@ func (d *DB) commit(batch []*job) {
 	results, err := d.runBatch(batch)
 	for i, j := range batch {
 		if err != nil && results[i] == nil {
-			j.reply <- fmt.Errorf("commit: %w", err)
+			j.reply <- named(fmt.Errorf("commit: %w", err))
 			continue
 		}
-		j.reply <- results[i]
+		j.reply <- named(results[i])
 	}
 }
 

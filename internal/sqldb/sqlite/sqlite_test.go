@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -174,5 +175,46 @@ func BenchmarkWrite(b *testing.B) {
 			close(work)
 			wg.Wait()
 		})
+	}
+}
+
+// TestFullDatabaseHasAName fills a database up to a bound of pages: what does not
+// fit is refused by name, what was written before stays, and with space it works again.
+func TestFullDatabaseHasAName(t *testing.T) {
+	d, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	exec := func(q string, args ...any) error {
+		return d.Write(t.Context(), func(w sqldb.Writer) error { _, err := w.Exec(q, args...); return err })
+	}
+	count := func() (n int) {
+		if err := d.Read(t.Context(), func(r sqldb.Reader) error { return r.QueryRow("SELECT count(*) FROM x").Scan(&n) }); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for _, q := range []string{"CREATE TABLE x (b BLOB)", "PRAGMA max_page_count = 40"} {
+		if err := exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := 0
+	for err = error(nil); err == nil && kept < 1000; kept++ {
+		err = exec("INSERT INTO x VALUES (?)", make([]byte, 4096))
+	}
+	kept--
+	if !errors.Is(err, sqldb.ErrFull) {
+		t.Fatalf("after %d rows: %v, want ErrFull", kept, err)
+	}
+	if n := count(); n != kept || n == 0 {
+		t.Errorf("%d rows are kept of %d that were acknowledged", n, kept)
+	}
+	if err := exec("PRAGMA max_page_count = 4000"); err != nil {
+		t.Fatal(err)
+	}
+	if err := exec("INSERT INTO x VALUES (?)", make([]byte, 4096)); err != nil || count() != kept+1 {
+		t.Errorf("with space: %v, %d rows", err, count())
 	}
 }
