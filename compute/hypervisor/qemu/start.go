@@ -372,5 +372,5 @@ func (d *domain) command(ctx context.Context, name string, args, out any, files 
 	return err
 }
 
-// errHung: QEMU did not answer in time.
-var errHung = errors.New("QEMU did not answer in time")
+// errHung: QEMU did not answer in time. Callers know it by context.DeadlineExceeded.
+var errHung = fmt.Errorf("QEMU did not answer: %w", context.DeadlineExceeded)
