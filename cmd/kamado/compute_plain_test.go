@@ -227,6 +227,11 @@ func TestAPlainUserHasACloud(t *testing.T) {
 		t.Errorf("%s is open before a rule says so", at)
 	}
 
+	hint, err := p.command("compute", "instance", "ssh-hint", "one", "--data", p.data).Output()
+	if err != nil || port != 22 && !strings.Contains(string(hint), fmt.Sprintf("ssh -p %d root@%s", port, floating)) {
+		t.Errorf("the hint for ssh is %q, %v, want port %d of %s", hint, err, port, floating)
+	}
+
 	rule := p.open(group, 22)
 	p.until("the port is open", func() bool { return !closed() })
 	first := p.run(at, signer, "hostname; ip -4 -o addr show eth0; cat /root/made; cut -d. -f1 /proc/uptime")

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -374,6 +375,11 @@ func (v *cloudVerbs) instanceSSH(ctx context.Context, c *client.Client, args []s
 		return fmt.Errorf("instance %s has no address", args[0])
 	}
 	line := "ssh root@" + at[0]
+	if addr, err := netip.ParseAddr(at[0]); err == nil && addr.IsLoopback() {
+		if port := server.UserModePort(22); port != 22 {
+			line = fmt.Sprintf("ssh -p %d root@%s", port, addr)
+		}
+	}
 	if err := v.app.show(map[string]string{"command": line, "address": at[0]}, table{rows: [][]string{{line}}}); err != nil {
 		return err
 	}

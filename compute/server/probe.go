@@ -8,6 +8,7 @@ import (
 	"github.com/kamado/kamado/compute/hypervisor/qemu"
 	"github.com/kamado/kamado/compute/network"
 	"github.com/kamado/kamado/compute/network/netns"
+	"github.com/kamado/kamado/compute/network/usermode"
 )
 
 // ProbeHypervisor looks for QEMU and boots a guest of a sector with it, as the
@@ -31,3 +32,7 @@ func ProbeNetworks() error {
 	_, err := netns.New(network.Config{Dir: os.TempDir()})
 	return err
 }
+
+// UserModePort says at which port of a floating address on the loopback of this
+// machine a guest's TCP port is: a host without root forwards it there.
+func UserModePort(port int) int { return usermode.HostPort(port) }

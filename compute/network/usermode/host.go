@@ -11,6 +11,18 @@ import (
 // listening there fails only for who listens at every address.
 const probeAddress = "127.255.255.254"
 
+// HostPort gives the port of a floating address at which a guest's TCP port is
+// forwarded on this machine.
+func HostPort(port int) int { return hostPort("tcp", port, firstPort(), busyEverywhere) }
+
+// hostPort moves a port that a guest's process could not listen on.
+func hostPort(protocol string, port, start int, busy func(string, int) bool) int {
+	if port < start || busy(protocol, port) {
+		return port + PortOffset
+	}
+	return port
+}
+
 // firstPort gives the first port that a guest's process may listen on. As root it
 // is the same: guests run under a uid without capabilities.
 func firstPort() int {

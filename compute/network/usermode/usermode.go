@@ -211,10 +211,7 @@ func (e *Engine) lead(from netip.Addr, p network.Port, start int) []hypervisor.F
 	var list []hypervisor.Forward
 	taken := map[string]bool{}
 	for _, o := range opened(p) {
-		port := o.port
-		if port < start || e.busy(o.protocol, port) {
-			port += PortOffset
-		}
+		port := hostPort(o.protocol, o.port, start, e.busy)
 		key := o.protocol + strconv.Itoa(port)
 		if port > 65535 || taken[key] || len(list) == ForwardsMax {
 			continue
