@@ -2,7 +2,9 @@ package registry_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +15,7 @@ import (
 	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/compute/disk/disktest"
 	"github.com/kamado/kamado/compute/registry"
+	"github.com/kamado/kamado/internal/sqldb"
 )
 
 // watch tells of whoever opens or reads a file (inotify(7)).
@@ -129,6 +132,24 @@ func TestHeaderWrittenByAGuest(t *testing.T) {
 	}
 }
 
+// sharedDisk is a store on the same file system as the bytes: when that is full,
+// nothing can be written.
+type sharedDisk struct {
+	compute.Store
+	dir string
+}
+
+func (s sharedDisk) Write(ctx context.Context, fn func(*compute.Tx) error) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(s.dir, &fs); err != nil {
+		return err
+	}
+	if fs.Bavail == 0 {
+		return sqldb.ErrFull
+	}
+	return s.Store.Write(ctx, fn)
+}
+
 // TestFullDisk fills a file system of 2 MiB.
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
@@ -137,6 +158,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 	r := openIn(t, dir, nil)
+	r.Service = registry.New(sharedDisk{r.store, dir}, r.blobs, r.own, registry.Default(), slog.New(slog.DiscardHandler))
 	small := r.active(t, alice, "raw", noise(1<<20))
 	m := r.create(t, alice, "raw")
 	for _, size := range []int64{-1, 3 << 20} {

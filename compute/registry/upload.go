@@ -64,7 +64,8 @@ func (s *Service) Upload(ctx context.Context, id string, r io.Reader, size int64
 	if err != nil {
 		return nil, err
 	}
-	defer s.dropFile(s.path(stagingDir, path.Base(key)+partSuffix))
+	part := s.path(stagingDir, path.Base(key)+partSuffix)
+	defer s.dropFile(part)
 	got, err := s.receive(ctx, path.Base(key)+partSuffix, r, size)
 	if err == nil && got.size == 0 {
 		s.requeue(ctx, id, key)
@@ -74,6 +75,7 @@ func (s *Service) Upload(ctx context.Context, id string, r io.Reader, size int64
 		m, err = s.settle(ctx, m, got)
 	}
 	if err != nil {
+		s.dropFile(part) // first: when it filled the disk, the store needs the space
 		s.requeue(ctx, id, key)
 		return nil, fault(err)
 	}
@@ -108,6 +110,7 @@ func (s *Service) Stage(ctx context.Context, id string, r io.Reader, size int64)
 		err = s.staged(ctx, id, got.size)
 	}
 	if err != nil {
+		s.dropFile(s.path(stagingDir, part)) // first: when it filled the disk, the store needs the space
 		s.dropStaged(id)
 		s.requeue(ctx, id, "")
 		return fault(err)
