@@ -39,6 +39,7 @@ type Config struct {
 	Clients  int // that ask at once for servers to be scheduled
 	Guests   int // paused ones, that a server finds again
 
+	Rest     time.Duration // how long a server is left alone before its memory is read
 	Parts    string        // directory with what the machine image is made of; empty: where the program looks
 	Profiles string        // directory for a CPU and a memory profile of each group; empty: none
 	Timeout  time.Duration // for one wait: a start, a server that becomes active, a guest
@@ -48,7 +49,8 @@ type Config struct {
 // Default is the measurement that the project's figures are stated in, of the
 // groups that are short.
 func Default() Config {
-	return Config{Only: ShortGroups, Rounds: 5, Requests: 500, Servers: 10000, Hosts: 1000, Schedule: 3000, Clients: 64, Guests: 100, Timeout: 2 * time.Minute}
+	return Config{Only: ShortGroups, Rounds: 5, Requests: 500, Servers: 10000, Hosts: 1000, Schedule: 3000, Clients: 64, Guests: 100,
+		Rest: 5 * time.Second, Timeout: 2 * time.Minute}
 }
 
 // Validate complains about everything that is wrong at once.
@@ -74,6 +76,7 @@ func (c Config) Validate() error {
 	} {
 		complain(n.v >= n.min && n.v <= n.max, "%s %d is not in %d..%d", n.name, n.v, n.min, n.max)
 	}
+	complain(c.Rest > 0, "rest %s is not positive", c.Rest)
 	complain(c.Timeout > 0, "timeout %s is not positive", c.Timeout)
 	return errors.Join(errs...)
 }

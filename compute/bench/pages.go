@@ -91,7 +91,7 @@ func (s *subject) crowd(ctx context.Context, request object, servers, batch, cli
 
 // full measures memory with all servers, at rest.
 func (r *run) full(ctx context.Context, s *subject) error {
-	if err := rest(ctx, idleFor); err != nil {
+	if err := rest(ctx, r.cfg.Rest); err != nil {
 		return err
 	}
 	pss, processes, err := memoryOf(s.pid())

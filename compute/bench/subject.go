@@ -81,8 +81,16 @@ func launch(cfg Config, dir string, args ...string) (*subject, error) {
 }
 
 // login reads the clients' file as soon as it is there, and gets a token for the
-// member and one for the administrator.
+// member.
 func (s *subject) login(ctx context.Context) error {
+	if err := s.clients(ctx); err != nil {
+		return err
+	}
+	return s.member.login(ctx)
+}
+
+// clients reads the clients' file as soon as it is there.
+func (s *subject) clients(ctx context.Context) error {
 	var clouds []byte
 	err := s.until(ctx, "clouds.yaml", func() (bool, error) {
 		var err error
@@ -93,9 +101,6 @@ func (s *subject) login(ctx context.Context) error {
 		return err
 	}
 	if s.member, err = newClient(s.url, clouds, "kamado", 1); err != nil {
-		return err
-	}
-	if err := s.member.login(ctx); err != nil {
 		return err
 	}
 	s.administrator, err = newClient(s.url, clouds, "kamado-admin", 1)
