@@ -83,7 +83,7 @@ func dressDebian(ctx context.Context, root string) error {
 	for name, text := range map[string]string{
 		"etc/fstab":    "/dev/vda / ext4 defaults,noatime 0 1\n",
 		"etc/hostname": "debian\n",
-		"etc/cloud/cloud.cfg.d/90_kamado.cfg": "datasource_list: [ConfigDrive, OpenStack, None]\ndisable_root: false\nmanage_etc_hosts: true\n" +
+		"etc/cloud/cloud.cfg.d/90_kamado.cfg": "datasource_list: [ConfigDrive, OpenStack, None]\ndisable_root: false\nmanage_etc_hosts: true\nlocale: C.UTF-8\n" +
 			"growpart: {mode: 'off'}\nresize_rootfs: true\nsystem_info:\n  network:\n    renderers: [networkd]\n",
 		// What tells machines apart is made when they first boot.
 		"etc/machine-id": "",
