@@ -164,7 +164,7 @@ func (a *API) listMigrations(c *call) error {
 		views = append(views, c.migrationView(m))
 	}
 	o := object{"migrations": views}
-	if more && c.v >= 59 {
+	if more && c.v >= 59 && len(rows) > 0 {
 		o["migrations_links"] = c.nextLink("/os-migrations", rows[len(rows)-1].UUID)
 	}
 	return c.json(http.StatusOK, o)

@@ -146,3 +146,13 @@ func TestListsRefuse(t *testing.T) {
 		}
 	}
 }
+
+// TestEmptyPageOfMigrations asks for a page of none, of which nothing follows.
+func TestEmptyPageOfMigrations(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.write(func(tx *compute.Tx) error {
+		return tx.Migrations.Insert(&compute.Migration{ID: "1", UUID: compute.NewID(), InstanceID: compute.NewID(), Type: "resize", Created: goldenTime, Updated: goldenTime})
+	})
+	c.must(200, c.admin, "2.59", "GET", "/v2.1/os-migrations?limit=0", "")
+}
