@@ -174,6 +174,7 @@ type Engine interface {
 	// Run serves DHCP, router advertisements and metadata until ctx ends. What was applied stays: guests go on without us.
 	Run(ctx context.Context) error
 	// Apply makes the state so. What could be made is made even when something else fails; the error names what failed.
+	// s is the engine's from then on: whoever gave it changes nothing in it.
 	Apply(ctx context.Context, s State) error
 	// Open gives the tap of a port that was applied, for a guest that starts. ErrUnsupported of package hypervisor when ports are
 	// not taps here: then User says how.

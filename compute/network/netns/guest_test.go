@@ -3,6 +3,7 @@ package netns
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -152,9 +153,24 @@ func (l *lab) until(what string, f func() bool) {
 
 func (l *lab) apply() {
 	l.t.Helper()
-	if err := l.e.Apply(context.Background(), l.state); err != nil {
+	if err := l.e.Apply(context.Background(), copied(l.t, l.state)); err != nil {
 		l.t.Fatal(err)
 	}
+}
+
+// copied gives a state of its own: what was applied is the engine's, and tests
+// go on changing theirs.
+func copied(t *testing.T, s network.State) network.State {
+	t.Helper()
+	b, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var own network.State
+	if err := json.Unmarshal(b, &own); err != nil {
+		t.Fatal(err)
+	}
+	return own
 }
 
 // port gives a port of the state.
