@@ -93,6 +93,7 @@ func paint(name string, seed int) error {
 // world is a running "kamado up".
 type world struct {
 	console string // scheme and host; machines run on the fake hypervisor
+	cloud   string // scheme and host of the cloud's APIs
 	link    string // opens a session once
 }
 
@@ -136,7 +137,7 @@ func (w world) needsTiny(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for tick := time.Tick(50 * time.Millisecond); ; {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.console+"/readyz", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.cloud+"/readyz", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,8 +194,11 @@ func start(t *testing.T) world {
 	go io.Copy(io.Discard, out)
 	w := world{link: report.Console}
 	for _, s := range report.Services {
-		if s.Name == "console" {
+		switch s.Name {
+		case "console":
 			w.console = s.URL
+		case "compute":
+			w.cloud = s.URL
 		}
 	}
 	return w
