@@ -20,8 +20,9 @@ func (p *page) fill(selector, text string) {
 // follow clicks what leads to another page, and waits for it.
 func (p *page) follow(selector string) {
 	p.t.Helper()
-	eval[bool](p, "window.left = false; true")
-	p.click(selector)
+	// Clicked as an element, not at a place: a page that refreshes may move it in between.
+	p.wait(selector, fmt.Sprintf("document.querySelector(%q) !== null", selector))
+	eval[bool](p, fmt.Sprintf("window.left = false; setTimeout(() => document.querySelector(%q).click()); true", selector))
 	p.wait("the page behind "+selector, "window.left === undefined && document.readyState === 'complete'")
 }
 
