@@ -122,3 +122,20 @@ func named(op string, err error) error {
 func System() compute.Caller {
 	return compute.Caller{UserName: "system", System: true, Roles: []string{compute.RoleAdmin}}
 }
+
+// createAll makes a thing for each request in one write: all or none.
+func createAll[A, T any](ctx context.Context, s *Service, who compute.Caller, op string, list []A, create func(*work, A) (*T, error)) ([]*T, error) {
+	var made []*T
+	err := s.write(ctx, who, op, func(w *work) error {
+		made = nil
+		for _, a := range list {
+			one, err := create(w, a)
+			if err != nil {
+				return err
+			}
+			made = append(made, one)
+		}
+		return nil
+	})
+	return made, err
+}

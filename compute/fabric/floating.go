@@ -28,19 +28,7 @@ func addr(s string) (netip.Addr, bool) {
 
 // CreateFloatingIPs makes floating addresses, all or none.
 func (s *Service) CreateFloatingIPs(ctx context.Context, who compute.Caller, list []FloatingAttrs) ([]*compute.FloatingIP, error) {
-	var made []*compute.FloatingIP
-	err := s.write(ctx, who, "create floating IP", func(w *work) error {
-		made = nil
-		for _, a := range list {
-			f, err := w.createFloating(a)
-			if err != nil {
-				return err
-			}
-			made = append(made, f)
-		}
-		return nil
-	})
-	return made, err
+	return createAll(ctx, s, who, "create floating IP", list, (*work).createFloating)
 }
 
 func (w *work) createFloating(a FloatingAttrs) (*compute.FloatingIP, error) {

@@ -77,19 +77,7 @@ func (w *work) standardRule(g *compute.SecurityGroup, direction, ether, remote s
 
 // CreateGroups makes security groups, all or none. From a new one all may leave.
 func (s *Service) CreateGroups(ctx context.Context, who compute.Caller, list []GroupAttrs) ([]*compute.SecurityGroup, error) {
-	var made []*compute.SecurityGroup
-	err := s.write(ctx, who, "create security group", func(w *work) error {
-		made = nil
-		for _, a := range list {
-			g, err := w.createGroup(a)
-			if err != nil {
-				return err
-			}
-			made = append(made, g)
-		}
-		return nil
-	})
-	return made, err
+	return createAll(ctx, s, who, "create security group", list, (*work).createGroup)
 }
 
 func (w *work) createGroup(a GroupAttrs) (*compute.SecurityGroup, error) {

@@ -34,19 +34,7 @@ const (
 
 // CreateNetworks makes networks, all or none.
 func (s *Service) CreateNetworks(ctx context.Context, who compute.Caller, list []NetworkAttrs) ([]*compute.Network, error) {
-	var made []*compute.Network
-	err := s.write(ctx, who, "create network", func(w *work) error {
-		made = nil
-		for _, a := range list {
-			n, err := w.createNetwork(a)
-			if err != nil {
-				return err
-			}
-			made = append(made, n)
-		}
-		return nil
-	})
-	return made, err
+	return createAll(ctx, s, who, "create network", list, (*work).createNetwork)
 }
 
 func (w *work) createNetwork(a NetworkAttrs) (*compute.Network, error) {

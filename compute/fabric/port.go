@@ -36,19 +36,7 @@ const vnicNormal = "normal"
 
 // CreatePorts makes ports, all or none.
 func (s *Service) CreatePorts(ctx context.Context, who compute.Caller, list []PortAttrs) ([]*compute.Port, error) {
-	var made []*compute.Port
-	err := s.write(ctx, who, "create port", func(w *work) error {
-		made = nil
-		for _, a := range list {
-			p, err := w.createPort(a)
-			if err != nil {
-				return err
-			}
-			made = append(made, p)
-		}
-		return nil
-	})
-	return made, err
+	return createAll(ctx, s, who, "create port", list, (*work).createPort)
 }
 
 // createPort makes a port as a request says.

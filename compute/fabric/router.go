@@ -26,19 +26,7 @@ type Gateway struct {
 
 // CreateRouters makes routers, all or none.
 func (s *Service) CreateRouters(ctx context.Context, who compute.Caller, list []RouterAttrs) ([]*compute.Router, error) {
-	var made []*compute.Router
-	err := s.write(ctx, who, "create router", func(w *work) error {
-		made = nil
-		for _, a := range list {
-			r, err := w.createRouter(a)
-			if err != nil {
-				return err
-			}
-			made = append(made, r)
-		}
-		return nil
-	})
-	return made, err
+	return createAll(ctx, s, who, "create router", list, (*work).createRouter)
 }
 
 func (w *work) createRouter(a RouterAttrs) (*compute.Router, error) {

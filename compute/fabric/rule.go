@@ -57,19 +57,7 @@ func protocolNumber(s string) int {
 
 // CreateRules makes rules, all or none.
 func (s *Service) CreateRules(ctx context.Context, who compute.Caller, list []RuleAttrs) ([]*compute.SecurityRule, error) {
-	var made []*compute.SecurityRule
-	err := s.write(ctx, who, "create security group rule", func(w *work) error {
-		made = nil
-		for _, a := range list {
-			r, err := w.createRule(a)
-			if err != nil {
-				return err
-			}
-			made = append(made, r)
-		}
-		return nil
-	})
-	return made, err
+	return createAll(ctx, s, who, "create security group rule", list, (*work).createRule)
 }
 
 func (w *work) createRule(a RuleAttrs) (*compute.SecurityRule, error) {

@@ -34,19 +34,7 @@ const (
 
 // CreateSubnets makes subnets, all or none.
 func (s *Service) CreateSubnets(ctx context.Context, who compute.Caller, list []SubnetAttrs) ([]*compute.Subnet, error) {
-	var made []*compute.Subnet
-	err := s.write(ctx, who, "create subnet", func(w *work) error {
-		made = nil
-		for _, a := range list {
-			sub, err := w.createSubnet(a)
-			if err != nil {
-				return err
-			}
-			made = append(made, sub)
-		}
-		return nil
-	})
-	return made, err
+	return createAll(ctx, s, who, "create subnet", list, (*work).createSubnet)
 }
 
 func (w *work) createSubnet(a SubnetAttrs) (*compute.Subnet, error) {

@@ -21,19 +21,7 @@ type SubnetPoolAttrs struct {
 
 // CreateSubnetPools makes subnet pools, all or none.
 func (s *Service) CreateSubnetPools(ctx context.Context, who compute.Caller, list []SubnetPoolAttrs) ([]*compute.SubnetPool, error) {
-	var made []*compute.SubnetPool
-	err := s.write(ctx, who, "create subnet pool", func(w *work) error {
-		made = nil
-		for _, a := range list {
-			p, err := w.createPool(a)
-			if err != nil {
-				return err
-			}
-			made = append(made, p)
-		}
-		return nil
-	})
-	return made, err
+	return createAll(ctx, s, who, "create subnet pool", list, (*work).createPool)
 }
 
 func (w *work) createPool(a SubnetPoolAttrs) (*compute.SubnetPool, error) {
