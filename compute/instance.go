@@ -1,6 +1,9 @@
 package compute
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // VMState is what an instance is, Task what is being done to it. The pair gives
 // the status that clients see.
@@ -126,6 +129,12 @@ type Instance struct {
 	// ShelvedImageID is the machine image that the disk was saved in when the instance was shelved. It stays when it is
 	// unshelved, because the disk is then a clone of it, until a rebuild.
 	ShelvedImageID string
+}
+
+// HasPort says whether a port is one of the instance's. Whoever makes a port may
+// write any device into it, so the port alone proves nothing.
+func (i *Instance) HasPort(p *Port) bool {
+	return p.DeviceID == i.ID && slices.Contains(i.Ports, p.ID)
 }
 
 // InstanceAddress is one address of an instance.

@@ -80,7 +80,7 @@ type Port struct {
 	Status                string // ACTIVE, DOWN, BUILD, N/A
 	MAC                   string // lower case, with colons
 	FixedIPs              []FixedIP
-	DeviceID, DeviceOwner string // the instance or router that has it
+	DeviceID, DeviceOwner string // the instance or router that has it; what a user wrote, unless HasPort
 	SecurityGroupIDs      []string
 	PortSecurity          bool
 	AllowedPairs          []AddressPair

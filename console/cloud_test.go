@@ -42,6 +42,7 @@ var recorded = map[string]string{
 	"POST /compute/v2.1/servers/" + serverID + "/action":             `{"output":"\u001b[32mbooting\u001b[0m\r\none login: "}`,
 	"POST /compute/v2.1/servers/" + serverID + "/remote-consoles":    `{"remote_console":{"url":"http://cloud.example:7704/console/vnc_lite.html?path=x"}}`,
 	"GET /compute/v2.1/servers/" + serverID + "/os-instance-actions": `{"instanceActions":[{"action":"create","message":null,"start_time":"2026-11-22T22:48:13.399459"}]}`,
+	"GET /compute/v2.1/servers/" + serverID + "/os-interface":        `{"interfaceAttachments":[{"port_id":"port1"}]}`,
 	"GET /compute/v2.1/servers/" + serverID + "/diagnostics":         `{"cpu_details":[{"time":1000}]}`,
 	"GET /compute/v2.1/flavors/detail":                               `{"flavors":[{"id":"1","name":"m1.tiny","ram":512,"vcpus":1,"disk":1},{"id":"4","name":"m1.large","ram":8192,"vcpus":4,"disk":80}]}`,
 	"GET /compute/v2.1/os-keypairs":                                  `{"keypairs":[{"keypair":{"name":"k"}}]}`,
@@ -65,7 +66,8 @@ var recorded = map[string]string{
 	"GET /network/v2.0/floatingips":                                  `{"floatingips":[{"id":"f1","port_id":"port1"}]}`,
 	"GET /network/v2.0/security-groups/g1":                           `{"security_group":{"id":"g1","name":"default","security_group_rules":[{"direction":"ingress","ethertype":"IPv4","protocol":"tcp","port_range_min":80,"port_range_max":80}]}}`,
 	"GET /network/v2.0/quotas/p1/details":                            `{"quota":{"port":{"limit":500,"used":1,"reserved":0}}}`,
-	"GET /network/v2.0/ports": `{"ports":[{"id":"port1","network_id":"n1","device_owner":"compute:nova","device_id":"` + serverID + `","project_id":"p1","security_groups":["g1"],"fixed_ips":[{"ip_address":"10.20.0.2","subnet_id":"sn1"}]},
+	"GET /network/v2.0/ports": `{"ports":[{"id":"port0","network_id":"n9","device_owner":"compute:nova","device_id":"` + serverID + `","project_id":"p9","fixed_ips":[{"ip_address":"10.9.0.2","subnet_id":"sn9"}]},
+		{"id":"port1","network_id":"n1","device_owner":"compute:nova","device_id":"` + serverID + `","project_id":"p1","security_groups":["g1"],"fixed_ips":[{"ip_address":"10.20.0.2","subnet_id":"sn1"}]},
 		{"id":"port2","network_id":"n1","device_owner":"network:router_interface","device_id":"r1","fixed_ips":[{"ip_address":"10.20.0.1","subnet_id":"sn1"}]}]}`,
 }
 

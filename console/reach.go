@@ -121,11 +121,28 @@ func groupsOf(ports []machinePort) []string {
 	return ids[:min(groupsShown, len(ids))]
 }
 
+// portsOf gives the ports that the instance has. Others may name it as their
+// device, which anybody may write.
 func (c *Console) portsOf(ctx context.Context, id string) ([]machinePort, error) {
-	var answer struct {
+	var has struct {
+		Attached []struct {
+			Port string `json:"port_id"`
+		} `json:"interfaceAttachments"`
+	}
+	if err := c.admin.get(ctx, cloudCompute+"/servers/"+url.PathEscape(id)+"/os-interface", &has); err != nil {
+		return nil, err
+	}
+	var named struct {
 		Ports []machinePort `json:"ports"`
 	}
-	return answer.Ports, c.admin.get(ctx, cloudNetworks+"/ports?device_id="+url.QueryEscape(id), &answer)
+	err := c.admin.get(ctx, cloudNetworks+"/ports?device_id="+url.QueryEscape(id), &named)
+	var ports []machinePort
+	for _, a := range has.Attached { // in the order of its cards
+		if i := slices.IndexFunc(named.Ports, func(p machinePort) bool { return p.ID == a.Port }); i >= 0 {
+			ports = append(ports, named.Ports[i])
+		}
+	}
+	return ports, err
 }
 
 // float gives an instance a floating address of the first external network.

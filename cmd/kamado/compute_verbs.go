@@ -481,14 +481,14 @@ func floatingIPVerbs(v *cloudVerbs) (string, string, []verb) {
 			if err != nil {
 				return err
 			}
-			ports, err := c.List(ctx, "network", "/ports?device_id="+r.Text("id"), "ports")
+			ports, err := c.List(ctx, "compute", "/servers/"+r.Text("id")+"/os-interface", "interfaceAttachments")
 			if err != nil {
 				return err
 			}
 			if len(ports) == 0 {
 				return fmt.Errorf("instance %s has no port", args[1])
 			}
-			return lead(ctx, c, args[0], ports[0].Text("id"))
+			return lead(ctx, c, args[0], ports[0].Text("port_id"))
 		}},
 		{use: "detach ADDRESS", short: "Let a floating address lead nowhere", args: cobra.ExactArgs(1), run: func(ctx context.Context, c *client.Client, args []string) error {
 			return lead(ctx, c, args[0], nil)

@@ -208,10 +208,10 @@ func (w *work) refreshOf(portID string) error {
 	if compute.IsKind(err, compute.NotFound) {
 		return nil
 	}
-	if err != nil || !ofInstance(p) {
+	if err != nil {
 		return err
 	}
-	return w.refreshInstance(p.DeviceID)
+	return w.refreshInstance(p)
 }
 
 // UpdateFloatingIP makes a floating address lead elsewhere, or nowhere.

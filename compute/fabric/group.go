@@ -204,10 +204,8 @@ func (w *work) refreshMembers(g *compute.SecurityGroup) error {
 		return err
 	}
 	for _, p := range ports {
-		if ofInstance(p) {
-			if err := w.refreshInstance(p.DeviceID); err != nil {
-				return err
-			}
+		if err := w.refreshInstance(p); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package fabric_test
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -184,11 +185,61 @@ func TestUnplugKeepsTheUsersPorts(t *testing.T) {
 	}
 }
 
-func TestNobodyPretendsToBeAnothersInstance(t *testing.T) {
+// TestAnothersInstanceIsADeviceLikeAnAbsentOne names both as a port's device: the
+// answers are alike, and nothing comes of either.
+func TestAnothersInstanceIsADeviceLikeAnAbsentOne(t *testing.T) {
 	t.Parallel()
 	w := started(t)
 	inst, err := w.instance(member, "web", "host-1", nil)
 	w.must(err)
-	_, err = w.CreatePorts(w.ctx, other, []fabric.PortAttrs{{NetworkID: fabric.Some(w.first(fabric.DefaultNet).ID), DeviceID: fabric.Some(inst.ID)}})
-	w.wants(err, compute.Conflict, "DeviceIDNotOwnedByTenant")
+	n := w.first(fabric.DefaultNet)
+	before, state := w.stored(inst.ID), w.state("host-1")
+	for _, device := range []string{compute.NewID(), inst.ID} {
+		named := fabric.PortAttrs{NetworkID: fabric.Some(n.ID), DeviceID: fabric.Some(device), DeviceOwner: fabric.Some("compute:nova")}
+		p := w.port(other, named)
+		if p.DeviceID != device || p.Status != "DOWN" {
+			t.Errorf("a port with a device of somebody's: device %s, %s, want %s, DOWN", p.DeviceID, p.Status, device)
+		}
+		_, err := w.UpdatePort(w.ctx, other, p.ID, fabric.PortAttrs{Name: fabric.Some("mine"), DeviceID: fabric.Some(inst.ID)})
+		w.must(err)
+		_, err = w.UpdatePort(w.ctx, other, p.ID, fabric.PortAttrs{DeviceID: fabric.Some(device)})
+		w.must(err)
+		_, err = w.UpdateNetwork(w.ctx, admin, n.ID, fabric.NetworkAttrs{Description: fabric.Some("lan")})
+		w.must(err)
+		if got := w.state("host-1"); !reflect.DeepEqual(got, state) {
+			t.Errorf("the host plugs a port that only names the instance: %+v", got.Ports)
+		}
+		w.must(w.DeletePort(w.ctx, other, p.ID))
+	}
+	if got := w.stored(inst.ID); !reflect.DeepEqual(got, before) {
+		t.Errorf("the instance is now %+v, was %+v", got, before)
+	}
+}
+
+// TestNobodyWritesARoutersPort names a port a router's own, which joins it.
+func TestNobodyWritesARoutersPort(t *testing.T) {
+	t.Parallel()
+	w := started(t)
+	routers, err := w.CreateRouters(w.ctx, member, []fabric.RouterAttrs{{Name: fabric.Some("r")}})
+	w.must(err)
+	n, _ := w.network(other, "10.7.0.0/24")
+	note := w.port(other, fabric.PortAttrs{NetworkID: fabric.Some(n.ID), DeviceID: fabric.Some(routers[0].ID)})
+	for _, who := range []compute.Caller{other, admin} {
+		for _, owner := range []string{compute.OwnerRouterInterface, compute.OwnerRouterGateway, compute.OwnerFloatingIP} {
+			for _, device := range []string{"", compute.NewID(), routers[0].ID} {
+				a := fabric.PortAttrs{NetworkID: fabric.Some(n.ID), DeviceID: fabric.Some(device), DeviceOwner: fabric.Some(owner)}
+				_, err = w.CreatePorts(w.ctx, who, []fabric.PortAttrs{a})
+				w.wants(err, compute.Invalid, "HTTPBadRequest")
+				_, err = w.UpdatePort(w.ctx, who, note.ID, fabric.PortAttrs{DeviceID: a.DeviceID, DeviceOwner: a.DeviceOwner})
+				w.wants(err, compute.Invalid, "HTTPBadRequest")
+			}
+		}
+	}
+	// A note about a router is no link of its: no route leads there.
+	_, err = w.UpdateRouter(w.ctx, member, routers[0].ID, fabric.RouterAttrs{Routes: fabric.Some([]compute.Route{{Destination: "10.9.0.0/24", NextHop: "10.7.0.9"}})})
+	w.wants(err, compute.Invalid, "InvalidRoutes")
+	w.must(w.DeleteRouter(w.ctx, member, routers[0].ID))
+	_, err = w.instance(other, "x", "host-1", []fabric.Want{{NetworkID: n.ID}})
+	w.must(err)
+	w.state("host-1") // can be read
 }

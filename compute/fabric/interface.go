@@ -135,7 +135,7 @@ func (w *work) joinable(r *compute.Router, sub *compute.Subnet) error {
 
 // apart refuses a subnet that overlaps with one inside of a router.
 func (w *work) apart(r *compute.Router, sub *compute.Subnet) error {
-	ports, err := w.routerPorts(r.ID)
+	ports, err := w.innerPorts(r.ID)
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func (s *Service) RemoveInterface(ctx context.Context, who compute.Caller, id, s
 
 // interfaceOn finds a router's port by subnet, by id, or by both.
 func (w *work) interfaceOn(r *compute.Router, subnetID, portID string) (*compute.Port, error) {
-	ports, err := w.routerPorts(r.ID)
+	ports, err := w.innerPorts(r.ID)
 	if err != nil {
 		return nil, err
 	}

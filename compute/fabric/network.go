@@ -240,20 +240,16 @@ func (w *work) renamed(networkID string) error {
 	if err != nil {
 		return err
 	}
-	done := map[string]bool{}
 	for _, p := range ports {
-		if !ofInstance(p) || done[p.DeviceID] {
-			continue
-		}
-		done[p.DeviceID] = true
-		if err := w.refreshInstance(p.DeviceID); err != nil {
+		if err := w.refreshInstance(p); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// ofInstance says whether a port is an instance's card.
+// ofInstance says whether a port calls itself an instance's card: whoever made it
+// may have written so. Whether it is, the instance says (compute.Instance.HasPort).
 func ofInstance(p *compute.Port) bool {
 	return p.DeviceID != "" && strings.HasPrefix(p.DeviceOwner, compute.OwnerCompute)
 }

@@ -304,13 +304,14 @@ func (w *work) eachPort(inst *compute.Instance, change func(*compute.Port) bool)
 	return n, w.fill(inst)
 }
 
-// refreshInstance writes anew what clients see of an instance's ports.
-func (w *work) refreshInstance(id string) error {
-	if w.inst != nil && w.inst.ID == id { // the caller stores it
+// refreshInstance writes anew what clients see of the ports of the instance that
+// has p; nothing when none has it.
+func (w *work) refreshInstance(p *compute.Port) error {
+	if !ofInstance(p) || w.inst != nil && w.inst.ID == p.DeviceID { // the caller stores it
 		return nil
 	}
-	inst, err := w.tx.Instances.Get(id)
-	if compute.IsKind(err, compute.NotFound) {
+	inst, err := w.tx.Instances.Get(p.DeviceID)
+	if compute.IsKind(err, compute.NotFound) || err == nil && !inst.HasPort(p) {
 		return nil
 	}
 	if err != nil {
@@ -334,7 +335,7 @@ func (w *work) fill(inst *compute.Instance) error {
 		if !made {
 			p, err = w.tx.Ports.Get(id)
 		}
-		if compute.IsKind(err, compute.NotFound) || err == nil && p.DeviceID != inst.ID {
+		if compute.IsKind(err, compute.NotFound) || err == nil && !inst.HasPort(p) {
 			inst.KeepPorts = without(inst.KeepPorts, id)
 			continue
 		}

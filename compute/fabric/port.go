@@ -120,8 +120,15 @@ func (w *work) mayPort(n *compute.Network, a PortAttrs, rule string) error {
 	return nil
 }
 
-// applyPort changes what a request may change, but for addresses and groups.
+// applyPort changes what a request may change, but for addresses and groups. A
+// device may be named that is absent, or somebody else's: it is a note, of which
+// nothing comes. What has a port says so itself (compute.Instance.HasPort); only a
+// router has what says that it is the router's, so nobody may write that.
 func (w *work) applyPort(p *compute.Port, a PortAttrs) error {
+	if a.DeviceOwner.Set && a.DeviceOwner.Value != p.DeviceOwner && ofService(a.DeviceOwner.Value) {
+		return fail(compute.Invalid, "HTTPBadRequest",
+			"Invalid input for device_owner. Reason: a port becomes '%s' by an interface, a gateway or a floating IP.", a.DeviceOwner.Value)
+	}
 	a.Name.to(&p.Name)
 	a.Description.to(&p.Description)
 	a.AdminStateUp.to(&p.AdminStateUp)
@@ -153,33 +160,6 @@ func (w *work) applyPort(p *compute.Port, a PortAttrs) error {
 		if len(p.ExtraDHCP) > dhcpOptionsMax {
 			return invalid("at most %d extra_dhcp_opts are kept", dhcpOptionsMax)
 		}
-	}
-	if a.DeviceID.Set {
-		return w.mayDevice(p)
-	}
-	return nil
-}
-
-// mayDevice refuses to name an instance or a router of another project as a
-// port's device: what asks from the port's address would be taken for it.
-func (w *work) mayDevice(p *compute.Port) error {
-	if p.DeviceID == "" || w.who.Admin() {
-		return nil
-	}
-	owner := ""
-	if inst, err := w.tx.Instances.Get(p.DeviceID); err == nil {
-		owner = inst.ProjectID
-	} else if !compute.IsKind(err, compute.NotFound) {
-		return err
-	}
-	if r, err := w.tx.Routers.Get(p.DeviceID); err == nil {
-		owner = r.ProjectID
-	} else if !compute.IsKind(err, compute.NotFound) {
-		return err
-	}
-	if owner != "" && owner != w.who.ProjectID {
-		return fail(compute.Conflict, "DeviceIDNotOwnedByTenant",
-			"The following device_id %s is not owned by your tenant or matches another tenants router.", p.DeviceID)
 	}
 	return nil
 }
@@ -312,10 +292,10 @@ func (w *work) storePort(p *compute.Port) error {
 	if compute.IsKind(err, compute.Conflict) {
 		return macInUse(p)
 	}
-	if err != nil || !ofInstance(p) {
+	if err != nil {
 		return err
 	}
-	return w.refreshInstance(p.DeviceID)
+	return w.refreshInstance(p)
 }
 
 // UpdatePort changes a port.
@@ -383,12 +363,10 @@ func (w *work) mayMove(p *compute.Port, a PortAttrs) error {
 }
 
 // isService says whether a port is a router's or a floating address's own.
-func isService(p *compute.Port) bool {
-	switch p.DeviceOwner {
-	case compute.OwnerRouterInterface, compute.OwnerRouterGateway, compute.OwnerFloatingIP:
-		return p.DeviceID != ""
-	}
-	return false
+func isService(p *compute.Port) bool { return p.DeviceID != "" && ofService(p.DeviceOwner) }
+
+func ofService(owner string) bool {
+	return owner == compute.OwnerRouterInterface || owner == compute.OwnerRouterGateway || owner == compute.OwnerFloatingIP
 }
 
 // replaceFixed gives a port other addresses; those that stay are kept.
@@ -445,8 +423,5 @@ func (w *work) dropPort(p *compute.Port) error {
 	if err := w.tx.Ports.Delete(p.ID); err != nil {
 		return err
 	}
-	if ofInstance(p) {
-		return w.refreshInstance(p.DeviceID)
-	}
-	return nil
+	return w.refreshInstance(p)
 }

@@ -133,8 +133,13 @@ func (s *Service) ChangeRoutes(ctx context.Context, who compute.Caller, id strin
 	return r, err
 }
 
-// routerPorts gives a router's ports on the inside.
-func (w *work) routerPorts(id string) ([]*compute.Port, error) {
+// routerPorts finds a router's ports, the gateway's with them.
+func routerPorts(id string) compute.Where {
+	return compute.Where{"device_id": id, "device_owner": []string{compute.OwnerRouterInterface, compute.OwnerRouterGateway}}
+}
+
+// innerPorts gives a router's ports on the inside.
+func (w *work) innerPorts(id string) ([]*compute.Port, error) {
 	return w.tx.Ports.List(compute.Query{Where: compute.Where{"device_id": id, "device_owner": compute.OwnerRouterInterface}})
 }
 
@@ -252,7 +257,7 @@ func (w *work) checkRoutes(r *compute.Router, routes []compute.Route) error {
 	if !distinct(routes) {
 		return fail(compute.Invalid, "HTTPBadRequest", "Invalid input for routes. Reason: Duplicate route in the list.")
 	}
-	ports, err := w.tx.Ports.List(compute.Query{Where: compute.Where{"device_id": r.ID}})
+	ports, err := w.tx.Ports.List(compute.Query{Where: routerPorts(r.ID)})
 	if err != nil {
 		return err
 	}
@@ -289,7 +294,7 @@ func (s *Service) DeleteRouter(ctx context.Context, who compute.Caller, id strin
 		if err != nil {
 			return err
 		}
-		ports, err := w.routerPorts(id)
+		ports, err := w.innerPorts(id)
 		if err != nil {
 			return err
 		}

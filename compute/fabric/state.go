@@ -198,7 +198,7 @@ func (b *builder) addRouter(id string) error {
 		return err
 	}
 	out := network.Router{ID: r.ID, Up: r.AdminStateUp, SNAT: r.SNAT}
-	ports, err := b.tx.Ports.List(compute.Query{Where: compute.Where{"device_id": id}})
+	ports, err := b.tx.Ports.List(compute.Query{Where: routerPorts(id)})
 	if err != nil {
 		return err
 	}

@@ -117,7 +117,7 @@ func instanceAt(tx *compute.Tx, portID, networkID string) (*compute.Instance, er
 		return nil, err
 	}
 	inst, err := tx.Instances.Get(port.DeviceID)
-	if compute.IsKind(err, compute.NotFound) || err == nil && !inst.Deleted.IsZero() {
+	if compute.IsKind(err, compute.NotFound) || err == nil && (!inst.Deleted.IsZero() || !inst.HasPort(port)) {
 		return nil, nil
 	}
 	return inst, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -172,9 +173,17 @@ func TestNetworkData(t *testing.T) {
 
 func TestOnlyTheInstanceIsAnswered(t *testing.T) {
 	s, st, _ := world(t)
+	if err := st.Write(t.Context(), func(tx *compute.Tx) error { // somebody's port that calls itself the instance's
+		return errors.Join(tx.Ports.Insert(&compute.Port{ID: "p2", NetworkID: "n1", MAC: "fa:16:3e:00:00:02", DeviceID: instanceID, DeviceOwner: compute.OwnerCompute + "nova",
+			FixedIPs: []compute.FixedIP{{SubnetID: "s1", IP: "10.20.0.9"}}}),
+			tx.Addresses.Insert(&compute.Address{ID: compute.AddressID("s1", "10.20.0.9"), SubnetID: "s1", IP: "10.20.0.9", PortID: "p2"}))
+	}); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct{ network, from string }{
 		"nobody":                          {"", ""},
 		"an address that nobody has":      {"n1", "10.20.0.8"},
+		"a port that says it is its":      {"n1", "10.20.0.9"},
 		"the same address elsewhere":      {"n2", "10.20.0.7"},
 		"a network that there is not":     {"n3", "10.20.0.7"},
 		"the address in IPv6's own words": {"n2", "::ffff:10.20.0.7"},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/compute/openstack"
 	"github.com/kamado/kamado/compute/openstack/neutron"
 )
@@ -107,11 +108,42 @@ func TestForeignIsAbsent(t *testing.T) {
 			}
 		}
 	}
+	c.sameForDevices(nobody, things["routers"])
 	c.fails(c.other, "POST", "/ports", map[string]any{"port": attrs{"network_id": things["networks"]}}, 404, "NetworkNotFound")
 	c.fails(c.other, "POST", "/subnets", map[string]any{"subnet": attrs{"network_id": things["networks"], "cidr": "10.9.0.0/24", "ip_version": 4}}, 404, "NetworkNotFound")
 	c.fails(c.other, "POST", "/security-group-rules", map[string]any{"security_group_rule": attrs{"security_group_id": things["security-groups"], "direction": "ingress"}}, 404, "SecurityGroupNotFound")
 	c.fails(c.other, "POST", "/floatingips", map[string]any{"floatingip": attrs{"floating_network_id": c.public, "port_id": things["ports"]}}, 404, "PortNotFound")
 	c.fails(c.other, "GET", "/ports?marker="+things["ports"]+"&limit=1", nil, 400, "HTTPBadRequest")
+}
+
+// sameForDevices names, as a port's device, what is not there and what is another
+// project's.
+func (c *cloud) sameForDevices(absent, router string) {
+	c.t.Helper()
+	inst := &compute.Instance{ID: compute.NewID(), ProjectID: c.boot.MemberProjectID, VM: compute.VMActive}
+	if err := c.store.Write(c.t.Context(), func(tx *compute.Tx) error { return tx.Instances.Insert(inst) }); err != nil {
+		c.t.Fatal(err)
+	}
+	for _, owner := range []string{"", "compute:nova", "network:router_interface"} {
+		want := map[string]int{}
+		for _, device := range []string{absent, inst.ID, router} {
+			named := attrs{"device_id": device, "device_owner": owner}
+			free := c.make(c.other, "/ports", "port", attrs{"network_id": c.private})["id"].(string)
+			for method, path := range map[string]string{"POST": "/ports", "PUT": "/ports/" + free} {
+				body := attrs{"network_id": c.private, "device_id": device, "device_owner": owner}
+				if method == "PUT" {
+					body = named
+				}
+				status, got := c.call(c.other, method, path, map[string]any{"port": body})
+				if device == absent {
+					want[method] = status
+				}
+				if status != want[method] {
+					c.t.Errorf("%s port of device %s, owner %q = %d %v, of an absent one %d", method, device, owner, status, got, want[method])
+				}
+			}
+		}
+	}
 }
 
 // TestWhatOnlyAdministratorsGive sends each such attribute as a member.
