@@ -28,7 +28,9 @@ func ParseName(text string) (Name, error) {
 	if text == "" {
 		return "", fmt.Errorf("an empty name; the root is %q", ".")
 	}
-	wire, err := wireOfText(strings.TrimSuffix(text, "."), strings.HasSuffix(text, `\.`))
+	bare, absolute := strings.CutSuffix(text, ".")
+	escaped := absolute && (len(bare)-len(strings.TrimRight(bare, `\`)))%2 == 1
+	wire, err := wireOfText(bare, escaped)
 	if err != nil {
 		return "", fmt.Errorf("name %q: %w", shorten(text), err)
 	}

@@ -40,6 +40,11 @@ var typeNames = map[Type]string{
 	TypeA: "A", TypeNS: "NS", TypeCNAME: "CNAME", TypeSOA: "SOA", TypePTR: "PTR", TypeMX: "MX", TypeTXT: "TXT", TypeAAAA: "AAAA",
 	TypeSRV: "SRV", TypeNAPTR: "NAPTR", TypeDNAME: "DNAME", TypeOPT: "OPT", TypeDS: "DS", TypeSSHFP: "SSHFP", TypeRRSIG: "RRSIG",
 	TypeTLSA: "TLSA", TypeSVCB: "SVCB", TypeHTTPS: "HTTPS", TypeTSIG: "TSIG", TypeIXFR: "IXFR", TypeAXFR: "AXFR", TypeANY: "ANY", TypeCAA: "CAA",
+
+	// No rule speaks about these; they have a name because master files write it.
+	13: "HINFO", 17: "RP", 18: "AFSDB", 29: "LOC", 36: "KX", 37: "CERT", 42: "APL", 45: "IPSECKEY", 47: "NSEC", 48: "DNSKEY", 49: "DHCID",
+	50: "NSEC3", 51: "NSEC3PARAM", 53: "SMIMEA", 55: "HIP", 59: "CDS", 60: "CDNSKEY", 61: "OPENPGPKEY", 62: "CSYNC", 63: "ZONEMD", 99: "SPF",
+	108: "EUI48", 109: "EUI64", 256: "URI", 261: "RESINFO",
 }
 
 var typesByName = func() map[string]Type {

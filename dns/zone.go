@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -43,6 +44,36 @@ func DefaultSOA(zone, mname Name, minimum time.Duration) SOA {
 	}
 	return SOA{MName: mname, RName: rname, Refresh: 60, Retry: 10, Expire: 86400, Minimum: uint32(minimum / time.Second)}
 }
+
+// Data is the RDATA of the SOA record (RFC 1035 3.3.13).
+func (s SOA) Data(serial uint32) []byte {
+	b := s.RName.AppendWire(s.MName.AppendWire(nil))
+	for _, v := range []uint32{serial, s.Refresh, s.Retry, s.Expire, s.Minimum} {
+		b = binary.BigEndian.AppendUint32(b, v)
+	}
+	return b
+}
+
+// ParseSOA reads the RDATA of an SOA record.
+func ParseSOA(data []byte) (soa SOA, serial uint32, err error) {
+	soa.MName, data, err = NameFromWire(data)
+	if err != nil {
+		return SOA{}, 0, err
+	}
+	soa.RName, data, err = NameFromWire(data)
+	if err != nil {
+		return SOA{}, 0, err
+	}
+	if len(data) != 20 {
+		return SOA{}, 0, fmt.Errorf("an SOA record with %d bytes behind its names, not 20", len(data))
+	}
+	u32 := func(i int) uint32 { return binary.BigEndian.Uint32(data[4*i:]) }
+	soa.Refresh, soa.Retry, soa.Expire, soa.Minimum = u32(1), u32(2), u32(3), u32(4)
+	return soa, u32(0), nil
+}
+
+// SerialAfter says whether serial a follows b on the circle of RFC 1982.
+func SerialAfter(a, b uint32) bool { return a != b && int32(a-b) > 0 }
 
 // Zone is what is known of a zone beside its records.
 type Zone struct {
