@@ -197,6 +197,12 @@ type RecordID struct {
 	Data  string // the RDATA
 }
 
+// HealthChange is the news of one owned record of this member.
+type HealthChange struct {
+	ID RecordID
+	Health
+}
+
 // Owned is an owned record as the cluster knows it.
 type Owned struct {
 	Record
