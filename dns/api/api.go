@@ -38,7 +38,7 @@ var openapi []byte
 type Node interface {
 	Self() string
 	Domain() dns.Name
-	Status() Status
+	Status() dns.Status
 
 	Add(ctx context.Context, rec dns.Record) (dns.Owned, error)
 	Remove(ctx context.Context, id dns.RecordID) error
@@ -56,11 +56,11 @@ type Node interface {
 	RemoveMember(ctx context.Context, node string) error
 	Leave(ctx context.Context) error
 
-	Explain(name dns.Name, t dns.Type, client netip.Addr) (Explanation, error)
-	Watch(ctx context.Context, after uint64) <-chan Event // closed when ctx ends or the watcher is too slow
-	History(name dns.Name, most int) []Event              // newest first
+	Explain(name dns.Name, t dns.Type, client netip.Addr) dns.Explanation
+	Watch(ctx context.Context, after uint64) <-chan dns.Event // closed when ctx ends or the watcher is too slow
+	History(name dns.Name, most int) []dns.Event              // newest first
 
-	Keys() []Key
+	Keys() []dns.Key
 	InstallKey(ctx context.Context, key string) error // base64; makes one when empty
 	UseKey(ctx context.Context, id string) error
 	RemoveKey(ctx context.Context, id string) error
@@ -116,7 +116,7 @@ type route struct {
 
 func (a *api) routes() []route {
 	return []route{
-		{"GET", "status", false, func(*http.Request) (any, error) { return a.Node.Status(), nil }},
+		{"GET", "status", false, a.status},
 		{"GET", "records", false, a.listRecords},
 		{"POST", "records", true, a.addRecord},
 		{"DELETE", "records", true, a.removeRecords},
@@ -138,7 +138,7 @@ func (a *api) routes() []route {
 		{"GET", "explain", false, a.explain},
 		{"GET", "active/{name}", false, a.active},
 		{"GET", "history", false, a.history},
-		{"GET", "keys", true, func(*http.Request) (any, error) { return a.Node.Keys(), nil }},
+		{"GET", "keys", true, a.listKeys},
 		{"POST", "keys", true, a.installKey},
 		{"PUT", "keys/{id}", true, a.useKey},
 		{"DELETE", "keys/{id}", true, a.removeKey},

@@ -52,7 +52,7 @@ func (a *api) explain(r *http.Request) (any, error) {
 			return nil, invalid(fmt.Errorf("client %q is no address", text))
 		}
 	}
-	return a.Node.Explain(n, t, client)
+	return showExplanation(a.Node.Explain(n, t, client))
 }
 
 // Active says whether this member is the effective active one of a name.
@@ -82,9 +82,13 @@ func (a *api) history(r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
+	events := []Event{}
+	for _, e := range a.Node.History(name, most) {
+		events = append(events, showEvent(e))
+	}
 	return struct {
 		Events []Event `json:"events"`
-	}{a.Node.History(name, most)}, nil
+	}{events}, nil
 }
 
 // keepAlive is how often a watch without events says that it is there.
@@ -122,7 +126,7 @@ func (a *api) watch(w http.ResponseWriter, r *http.Request) {
 			if !ok {
 				return
 			}
-			b, _ := json.Marshal(e) // plain fields
+			b, _ := json.Marshal(showEvent(e)) // plain fields
 			fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n\n", e.Seq, e.Kind, b)
 		case <-tick.C:
 			fmt.Fprint(w, ": still here\n\n")
@@ -162,19 +166,36 @@ func (a *api) installKey(r *http.Request) (any, error) {
 	if err := a.Node.InstallKey(r.Context(), req.Key); err != nil {
 		return nil, err
 	}
-	return a.Node.Keys(), nil
+	return a.listKeys(r)
 }
 
 func (a *api) useKey(r *http.Request) (any, error) {
 	if err := a.Node.UseKey(r.Context(), r.PathValue("id")); err != nil {
 		return nil, err
 	}
-	return a.Node.Keys(), nil
+	return a.listKeys(r)
 }
 
 func (a *api) removeKey(r *http.Request) (any, error) {
 	if err := a.Node.RemoveKey(r.Context(), r.PathValue("id")); err != nil {
 		return nil, err
 	}
-	return a.Node.Keys(), nil
+	return a.listKeys(r)
+}
+
+func (a *api) listKeys(*http.Request) (any, error) {
+	list := []Key{}
+	for _, k := range a.Node.Keys() {
+		list = append(list, Key{ID: k.ID, InUse: k.InUse, Members: k.Members})
+	}
+	return list, nil
+}
+
+func (a *api) status(*http.Request) (any, error) {
+	s := a.Node.Status()
+	out := Status{Node: s.Node, Domain: string(s.Domain), Version: s.Version, DNS: []string{}, Members: s.Alive, Names: s.Names, Records: s.Records}
+	for _, at := range s.DNS {
+		out.DNS = append(out.DNS, at.String())
+	}
+	return out, nil
 }

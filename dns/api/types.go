@@ -357,4 +357,33 @@ func showMember(m dns.Member, self string) Member {
 	return out
 }
 
+// showEvent writes an event for a client; data that cannot be written as text is left out.
+func showEvent(e dns.Event) Event {
+	out := Event{Seq: e.Seq, Time: e.Time.UTC(), Kind: string(e.Kind), Name: string(e.Name), Owner: e.Owner, State: e.State, Before: e.Before, Text: e.Text}
+	if e.Type != 0 {
+		out.Type = e.Type.String()
+		out.Data, _ = message.FormatRData(e.Type, []byte(e.Data))
+	}
+	return out
+}
+
+func showExplanation(e dns.Explanation) (Explanation, error) {
+	out := Explanation{Name: string(e.Name), Type: e.Type.String(), Client: e.Client.String(), Zone: string(e.Zone), RCode: e.RCode, Rule: e.Rule, Answer: e.Answer}
+	if out.Answer == nil {
+		out.Answer = []string{}
+	}
+	for _, c := range e.Choices {
+		r, err := showRecord(c.Owned)
+		if err != nil {
+			return out, err
+		}
+		out.Choices = append(out.Choices, Choice{Record: r, Pick: c.Pick, Why: c.Why})
+	}
+	if len(e.Choices) > 0 {
+		p := showPolicy(e.Policy)
+		out.Policy = &p
+	}
+	return out, nil
+}
+
 func invalid(err error) error { return &dns.Error{Kind: dns.Invalid, Detail: err.Error()} }
