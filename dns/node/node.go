@@ -1,0 +1,361 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kamado/kamado/dns"
+	"github.com/kamado/kamado/dns/gossip"
+	"github.com/kamado/kamado/dns/journal"
+	"github.com/kamado/kamado/dns/replica"
+	"github.com/kamado/kamado/internal/lifecycle"
+)
+
+// Config says which member this is.
+type Config struct {
+	Node        string
+	Domain      dns.Name
+	NegativeTTL time.Duration
+	Info        dns.Info
+	// Origin is the address of the member's own name; invalid: it has none.
+	Origin netip.Addr
+}
+
+// Journal keeps entries.
+type Journal interface {
+	Append(entries [][]byte) journal.Wait
+}
+
+// Peers carries messages to the other members.
+type Peers interface {
+	Send(gossip.Message)
+	Leave(timeout time.Duration) error
+	SetKeys(keys [][]byte) error
+	Forget(node string)
+}
+
+// Table answers questions from sets.
+type Table interface {
+	PutZone(zone dns.Zone, ns []dns.Name)
+	PutStatic(apex dns.Name, rrs []dns.RR)
+	RemoveZone(apex dns.Name)
+	Put(set dns.Set)
+	Explain(name dns.Name, typ dns.Type, client netip.Addr) dns.Explanation
+}
+
+// Deps are what a member is made of. Peers is set with SetPeers, because gossip needs the node first.
+type Deps struct {
+	Replica    *replica.Replica // restored, not started
+	Journal    Journal
+	Table      Table
+	Ring       *Ring
+	Now        func() time.Time
+	Log        *slog.Logger
+	Registerer prometheus.Registerer // nil: no metrics
+	// ZoneChanged is told of each zone whose serial grew; it must return soon. Nil: nobody is told.
+	ZoneChanged func(apex dns.Name)
+}
+
+// Node is the member. Safe for concurrent use.
+type Node struct {
+	cfg  Config
+	deps Deps
+
+	steps chan *change  // to the writer
+	kick  chan struct{} // the replica's Wake may have moved
+	own   chan struct{} // closed and replaced when own records changed; under mu
+
+	mu      sync.Mutex
+	rep     *replica.Replica
+	peers   Peers // nil: alone
+	statics map[dns.Name]static
+	ns      []dns.Name // of the domain
+	left    bool
+	news    news
+	seen    map[dns.Name][]seen
+	members map[string]dns.MemberState
+	metrics *metrics
+}
+
+// static is a zone from a master file.
+type static struct {
+	rrs    []dns.RR
+	serial uint32
+}
+
+// stepsMax bounds local changes that wait for the writer.
+const stepsMax = 4096
+
+// New starts the member's stream: it gets its info and its own name, and every
+// name that was restored is answered. Run must follow.
+func New(cfg Config, deps Deps) (*Node, error) {
+	n := &Node{
+		cfg: cfg, deps: deps, rep: deps.Replica, steps: make(chan *change, stepsMax), kick: make(chan struct{}, 1), own: make(chan struct{}),
+		statics: map[dns.Name]static{}, seen: map[dns.Name][]seen{}, members: map[string]dns.MemberState{}, metrics: newMetrics(),
+	}
+	n.news.init()
+	if deps.Registerer != nil {
+		if err := deps.Registerer.Register(n.metrics.on(n)); err != nil {
+			return nil, fmt.Errorf("register metrics of names: %w", err)
+		}
+	}
+	return n, nil
+}
+
+// Start publishes the member and what it remembers. It needs the journal's Run.
+func (n *Node) Start(ctx context.Context) error {
+	if err := n.do(ctx, n.startStep()); err != nil {
+		return fmt.Errorf("begin the stream of %s: %w", n.cfg.Node, err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.publishAll()
+	return nil
+}
+
+// startStep begins the stream; without it there is no member, so it has no undo.
+func (n *Node) startStep() *change {
+	return &change{do: func(now time.Time) (replica.Out, error) {
+		out, err := n.rep.Start(now, n.cfg.Info)
+		if err != nil || !n.cfg.Origin.IsValid() {
+			return out, err
+		}
+		origin, err := n.originRecord()
+		if err != nil {
+			return out, err
+		}
+		for _, o := range n.rep.Records(replica.Filter{Owner: n.cfg.Node}) {
+			if o.Tier == dns.Origin && (o.Name != origin.Name || string(o.Data) != string(origin.Data)) {
+				gone, err := n.rep.Remove(now, o.ID())
+				if err != nil {
+					return out, err
+				}
+				merge(&out, gone)
+			}
+		}
+		added, err := n.rep.Add(now, origin)
+		if dns.KindOf(err) == dns.Denied {
+			n.deps.Log.Warn("this member's certificate does not cover its own name; it has none", "error", err)
+			return out, nil
+		}
+		merge(&out, added)
+		return out, err
+	}}
+}
+
+// originTTL is the TTL of members' own names in seconds.
+const originTTL = 5
+
+func (n *Node) originRecord() (dns.Record, error) {
+	name, err := dns.Name(n.cfg.Node).Join(n.cfg.Domain)
+	return dns.Record{RR: dns.AddrRR(name, n.cfg.Origin, originTTL), Tier: dns.Origin, Weight: dns.WeightDefault, Location: n.cfg.Info.Location}, err
+}
+
+// merge puts the effects of a second step behind those of a first.
+func merge(out *replica.Out, more replica.Out) {
+	out.Keep = append(out.Keep, more.Keep...)
+	out.Urgent = out.Urgent || more.Urgent
+	out.Send = append(out.Send, more.Send...)
+	out.Names = append(out.Names, more.Names...)
+	out.Zones = append(out.Zones, more.Zones...)
+	out.Members = out.Members || more.Members
+	out.Keyring = out.Keyring || more.Keyring
+	out.Rejected = append(out.Rejected, more.Rejected...)
+}
+
+// SetPeers gives the member its way to the others. Call it before Run.
+func (n *Node) SetPeers(p Peers) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.peers = p
+}
+
+// Run takes local changes and keeps time for the replica until ctx ends.
+func (n *Node) Run(ctx context.Context) error {
+	g := lifecycle.Group{Log: slog.New(slog.DiscardHandler)}
+	g.Add("time", n.keepTime)
+	g.Add("writer", n.write)
+	return g.Run(ctx)
+}
+
+// tickLeast bounds how often the replica is woken.
+const tickLeast = 5 * time.Millisecond
+
+// keepTime calls Tick when the replica asks for it.
+func (n *Node) keepTime(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.kick:
+		case <-timer.C:
+			n.mu.Lock()
+			now := n.deps.Now()
+			if !now.Before(n.rep.Wake()) {
+				n.follow(n.rep.Tick(now))
+			}
+			n.useDue(now)
+			n.mu.Unlock()
+		}
+		n.mu.Lock()
+		wait := max(n.rep.Wake().Sub(n.deps.Now()), tickLeast)
+		n.mu.Unlock()
+		timer.Reset(min(wait, time.Second))
+	}
+}
+
+// wake lets keepTime look at the clock again.
+func (n *Node) wake() {
+	select {
+	case n.kick <- struct{}{}:
+	default:
+	}
+}
+
+// follow does what a step wants that waits for nobody. Preconditions: mu is held.
+func (n *Node) follow(out replica.Out) {
+	if len(out.Keep) > 0 {
+		wait := n.deps.Journal.Append(out.Keep)
+		if out.Urgent {
+			out.Keep = nil
+			// The writer waits for the disk in its own order, and publishes then.
+			select {
+			case n.steps <- &change{after: wait, out: out}:
+				return
+			default:
+				n.deps.Log.Warn("a change of the state is published before it is on disk: too many wait")
+			}
+		}
+	}
+	n.publish(out)
+}
+
+// publish brings answers, watchers and peers up to date. Preconditions: mu is held, and what must be on disk is.
+func (n *Node) publish(out replica.Out) {
+	for _, r := range out.Rejected {
+		n.reject(r)
+	}
+	if out.Members {
+		n.publishMembers()
+	}
+	if out.Keyring {
+		n.applyRing()
+	}
+	for _, apex := range out.Zones {
+		n.publishZone(apex)
+	}
+	touched := false
+	for _, name := range out.Names {
+		touched = n.publishName(name) || touched
+	}
+	if touched {
+		close(n.own)
+		n.own = make(chan struct{})
+	}
+	if n.peers != nil && !n.left {
+		for _, m := range out.Send {
+			n.peers.Send(gossip.Message(m))
+		}
+	}
+	n.wake()
+}
+
+// publishAll answers everything that is known. Preconditions: mu is held.
+func (n *Node) publishAll() {
+	n.publishMembers()
+	for _, z := range n.rep.Zones() {
+		n.deps.Table.PutZone(n.dress(z), n.ns)
+	}
+	for name := range n.rep.Names() {
+		n.publishName(name)
+	}
+	n.applyRing()
+}
+
+// publishName answers a name as it is now, and says whether an own record is in it. Preconditions: mu is held.
+func (n *Node) publishName(name dns.Name) (own bool) {
+	set, _ := n.rep.Set(name)
+	set.Name = name
+	n.deps.Table.Put(set)
+	return n.tell(set)
+}
+
+// publishZone answers a zone as it is now. Preconditions: mu is held.
+func (n *Node) publishZone(apex dns.Name) {
+	if _, taken := n.statics[apex]; taken {
+		return // the file of this member hides the shared zone
+	}
+	e := dns.Event{Kind: dns.EventZone, Name: apex, State: "gone"}
+	found := false
+	for _, z := range n.rep.Zones() {
+		if z.Apex == apex {
+			z = n.dress(z)
+			n.deps.Table.PutZone(z, n.ns)
+			e.State, e.Text, found = "changed", fmt.Sprintf("serial %d", z.Serial), true
+		}
+	}
+	if !found {
+		n.deps.Table.RemoveZone(apex)
+	}
+	n.event(e)
+	if n.deps.ZoneChanged != nil && found {
+		n.deps.ZoneChanged(apex)
+	}
+}
+
+// nsMax bounds the name servers of the domain: more do not fit into a referral.
+const nsMax = 8
+
+// dress gives the domain's SOA the name of a member that lives.
+func (n *Node) dress(z dns.Zone) dns.Zone {
+	if len(n.ns) > 0 && (z.SOA.MName == "" || z.Kind == dns.DomainZone) {
+		z.SOA.MName = n.ns[0]
+	}
+	return z
+}
+
+// publishMembers looks at who lives. Preconditions: mu is held.
+func (n *Node) publishMembers() {
+	var ns []dns.Name
+	for _, m := range n.rep.Members() {
+		n.tellMember(m)
+		if m.State != dns.MemberAlive || len(ns) == nsMax {
+			continue
+		}
+		if name, err := dns.Name(m.Node).Join(n.cfg.Domain); err == nil {
+			ns = append(ns, name)
+		}
+	}
+	if fmt.Sprint(ns) == fmt.Sprint(n.ns) {
+		return
+	}
+	n.ns = ns
+	for _, z := range n.rep.Zones() {
+		if _, taken := n.statics[z.Apex]; !taken {
+			n.deps.Table.PutZone(n.dress(z), n.ns)
+		}
+	}
+}
+
+// reject counts and says what was refused. Preconditions: mu is held.
+func (n *Node) reject(r replica.Rejection) {
+	n.metrics.rejected.WithLabelValues(r.Reason.String()).Inc()
+	if r.Reason == replica.UnknownMember || r.Reason == replica.Replayed {
+		return // happens whenever messages overtake each other
+	}
+	n.deps.Log.Warn("refused what a member said", "from", r.From, "member", r.Node, "reason", r.Reason.String(), "detail", r.Detail)
+}
+
+// errStopped is the end of the writer.
+var errStopped = &dns.Error{Kind: dns.Unavailable, Detail: "this member is stopping"}
+
+// errLeft is said to changes of a member that left.
+var errLeft = &dns.Error{Kind: dns.Conflict, Detail: "this member has left the cluster: start it again before it changes something"}
