@@ -17,7 +17,8 @@ import (
 	"github.com/kamado/kamado/dns/replica"
 )
 
-// Ring is the keys that a member holds, and its identity under them. The files
+// Ring is the keys that a member holds, and its identity under them. A member with
+// a member file holds the transport's key and the issuer of each, at the same index. The files
 // are DATA/dns/member.key and, once a key came through the cluster, DATA/dns/keyring.
 type Ring struct {
 	dir      string
@@ -90,7 +91,7 @@ func OpenMember(m credential.MemberFile) *Ring {
 // Identity is who this member is.
 func (r *Ring) Identity() credential.Identity { return r.identity }
 
-// Issuers are the public keys whose certificates are believed.
+// Issuers are the public keys whose certificates are believed, that of the key in use first.
 func (r *Ring) Issuers() [][]byte {
 	list := slices.Clone(r.issuers)
 	for _, k := range r.keys {
@@ -111,22 +112,52 @@ func (r *Ring) Gossip() [][]byte {
 // keyID is how people call a key.
 func keyID(public []byte) string { return hex.EncodeToString(public[:min(6, len(public))]) }
 
-// hold takes a key that came sealed, if one that is held opens it.
+// hold takes a key that came sealed, if one that is held opens it. A member file's
+// holder gets what it may have: the transport's key and the issuer.
 func (r *Ring) hold(k replica.RingKey) bool {
-	if r.index(k.Public) >= 0 {
-		return false
-	}
 	for _, held := range r.keys {
 		if key, err := held.Open(k.Sealed); err == nil && bytes.Equal(key.Public(), k.Public) {
 			r.keys = append(r.keys, key)
 			return true
 		}
 	}
+	for _, held := range r.gossip {
+		if transport, issuer, err := credential.OpenGossip(held, k.Sealed); err == nil && bytes.Equal(issuer, k.Public) {
+			r.gossip, r.issuers = append(r.gossip, transport), append(r.issuers, issuer)
+			return true
+		}
+	}
 	return false
 }
 
+// index finds a key of the ring by its public half; -1: it is not held.
 func (r *Ring) index(public []byte) int {
-	return slices.IndexFunc(r.keys, func(k credential.Key) bool { return bytes.Equal(k.Public(), public) })
+	return slices.IndexFunc(r.Issuers(), func(held []byte) bool { return bytes.Equal(held, public) })
+}
+
+// drop forgets the key of an index.
+func (r *Ring) drop(i int) {
+	if len(r.keys) > 0 {
+		r.keys = slices.Delete(r.keys, i, i+1)
+		return
+	}
+	r.gossip, r.issuers = slices.Delete(r.gossip, i, i+1), slices.Delete(r.issuers, i, i+1)
+}
+
+// use moves the key of an index to the front.
+func (r *Ring) use(i int) {
+	if len(r.keys) > 0 {
+		first(r.keys, i)
+		return
+	}
+	first(r.gossip, i)
+	first(r.issuers, i)
+}
+
+func first[T any](list []T, i int) {
+	v := list[i]
+	copy(list[1:i+1], list[:i])
+	list[0] = v
 }
 
 // save keeps the ring for the next start.
@@ -150,17 +181,13 @@ const useDelay = 3 * time.Second
 
 // applyRing does what the entries about keys say. Preconditions: mu is held.
 func (n *Node) applyRing() {
-	r := n.deps.Ring
-	if len(r.keys) == 0 {
-		return // a member file's keys are its own
-	}
-	now := n.deps.Now()
+	r, now := n.deps.Ring, n.deps.Now()
 	changed := false
 	var used *replica.RingKey
 	for _, k := range n.rep.Keyring() {
 		switch i := r.index(k.Public); {
-		case k.State == replica.KeyRemoved && i >= 0 && len(r.keys) > 1:
-			r.keys = slices.Delete(r.keys, i, i+1)
+		case k.State == replica.KeyRemoved && i >= 0 && len(r.Issuers()) > 1:
+			r.drop(i)
 			changed = true
 		case k.State != replica.KeyRemoved && i < 0:
 			changed = r.hold(k) || changed
@@ -171,8 +198,7 @@ func (n *Node) applyRing() {
 	}
 	if used != nil && !now.Before(used.At.Add(useDelay)) {
 		if i := r.index(used.Public); i > 0 {
-			k := r.keys[i]
-			r.keys = slices.Insert(slices.Delete(r.keys, i, i+1), 0, k)
+			r.use(i)
 			changed = true
 		}
 	}
@@ -199,16 +225,18 @@ func (n *Node) trustRing(now time.Time) {
 			n.deps.Log.Error("keyring: "+what, "error", err)
 		}
 	}
-	fail("keep it", r.save())
-	if !bytes.Equal(r.identity.Cert.Issuer, r.keys[0].Public()) {
-		fail("certify this member under the key in use", r.certify(n.cfg.Node, true, now))
+	if len(r.keys) > 0 {
+		fail("keep it", r.save())
+		if !bytes.Equal(r.identity.Cert.Issuer, r.keys[0].Public()) {
+			fail("certify this member under the key in use", r.certify(n.cfg.Node, true, now))
+		}
 	}
 	out, err := n.rep.SetTrust(now, r.identity, r.Issuers())
 	fail("trust it", err)
 	if n.peers != nil {
 		fail("encrypt with it", n.peers.SetKeys(r.Gossip()))
 	}
-	n.deps.Log.Info("keyring changed", "keys", len(r.keys), "in_use", keyID(r.keys[0].Public()))
+	n.deps.Log.Info("keyring changed", "keys", len(r.Issuers()), "in_use", keyID(r.Issuers()[0]))
 	n.follow(out)
 }
 
