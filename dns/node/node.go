@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,9 +44,9 @@ type Peers interface {
 // Table answers questions from sets.
 type Table interface {
 	PutZone(zone dns.Zone, ns []dns.Name)
-	PutStatic(apex dns.Name, rrs []dns.RR)
+	PutStatic(apex dns.Name, rrs []dns.RR) error
 	RemoveZone(apex dns.Name)
-	Put(set dns.Set)
+	Put(set dns.Set) bool
 	Explain(name dns.Name, typ dns.Type, client netip.Addr) dns.Explanation
 }
 
@@ -75,6 +76,7 @@ type Node struct {
 	rep     *replica.Replica
 	peers   Peers // nil: alone
 	statics map[dns.Name]static
+	zones   map[dns.Name]bool // that the table has from the replica
 	ns      []dns.Name // of the domain
 	left    bool
 	news    news
@@ -97,7 +99,7 @@ const stepsMax = 4096
 func New(cfg Config, deps Deps) (*Node, error) {
 	n := &Node{
 		cfg: cfg, deps: deps, rep: deps.Replica, steps: make(chan *change, stepsMax), kick: make(chan struct{}, 1), own: make(chan struct{}),
-		statics: map[dns.Name]static{}, seen: map[dns.Name][]seen{}, members: map[string]dns.MemberState{}, metrics: newMetrics(),
+		statics: map[dns.Name]static{}, zones: map[dns.Name]bool{}, seen: map[dns.Name][]seen{}, members: map[string]dns.MemberState{}, metrics: newMetrics(),
 	}
 	n.news.init()
 	if deps.Registerer != nil {
@@ -272,7 +274,7 @@ func (n *Node) publish(out replica.Out) {
 func (n *Node) publishAll() {
 	n.publishMembers()
 	for _, z := range n.rep.Zones() {
-		n.deps.Table.PutZone(n.dress(z), n.ns)
+		n.putZone(z)
 	}
 	for name := range n.rep.Names() {
 		n.publishName(name)
@@ -288,26 +290,46 @@ func (n *Node) publishName(name dns.Name) (own bool) {
 	return n.tell(set)
 }
 
+// putZone answers a zone, unless a file of this member hides it. Preconditions: mu is held.
+func (n *Node) putZone(z dns.Zone) {
+	if _, hidden := n.statics[z.Apex]; hidden {
+		return
+	}
+	n.zones[z.Apex] = true
+	n.deps.Table.PutZone(n.dress(z), n.ns)
+}
+
 // publishZone answers a zone as it is now. Preconditions: mu is held.
 func (n *Node) publishZone(apex dns.Name) {
-	if _, taken := n.statics[apex]; taken {
-		return // the file of this member hides the shared zone
+	if _, hidden := n.statics[apex]; hidden {
+		return
 	}
+	known := n.zones[apex]
+	i := slices.IndexFunc(n.rep.Zones(), func(z dns.Zone) bool { return z.Apex == apex })
 	e := dns.Event{Kind: dns.EventZone, Name: apex, State: "gone"}
-	found := false
-	for _, z := range n.rep.Zones() {
-		if z.Apex == apex {
-			z = n.dress(z)
-			n.deps.Table.PutZone(z, n.ns)
-			e.State, e.Text, found = "changed", fmt.Sprintf("serial %d", z.Serial), true
-		}
-	}
-	if !found {
+	if i >= 0 {
+		z := n.rep.Zones()[i]
+		n.putZone(z)
+		e.State, e.Text = "changed", fmt.Sprintf("serial %d", z.Serial)
+	} else {
+		delete(n.zones, apex)
 		n.deps.Table.RemoveZone(apex)
 	}
+	if known != (i >= 0) {
+		n.moveNames(apex)
+	}
 	n.event(e)
-	if n.deps.ZoneChanged != nil && found {
+	if i >= 0 && n.deps.ZoneChanged != nil {
 		n.deps.ZoneChanged(apex)
+	}
+}
+
+// moveNames answers the names below an apex from the zone in which they lie now. Preconditions: mu is held.
+func (n *Node) moveNames(apex dns.Name) {
+	for name := range n.rep.Names() {
+		if name.Under(apex) {
+			n.publishName(name)
+		}
 	}
 }
 
@@ -339,9 +361,7 @@ func (n *Node) publishMembers() {
 	}
 	n.ns = ns
 	for _, z := range n.rep.Zones() {
-		if _, taken := n.statics[z.Apex]; !taken {
-			n.deps.Table.PutZone(n.dress(z), n.ns)
-		}
+		n.putZone(z)
 	}
 }
 

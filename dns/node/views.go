@@ -109,8 +109,10 @@ func (n *Node) PutStatic(apex dns.Name, rrs []dns.RR) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if err := n.deps.Table.PutStatic(apex, rrs); err != nil {
+		return err
+	}
 	n.statics[apex] = static{rrs: rrs, serial: serial}
-	n.deps.Table.PutStatic(apex, rrs)
 	n.event(dns.Event{Kind: dns.EventZone, Name: apex, State: "changed", Text: fmt.Sprintf("serial %d, from its file", serial)})
 	if n.deps.ZoneChanged != nil {
 		n.deps.ZoneChanged(apex)
