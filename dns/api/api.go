@@ -50,6 +50,7 @@ type Node interface {
 	CreateZone(ctx context.Context, apex dns.Name) error
 	DeleteZone(ctx context.Context, apex dns.Name) error
 	ZoneRRs(apex dns.Name) (serial uint32, rrs []dns.RR, err error) // without the SOA
+	Transfer(apex dns.Name) ([]dns.RR, error)                       // the whole zone, SOA first
 	Change(ctx context.Context, zone dns.Name, changes []dns.Change) (serial uint32, err error)
 
 	Members() []dns.Member

@@ -159,7 +159,7 @@ func (a *api) exportZone(w http.ResponseWriter, r *http.Request) {
 		problem(w, r, err)
 		return
 	}
-	_, rrs, err := a.Node.ZoneRRs(apex)
+	rrs, err := a.Node.Transfer(apex)
 	if err != nil {
 		problem(w, r, err)
 		return

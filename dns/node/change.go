@@ -358,14 +358,28 @@ func (n *Node) CreateZone(ctx context.Context, apex dns.Name) error {
 			if _, ok := n.statics[apex]; ok || slices.ContainsFunc(n.rep.Zones(), func(z dns.Zone) bool { return z.Apex == apex }) {
 				return replica.Out{}, &dns.Error{Kind: dns.Conflict, Detail: fmt.Sprintf("the zone %s is there already", apex)}
 			}
-			var mname dns.Name = n.cfg.Domain
+			mname := n.cfg.Domain
 			if len(n.ns) > 0 {
 				mname = n.ns[0]
 			}
-			return n.rep.CreateZone(now, dns.Zone{Apex: apex, Kind: dns.SharedZone, SOA: dns.DefaultSOA(apex, mname, n.cfg.NegativeTTL)})
+			out, err := n.rep.CreateZone(now, dns.Zone{Apex: apex, Kind: dns.SharedZone, SOA: dns.DefaultSOA(apex, mname, n.cfg.NegativeTTL)})
+			if err != nil || len(n.ns) == 0 {
+				return out, err
+			}
+			named, err := n.rep.ChangeZone(now, apex, nsChanges(apex, n.ns))
+			merge(&out, named)
+			return out, err
 		},
 		undo: func(now time.Time) (replica.Out, error) { return n.rep.DeleteZone(now, apex) },
 	})
+}
+
+// nsChanges names the members that live as the servers of a new zone.
+func nsChanges(apex dns.Name, ns []dns.Name) (changes []dns.Change) {
+	for _, name := range ns {
+		changes = append(changes, dns.Change{RR: dns.RR{Name: apex, Type: dns.TypeNS, TTL: dns.TTLDefault, Data: name.AppendWire(nil)}, Op: dns.Add})
+	}
+	return changes
 }
 
 // DeleteZone ends a shared zone with all its records.

@@ -77,7 +77,7 @@ type Node struct {
 	peers   Peers // nil: alone
 	statics map[dns.Name]static
 	zones   map[dns.Name]bool // that the table has from the replica
-	ns      []dns.Name // of the domain
+	ns      []dns.Name        // of the domain
 	left    bool
 	news    news
 	seen    map[dns.Name][]seen

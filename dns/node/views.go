@@ -124,3 +124,76 @@ func (n *Node) PutStatic(apex dns.Name, rrs []dns.RR) error {
 func (n *Node) Explain(name dns.Name, typ dns.Type, client netip.Addr) dns.Explanation {
 	return n.deps.Table.Explain(name, typ, client)
 }
+
+// Transfer gives a whole zone as one state: the SOA, then every record that a
+// client without a view could be answered with now.
+func (n *Node) Transfer(apex dns.Name) ([]dns.RR, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s, ok := n.statics[apex]; ok {
+		i := slices.IndexFunc(s.rrs, func(rr dns.RR) bool { return rr.Type == dns.TypeSOA })
+		return append([]dns.RR{s.rrs[i]}, slices.Delete(slices.Clone(s.rrs), i, i+1)...), nil
+	}
+	i := slices.IndexFunc(n.rep.Zones(), func(z dns.Zone) bool { return z.Apex == apex })
+	if i < 0 {
+		return nil, &dns.Error{Kind: dns.NotFound, Detail: fmt.Sprintf("there is no zone %s", apex)}
+	}
+	z := n.dress(n.rep.Zones()[i])
+	rrs := []dns.RR{{Name: apex, Type: dns.TypeSOA, TTL: z.SOA.Minimum, Data: z.SOA.Data(z.Serial)}}
+	if z.Kind == dns.DomainZone {
+		for _, ns := range n.ns {
+			rrs = append(rrs, dns.RR{Name: apex, Type: dns.TypeNS, TTL: dns.TTLDefault, Data: ns.AppendWire(nil)})
+		}
+		rrs = append(rrs, n.liveRRs()...)
+	}
+	return slices.AppendSeq(rrs, n.rep.ZoneRRs(apex)), nil
+}
+
+// liveRRs are the owned records that are answered now. Preconditions: mu is held.
+func (n *Node) liveRRs() (rrs []dns.RR) {
+	names := slices.SortedFunc(n.rep.Names(), dns.CompareCanonical)
+	for _, name := range names {
+		set, _ := n.rep.Set(name)
+		for _, t := range typesOf(set) {
+			var live, backups []dns.RR
+			for _, o := range set.Owned {
+				switch {
+				case o.Type != t || o.View != "" || !o.Live():
+				case o.Tier == dns.Backup:
+					backups = append(backups, o.RR)
+				default:
+					live = append(live, o.RR)
+				}
+			}
+			if len(live) == 0 {
+				live = backups
+			}
+			rrs = append(rrs, distinct(live)...)
+		}
+	}
+	return rrs
+}
+
+// distinct gives records of one set once each, with the least of their TTLs (RFC 2181 5.2).
+func distinct(rrs []dns.RR) (out []dns.RR) {
+	least := uint32(dns.TTLMax)
+	for _, rr := range rrs {
+		least = min(least, rr.TTL)
+		if !slices.ContainsFunc(out, func(have dns.RR) bool { return string(have.Data) == string(rr.Data) }) {
+			out = append(out, rr)
+		}
+	}
+	for i := range out {
+		out[i].TTL = least
+	}
+	return out
+}
+
+func typesOf(set dns.Set) (types []dns.Type) {
+	for _, o := range set.Owned {
+		if !slices.Contains(types, o.Type) {
+			types = append(types, o.Type)
+		}
+	}
+	return types
+}
