@@ -40,6 +40,8 @@ type Config struct {
 	// Range of the floating addresses of the network "public", made at the first start. When this machine already routes it, the
 	// next ones of the same size are tried.
 	FloatingRange string `toml:"floating_range"`
+	// Tracked connections that a port may have begun, and as many that may have begun towards it; more are dropped. Only as root.
+	ConnectionsMax int `toml:"connections_max"`
 
 	// How long a token lasts.
 	TokenLife time.Duration `toml:"token_life"`
@@ -75,7 +77,7 @@ func Default() Config {
 	return Config{
 		HTTP: "127.0.0.1:7704", Region: "RegionOne", Zone: "nova",
 		Hypervisor: Auto, Accelerator: Auto, NetworkManager: NetworkFlatDHCP,
-		FixedRange: "10.20.0.0/20", FloatingRange: "172.24.4.0/24",
+		FixedRange: "10.20.0.0/20", FloatingRange: "172.24.4.0/24", ConnectionsMax: 8192,
 		TokenLife: time.Hour, ImageBytesMax: 64 * unit.GiB, KeepDeleted: 30 * 24 * time.Hour,
 		CPURatio: 4, MemoryRatio: 1, ReservedMemory: 512 * unit.MiB,
 	}
@@ -83,6 +85,9 @@ func Default() Config {
 
 // simulatedHostsMax bounds a trial: each host is a row and a place in memory.
 const simulatedHostsMax = 10000
+
+// connectionsMaxMax is what a kernel tracks in a network at most, on machines of 4 GiB and more.
+const connectionsMaxMax = 262144
 
 // Validate gives all complaints at once.
 func (c Config) Validate() error {
@@ -103,6 +108,9 @@ func (c Config) Validate() error {
 		if err != nil || !p.Addr().Is4() || p.Masked() != p || p.Bits() > r.bits {
 			errs = append(errs, fmt.Errorf("%s %q is no IPv4 range: want one like 10.20.0.0/20, at most /%d", r.name, r.text, r.bits))
 		}
+	}
+	if c.ConnectionsMax <= 0 || c.ConnectionsMax > connectionsMaxMax {
+		errs = append(errs, fmt.Errorf("connections_max must be 1 to %d", connectionsMaxMax))
 	}
 	if c.PublicURL != "" {
 		if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.Path != "" {

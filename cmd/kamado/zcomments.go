@@ -7,6 +7,7 @@ var fieldComments = map[string]string{
 	"admin":                                "Address of the admin listener (metrics, profiles, readiness in detail), host:port. Empty: there is none, except that\n\"kamado up\" without it listens on 127.0.0.1:7709.",
 	"compute":                              "The private cloud.",
 	"compute.accelerator":                  "How QEMU runs guests: kvm, tcg (in software), or auto: kvm where a guest really starts with it.",
+	"compute.connections_max":              "Tracked connections that a port may have begun, and as many that may have begun towards it; more are dropped. Only as root.",
 	"compute.cpu_ratio":                    "Virtual CPUs that a host may give out for each of its own.",
 	"compute.database":                     "Where accounts, instances and networks are kept: postgres://… for a PostgreSQL server. Empty: SQLite under the data directory.",
 	"compute.fixed_range":                  "Range of the network \"default\", made at the first start.",

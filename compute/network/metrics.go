@@ -15,6 +15,7 @@ type Counters struct {
 	changes  prometheus.Counter
 	dhcp     *prometheus.CounterVec
 	metadata *prometheus.CounterVec
+	refused  prometheus.Counter
 }
 
 var _ Metrics = (*Counters)(nil)
@@ -31,9 +32,11 @@ func NewCounters(reg prometheus.Registerer) *Counters {
 			Help: "DHCP messages of guests, by what became of them."}, []string{"outcome"}),
 		metadata: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kamado_compute_metadata_requests_total",
 			Help: "Requests of guests to the metadata service, by class of status."}, []string{"code"}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "kamado_compute_network_connections_refused_total",
+			Help: "Packets that were dropped because a port had as many connections as it may; looked at twice a minute."}),
 	}
 	if reg != nil {
-		reg.MustRegister(c.applies, c.changes, c.dhcp, c.metadata)
+		reg.MustRegister(c.applies, c.changes, c.dhcp, c.metadata, c.refused)
 	}
 	return c
 }
@@ -55,3 +58,6 @@ func (c *Counters) DHCP(outcome string) { c.dhcp.WithLabelValues(outcome).Inc() 
 func (c *Counters) Metadata(status int) {
 	c.metadata.WithLabelValues(strconv.Itoa(min(max(status/100, 1), 5)) + "xx").Inc()
 }
+
+// Refused counts packets of connections too many.
+func (c *Counters) Refused(packets int) { c.refused.Add(float64(packets)) }

@@ -20,6 +20,7 @@ func TestCounters(t *testing.T) {
 	c.DHCP("ack")
 	c.Metadata(404)
 	c.Metadata(200)
+	c.Refused(7)
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +36,7 @@ func TestCounters(t *testing.T) {
 		}
 	}
 	want := "dhcp_messages_total ack 1, metadata_requests_total 2xx 1, metadata_requests_total 4xx 1, " +
-		"network_apply_seconds done 1, network_apply_seconds failed 1, network_changes_total 4"
+		"network_apply_seconds done 1, network_apply_seconds failed 1, network_changes_total 4, network_connections_refused_total 7"
 	if s := strings.Join(got, ", "); s != want {
 		t.Errorf("counted %s, want %s", s, want)
 	}

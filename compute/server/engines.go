@@ -84,7 +84,7 @@ func (s *Server) pickNetwork(ctx context.Context, real bool) (pool string, err e
 		s.network = fakenetwork.New()
 		return s.cfg.FloatingRange, nil
 	}
-	cfg := network.Config{Dir: filepath.Join(s.dir, "net"), Metadata: s.metadata, Log: s.deps.Log,
+	cfg := network.Config{Dir: filepath.Join(s.dir, "net"), Metadata: s.metadata, Log: s.deps.Log, ConnectionsMax: s.cfg.ConnectionsMax,
 		UserChanged: func(portID string) { s.control.UserChanged(portID) }} // it is control that applies
 	if s.deps.Registerer != nil {
 		cfg.Metrics = network.NewCounters(s.deps.Registerer)

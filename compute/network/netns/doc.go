@@ -17,6 +17,9 @@
 // 169.254.169.254 are turned to the bridge whatever their next hop is, so the
 // metadata service answers with any router and with none.
 //
+// Connections. How many each port has is bounded, in a table of its own that
+// stays when rules change (count.go).
+//
 // The host. What leaves for the host's card may begin no connection to the host
 // itself, whichever of its addresses is asked: it is there to hand packets on and
 // to reach guests. Echo is answered.

@@ -22,10 +22,10 @@ const verifyEvery = 30 * time.Second
 
 // Engine makes networks real as root.
 type Engine struct {
-	cfg   network.Config
-	log   *slog.Logger
-	hash  string
-	track tracking
+	cfg  network.Config
+	log  *slog.Logger
+	hash string
+	kernel
 
 	mu       sync.Mutex
 	state    network.State
@@ -55,7 +55,7 @@ func New(cfg network.Config) (*Engine, error) {
 	if err := tun.Close(); err != nil {
 		return nil, err
 	}
-	track, err := probe()
+	can, err := probe()
 	if err != nil {
 		return nil, err
 	}
@@ -63,13 +63,16 @@ func New(cfg network.Config) (*Engine, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{cfg: cfg, log: log, hash: installation(cfg.Dir), track: track,
+	return &Engine{cfg: cfg, log: log, hash: installation(cfg.Dir), kernel: can,
 		ports: map[string]string{}, verified: map[string]verified{}}, nil
 }
 
-// Limits are none: what the host has to do besides, its firewall and its routes, is not this engine's.
-func (*Engine) Limits() []string {
-	return nil
+// Limits are few: what the host has to do besides, its firewall and its routes, is not this engine's.
+func (e *Engine) Limits() []string {
+	if e.counts {
+		return nil
+	}
+	return []string{"this kernel cannot count connections (modprobe nft_connlimit): one guest may begin so many that others on its network begin none"}
 }
 
 // Apply makes the state so. It looks at the kernel, changes what differs, and
@@ -206,7 +209,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err != nil {
 		e.log.Warn("network services incomplete", "err", err)
 	}
+	var counting sync.WaitGroup
+	counting.Go(func() { e.countRefusals(ctx) })
 	e.followHost(ctx)
+	counting.Wait()
 	e.mu.Lock()
 	e.services = nil
 	e.mu.Unlock()
@@ -276,7 +282,7 @@ func newPlan(e *Engine, s network.State) *plan {
 		slices.Sort(infra[n.ID])
 		slices.SortFunc(byNetwork[n.ID], func(a, b network.Port) int { return strings.Compare(a.ID, b.ID) })
 		p.segments = append(p.segments, segment{network: n, ports: bounded(byNetwork[n.ID]), infra: infra[n.ID], groups: groupsOf(byNetwork[n.ID], s.Groups),
-			mac: localMAC(name), track: e.track, host: p.host != nil && p.host.ID == n.ID})
+			mac: localMAC(name), track: e.track, max: e.connectionsMax(), host: p.host != nil && p.host.ID == n.ID})
 	}
 	return p
 }
@@ -311,7 +317,9 @@ func groupsOf[M ~map[string]V, V any](ports []network.Port, all M) M {
 }
 
 // key says what a segment is, for seeing that it is as it was.
-func (s segment) key() string { return keyOf(s.network, s.ports, s.infra, s.groups, s.host, s.local) }
+func (s segment) key() string {
+	return keyOf(s.network, s.ports, s.infra, s.groups, s.host, s.local, s.max)
+}
 
 // routerKey says what a router is, with what it takes from its networks.
 func (p *plan) routerKey(r network.Router) string {

@@ -38,6 +38,7 @@ type segment struct {
 	groups  map[string][]netip.Addr
 	mac     net.HardwareAddr // of the bridge
 	track   tracking
+	max     int          // connections of a filtered port in each direction; 0: not bounded
 	host    bool         // whether the host has its card here
 	local   []netip.Addr // the host's own addresses, sorted
 }
@@ -54,7 +55,8 @@ const (
 // Bridge family: prerouting holds the senders (who may be who; frames for the
 // metadata service are turned to us), input what we take, forward marks by whom a
 // packet is received. Then the rules of the groups, by the connection: in the
-// inet family or, where the kernel can, in the bridge family's forward.
+// inet family or, where the kernel can, in the bridge family's forward. Behind
+// those a table of its own bounds connections (see counting).
 func (s segment) tables() []*table {
 	bridge := &table{family: nftables.TableFamilyBridge}
 	rules := bridge
@@ -74,6 +76,9 @@ func (s segment) tables() []*table {
 		s.decide(bridge, bridge.chain("decide", nil))
 	}
 	s.groupSets(rules)
+	if count := counting(s.track, s.max); count != nil {
+		list = append(list, count)
+	}
 	return append(list, bridge)
 }
 

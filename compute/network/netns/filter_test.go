@@ -27,7 +27,7 @@ func TestFilters(t *testing.T) {
 	s.Ports[1].Filtered = false
 	s.Groups = map[string][]netip.Addr{"g": addrs("10.1.0.12", "10.1.0.11", "fd00::1", "10.1.0.12")}
 	s.Routers[0].Floating = []network.Floating{{External: ip("172.24.4.20"), Internal: ip("10.1.0.11")}}
-	e := &Engine{hash: "00000000"}
+	e := &Engine{hash: "00000000", kernel: kernel{counts: true}, cfg: network.Config{ConnectionsMax: 8192}}
 	var b strings.Builder
 	for _, track := range []tracking{trackInet, trackBridge} {
 		e.track = track
@@ -85,7 +85,7 @@ func TestManyPorts(t *testing.T) {
 	for i := range s.Ports { // each with rules of its own
 		s.Ports[i].Rules = append([]network.Rule{tcpIn(i + 1)}, s.Ports[i].Rules...)
 	}
-	seg := newPlan(&Engine{hash: "0", track: trackInet}, s).segments[0]
+	seg := newPlan(&Engine{hash: "0", kernel: kernel{trackInet, true}}, s).segments[0]
 	began := time.Now()
 	if changed, err := applyTables(ns, seg.tables()); err != nil || !changed {
 		t.Fatalf("filters of %d ports: %t, %v", len(s.Ports), changed, err)

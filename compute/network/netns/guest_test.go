@@ -50,6 +50,7 @@ type counts struct {
 	changes int
 	dhcp    map[string]int
 	status  map[int]int
+	refused int
 }
 
 func (c *counts) Applied(_ time.Duration, changes int, _ error) {
@@ -66,6 +67,12 @@ func (c *counts) Metadata(status int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.status[status]++
+}
+
+func (c *counts) Refused(packets int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refused += packets
 }
 
 // are says whether n offers, acknowledgements and pages were counted.

@@ -16,39 +16,54 @@ import (
 // errTracking says which part of the kernel is missing.
 var errTracking = errors.New("security groups need the kernel's br_netfilter or nf_conntrack_bridge (modprobe br_netfilter)")
 
+// kernel is what a kernel can.
+type kernel struct {
+	track  tracking
+	counts bool // connections by who has them (nft_connlimit)
+}
+
 // probe tries, in a namespace without a name, what this kernel can.
-func probe() (tracking, error) {
+func probe() (kernel, error) {
 	type result struct {
-		t   tracking
+		k   kernel
 		err error
 	}
 	done := make(chan result)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread and its namespace end here
-		t, err := probeHere()
-		done <- result{t, err}
+		k, err := probeHere()
+		done <- result{k, err}
 	}()
 	r := <-done
-	return r.t, r.err
+	return r.k, r.err
 }
 
-func probeHere() (tracking, error) {
+func probeHere() (kernel, error) {
 	fd, err := netns.New()
 	if err != nil {
-		return 0, fmt.Errorf("network namespaces: %w", err)
+		return kernel{}, fmt.Errorf("network namespaces: %w", err)
 	}
 	defer func() { _ = fd.Close() }()
 	h, err := netlink.NewHandleAt(fd, unix.NETLINK_ROUTE)
 	if err != nil {
-		return 0, fmt.Errorf("network namespaces: %w", err)
+		return kernel{}, fmt.Errorf("network namespaces: %w", err)
 	}
 	ns := &namespace{name: "a probe", fd: fd, Handle: h}
 	defer h.Close()
+	track, err := probeTracking(ns)
+	if err != nil {
+		return kernel{}, err
+	}
+	return kernel{track, probeCount(ns, track)}, nil
+}
+
+// probeTracking tries links and filters, and where connections are tracked.
+func probeTracking(ns *namespace) (tracking, error) {
 	for what, l := range map[string]netlink.Link{
 		"bridges":    &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridgeName}},
 		"veth pairs": &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "a"}, PeerName: "b"},
 	} {
-		if err := h.LinkAdd(l); err != nil {
+		if err := ns.LinkAdd(l); err != nil {
 			return 0, fmt.Errorf("%s: %w", what, err)
 		}
 	}

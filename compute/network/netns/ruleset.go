@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -15,7 +16,8 @@ import (
 	"github.com/mdlayher/netlink"
 )
 
-// tableName is the name of our tables in every family.
+// tableName is the name of our tables in every family, but for the one that
+// counts (see countName).
 const tableName = "kamado"
 
 // fingerprintPrefix begins the name of a chain without rules that says which
@@ -27,16 +29,29 @@ const fingerprintPrefix = "is-"
 // holds at most 64 KiB, and an element takes up to 80 bytes.
 const elementsMax = 400
 
+// elementsKept bounds what rules put into a set: as many as a network has ports.
+const elementsKept = portsMax
+
 // socketBytes is the buffer of the netlink socket for a transaction: the kernel
 // confirms each of its messages, about 1 KiB of buffer each, before we read.
 const socketBytes = 32 << 20
 
 // table is one table as it must be.
 type table struct {
-	family nftables.TableFamily
-	chains []*chain
-	sets   []*set
+	name    string // empty: tableName
+	family  nftables.TableFamily
+	chains  []*chain
+	sets    []*set
+	counter string // a counter that rules name; empty: none
 }
+
+// place is what tells tables apart.
+type place struct {
+	name   string
+	family nftables.TableFamily
+}
+
+func (t *table) place() place { return place{cmp.Or(t.name, tableName), t.family} }
 
 // chain is a list of rules; with a hook when packets come to it by themselves.
 type chain struct {
@@ -68,6 +83,8 @@ type set struct {
 	key   nftables.SetDatatype
 	value nftables.SetDatatype // zero: a set
 	elems []element
+	// dynamic: rules put elements in, up to elementsKept; then they put none.
+	dynamic bool
 }
 
 type element struct {
@@ -92,9 +109,13 @@ var familyNames = map[nftables.TableFamily]string{
 // String gives the table's text, for people, golden tests and fingerprints.
 func (t *table) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "table %s %s\n", familyNames[t.family], tableName)
+	fmt.Fprintf(&b, "table %s %s\n", familyNames[t.family], t.place().name)
 	for _, s := range t.sets {
-		fmt.Fprintf(&b, "  set %s\n", s.name)
+		fmt.Fprintf(&b, "  set %s", s.name)
+		if s.dynamic {
+			fmt.Fprintf(&b, " of at most %d", elementsKept)
+		}
+		b.WriteByte('\n')
 		for _, e := range s.elems {
 			fmt.Fprintf(&b, "    %s\n", e.text)
 		}
@@ -140,13 +161,16 @@ func applyTables(ns *namespace, tables []*table) (bool, error) {
 	if current(have, tables) {
 		return false, nil
 	}
-	for family := range have {
-		if !slices.ContainsFunc(tables, func(t *table) bool { return t.family == family }) { // of a kernel that tracked elsewhere
-			conn.DelTable(&nftables.Table{Name: tableName, Family: family})
+	for p := range have {
+		if !slices.ContainsFunc(tables, func(t *table) bool { return t.place() == p }) { // of a kernel that tracked elsewhere
+			conn.DelTable(&nftables.Table{Name: p.name, Family: p.family})
 		}
 	}
 	id := uint32(0)
 	for _, t := range tables {
+		if have[t.place()] == t.fingerprint() {
+			continue
+		}
 		if err := t.write(conn, &id); err != nil {
 			return false, fmt.Errorf("filters of %s: %w", ns.name, err)
 		}
@@ -157,29 +181,29 @@ func applyTables(ns *namespace, tables []*table) (bool, error) {
 	return true, nil
 }
 
-// fingerprints gives what our tables say that they hold, by family.
-func fingerprints(conn *nftables.Conn) (map[nftables.TableFamily]string, error) {
-	have := map[nftables.TableFamily]string{}
+// fingerprints gives what our tables say that they hold.
+func fingerprints(conn *nftables.Conn) (map[place]string, error) {
+	have := map[place]string{}
 	chains, err := conn.ListChains()
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
 	for _, c := range chains {
-		if c.Table.Name == tableName && strings.HasPrefix(c.Name, fingerprintPrefix) {
-			have[c.Table.Family] = c.Name
+		if (c.Table.Name == tableName || c.Table.Name == countName) && strings.HasPrefix(c.Name, fingerprintPrefix) {
+			have[place{c.Table.Name, c.Table.Family}] = c.Name
 		}
 	}
 	return have, nil
 }
 
-func current(have map[nftables.TableFamily]string, tables []*table) bool {
-	return len(have) == len(tables) && !slices.ContainsFunc(tables, func(t *table) bool { return have[t.family] != t.fingerprint() })
+func current(have map[place]string, tables []*table) bool {
+	return len(have) == len(tables) && !slices.ContainsFunc(tables, func(t *table) bool { return have[t.place()] != t.fingerprint() })
 }
 
 // write puts the table into the connection's next transaction, in place of the
 // one that is there. Set ids only matter within the transaction.
 func (t *table) write(conn *nftables.Conn, id *uint32) error {
-	nt := &nftables.Table{Name: tableName, Family: t.family}
+	nt := &nftables.Table{Name: t.place().name, Family: t.family}
 	conn.AddTable(nt) // so that there is one to delete
 	conn.DelTable(nt)
 	conn.AddTable(nt)
@@ -195,6 +219,9 @@ func (t *table) write(conn *nftables.Conn, id *uint32) error {
 		conn.AddChain(nc)
 	}
 	conn.AddChain(&nftables.Chain{Name: t.fingerprint(), Table: nt})
+	if t.counter != "" {
+		conn.AddObj(&nftables.NamedObj{Table: nt, Name: t.counter, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
+	}
 	for _, s := range t.sets {
 		*id++
 		if err := s.write(conn, nt, *id); err != nil {
@@ -216,6 +243,9 @@ func (t *table) write(conn *nftables.Conn, id *uint32) error {
 
 func (s *set) write(conn *nftables.Conn, t *nftables.Table, id uint32) error {
 	ns := &nftables.Set{Table: t, ID: id, Name: s.name, KeyType: s.key, DataType: s.value, IsMap: s.value.Name != ""}
+	if s.dynamic {
+		ns.Dynamic, ns.Size = true, elementsKept
+	}
 	if s.key == nftables.TypeMark {
 		ns.KeyByteOrder = binaryutil.NativeEndian // for nft, when people list the table
 	}

@@ -175,7 +175,20 @@ func ctBits(key expr.CtKey, text string, bits uint32) stmt {
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: mark(0)}}}
 }
 
+// markAny is met when a part of the mark is neither zero nor one value.
+func markAny(mask, but uint32) stmt {
+	s := stmt{fmt.Sprintf("mark&%#08x not 0", mask), []expr.Any{&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: mark(mask), Xor: mark(0)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: mark(0)}}}
+	if but != 0 {
+		s.text += fmt.Sprintf(", %#08x", but)
+		s.exprs = append(s.exprs, &expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: mark(but)})
+	}
+	return s
+}
+
 // The states of connections that rules ask for.
+func ctNew() stmt { return ctBits(expr.CtKeySTATE, "ct new", expr.CtStateBitNEW) }
 func ctEstablished() stmt {
 	return ctBits(expr.CtKeySTATE, "ct established,related", expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED)
 }
@@ -249,6 +262,7 @@ var (
 	hookNATPost = func() *hook {
 		return &hook{nftables.ChainTypeNAT, nftables.ChainHookPostrouting, "nat postrouting", 100, false}
 	}
+	hookCount       = &hook{nftables.ChainTypeFilter, nftables.ChainHookInput, "input", countPriority, false}
 	hookMarkInbound = func() *hook {
 		return &hook{nftables.ChainTypeFilter, nftables.ChainHookPrerouting, "mangle prerouting", -150, false}
 	}
