@@ -75,6 +75,10 @@ func parseRData(t dns.Type, text string, origin dns.Name) ([]byte, error) {
 	if origin == "" {
 		origin = dns.Root
 	}
+	if nameTypes[t] == (layout{names: 1}) && !strings.ContainsAny(text, " \t\"") {
+		name, err := resolve(text, origin)
+		return name.AppendWire(nil), err
+	}
 	line := ". 0 IN " + miekg.Type(t).String() + " " + text + "\n"
 	parser := miekg.NewZoneParser(strings.NewReader(line), origin.Absolute(), "")
 	rr, ok := parser.Next()

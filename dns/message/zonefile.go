@@ -39,7 +39,11 @@ type ZoneFile struct {
 // line for each. The result has one SOA and an NS at the apex, nothing outside the
 // zone, no name with a CNAME and other data, nothing below a DNAME, and sets of one TTL.
 func ReadZone(r io.Reader, apex dns.Name, file string) (ZoneFile, error) {
-	z := &zoneReader{apex: apex, left: ZoneBytesMax, seen: make(map[setKey]*setSeen)}
+	return readZone(r, apex, file, ZoneBytesMax, ZoneRecordsMax)
+}
+
+func readZone(r io.Reader, apex dns.Name, file string, bytesMax int64, recordsMax int) (ZoneFile, error) {
+	z := &zoneReader{apex: apex, left: bytesMax, recordsMax: recordsMax, seen: make(map[setKey]*setSeen)}
 	z.defaultTTL, z.lastTTL = -1, -1
 	name := "zone " + apex.String()
 	if file != "" {
@@ -72,9 +76,22 @@ type setKey struct {
 
 // setSeen is what was read of one set.
 type setSeen struct {
-	ttl  uint32
-	at   place // of the first record
-	data map[string]bool
+	ttl   uint32
+	at    place // of the first record
+	first string
+	more  map[string]bool // nil while there is one
+}
+
+// add says whether data is not there yet.
+func (s *setSeen) add(data string) bool {
+	if data == s.first || s.more[data] {
+		return false
+	}
+	if s.more == nil {
+		s.more = make(map[string]bool)
+	}
+	s.more[data] = true
+	return true
 }
 
 // zoneReader is one reading of a zone. The owner and the origin belong to a file, the TTLs to the whole.
@@ -82,6 +99,7 @@ type zoneReader struct {
 	apex       dns.Name
 	dir        *os.Root // nil: nothing can be included
 	left       int64    // bytes that may still be read
+	recordsMax int
 	rrs        []dns.RR
 	seen       map[setKey]*setSeen
 	defaultTTL int64 // of $TTL; -1: none
@@ -314,20 +332,23 @@ func (z *zoneReader) add(m *master, rr dns.RR) error {
 	key := setKey{rr.Name, rr.Type}
 	set := z.seen[key]
 	if set == nil {
-		set = &setSeen{ttl: rr.TTL, at: m.place(), data: make(map[string]bool, 1)}
-		z.seen[key] = set
+		z.seen[key] = &setSeen{ttl: rr.TTL, at: m.place(), first: string(rr.Data)}
+		return z.keep(rr)
 	}
 	if set.ttl != rr.TTL {
 		return fmt.Errorf("%s %v has the TTL %d here and %d at %s:%d: records of one set share their TTL (RFC 2181 5.2)", rr.Name, rr.Type, rr.TTL, set.ttl, set.at.file, set.at.line)
 	}
-	if set.data[string(rr.Data)] {
+	if !set.add(string(rr.Data)) {
 		return nil
 	}
-	set.data[string(rr.Data)] = true
-	if n := len(set.data); n > 1 && (rr.Type == dns.TypeSOA || rr.Type == dns.TypeCNAME || rr.Type == dns.TypeDNAME) {
+	if rr.Type == dns.TypeSOA || rr.Type == dns.TypeCNAME || rr.Type == dns.TypeDNAME {
 		return fmt.Errorf("a second %v at %s: the first is at %s:%d", rr.Type, rr.Name, set.at.file, set.at.line)
 	}
-	if len(z.rrs) >= ZoneRecordsMax {
+	return z.keep(rr)
+}
+
+func (z *zoneReader) keep(rr dns.RR) error {
+	if len(z.rrs) >= z.recordsMax {
 		return errTooManyRecords
 	}
 	z.rrs = append(z.rrs, rr)

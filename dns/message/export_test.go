@@ -1,0 +1,4 @@
+package message
+
+// ReadZoneWithin is ReadZone with smaller bounds.
+var ReadZoneWithin = readZone
