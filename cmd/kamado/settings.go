@@ -10,6 +10,7 @@ import (
 
 	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/console"
+	"github.com/kamado/kamado/dns"
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/internal/config"
 	"github.com/kamado/kamado/internal/eventlog"
@@ -38,6 +39,8 @@ type Settings struct {
 	Images images.Config `toml:"images"`
 	// The private cloud.
 	Compute compute.Config `toml:"compute"`
+	// Names that follow the living.
+	DNS dns.Config `toml:"dns"`
 }
 
 // configFileDefault is read when it lies in the working directory and no other file is named.
@@ -47,7 +50,7 @@ const configFileDefault = "kamado.toml"
 func defaultSettings() Settings {
 	return Settings{
 		Data: "kamado-data", Log: telemetry.Default(), HTTP: httpserver.Default(), Events: eventlog.Default(),
-		Console: console.DefaultSettings(), Images: images.Default(), Compute: compute.Default(),
+		Console: console.DefaultSettings(), Images: images.Default(), Compute: compute.Default(), DNS: dns.Default(),
 	}
 }
 
@@ -57,9 +60,15 @@ func (s *Settings) Validate() error {
 	if s.Data == "" {
 		errs = append(errs, errors.New("data must name a directory"))
 	}
-	for _, a := range []struct{ name, addr string }{{"admin", s.Admin}, {"console.http", s.Console.HTTP}, {"images.http", s.Images.HTTP}, {"compute.http", s.Compute.HTTP}} {
+	for _, a := range []struct{ name, addr string }{{"admin", s.Admin}, {"console.http", s.Console.HTTP}, {"images.http", s.Images.HTTP}, {"compute.http", s.Compute.HTTP},
+		{"dns.http", s.DNS.HTTP}, {"dns.gossip", s.DNS.Gossip}, {"dns.advertise", s.DNS.Advertise}, {"dns.tls", s.DNS.TLS}} {
 		if err := checkAddress(a.addr); a.addr != "" && err != nil {
 			errs = append(errs, fmt.Errorf("%s %q is no address: %w", a.name, a.addr, err))
+		}
+	}
+	for _, addr := range s.DNS.DNS {
+		if err := checkAddress(addr); err != nil {
+			errs = append(errs, fmt.Errorf("dns.dns %q is no address: %w", addr, err))
 		}
 	}
 	return errors.Join(errs...)
