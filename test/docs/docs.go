@@ -16,8 +16,8 @@
 // needs root runs in a network and a mount namespace of its own; without, its
 // cloud is one whose guests only seem to run.
 //
-// Invariant: a page binds no fixed port. 127.0.0.1:8701 in the text becomes a
-// free one, and what a page leaves running is ended after it.
+// Invariant: a page binds no fixed port. Ports 8701 to 8799 in the text become
+// free ones, each the same everywhere on its page, and what a page leaves running is ended after it.
 package docs
 
 import (

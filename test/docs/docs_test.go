@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -183,7 +184,7 @@ func runPage(t *testing.T, program, page string, needs []string, blocks []docs.B
 	dir := checkout(t, program)
 	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "sh", "-c", strings.ReplaceAll(script.String(), "127.0.0.1:8701", freeAddress(t)))
+	cmd := exec.CommandContext(ctx, "sh", "-c", ownPorts(t, script.String()))
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"), "NO_COLOR=1")
 	// A group of its own, so that servers started with & end with the page.
@@ -246,14 +247,35 @@ func checkout(t *testing.T, program string) string {
 	return dir
 }
 
-func freeAddress(t *testing.T) string {
+// pagePort is how pages write ports: 8701 to 8799.
+var pagePort = regexp.MustCompile(`\b87[0-9]{2}\b`)
+
+// ownPorts gives every port of a page a free one in its place, the same everywhere.
+func ownPorts(t *testing.T, script string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	ports := map[string]string{}
+	return pagePort.ReplaceAllStringFunc(script, func(port string) string {
+		if ports[port] == "" {
+			ports[port] = freePort(t, ports)
+		}
+		return ports[port]
+	})
+}
+
+// freePort gives a port that nobody listens at, and that is none of those given before.
+func freePort(t *testing.T, taken map[string]string) string {
+	t.Helper()
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		_ = l.Close() // it was only asked for its number
+		if !slices.Contains(slices.Collect(maps.Values(taken)), port) {
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // TestConsoleBlocksAreTriedOnAFreshDebian: what is not run here is run there.
