@@ -119,7 +119,9 @@ func TestNegativeAnswersAreKept(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			u := newUpstream(t, func(_ string, q *miekg.Msg, _ []byte, _ *net.UDPAddr) [][]byte { return [][]byte{reply(q, c.rcode, c.rrs...)} })
+			u := newUpstream(t, func(_ string, q *miekg.Msg, _ []byte, _ *net.UDPAddr) [][]byte {
+				return [][]byte{reply(q, c.rcode, c.rrs...)}
+			})
 			w := newWorld(t, func(cfg *forward.Config, _ *forward.Deps) { cfg.Attempts = 1 }, u.addr.String())
 			asked := 0
 			check := func(typ uint16, asks bool) {
@@ -240,7 +242,9 @@ func TestStaleAnswers(t *testing.T) {
 	if got := w.ask(t, q); texts(got.Answer) != "s.example.com. 60 IN A 192.0.2.2" || extended(got) >= 0 {
 		t.Errorf("after it came back: %v", got)
 	}
-	u.set(func(_ string, q *miekg.Msg, _ []byte, _ *net.UDPAddr) [][]byte { return [][]byte{reply(q, miekg.RcodeServerFailure)} })
+	u.set(func(_ string, q *miekg.Msg, _ []byte, _ *net.UDPAddr) [][]byte {
+		return [][]byte{reply(q, miekg.RcodeServerFailure)}
+	})
 	w.clock.pass(2 * time.Minute)
 	if got := w.ask(t, q); extended(got) != miekgStale {
 		t.Errorf("a failure took the place of a stale answer: %v", got)
@@ -259,7 +263,9 @@ func TestAStaleNameErrorSaysSo(t *testing.T) {
 	w := newWorld(t, nil, u.addr.String())
 	q := query("no.example.com", miekg.TypeA)
 	w.ask(t, q)
-	u.set(func(_ string, q *miekg.Msg, _ []byte, _ *net.UDPAddr) [][]byte { return [][]byte{reply(q, miekg.RcodeServerFailure)} })
+	u.set(func(_ string, q *miekg.Msg, _ []byte, _ *net.UDPAddr) [][]byte {
+		return [][]byte{reply(q, miekg.RcodeServerFailure)}
+	})
 	w.clock.pass(2 * time.Minute)
 	if got := w.ask(t, q); got.Rcode != miekg.RcodeNameError || extended(got) != 19 {
 		t.Errorf("answer = %v", got)

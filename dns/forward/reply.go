@@ -127,6 +127,7 @@ type reader struct {
 const chainMax = 16
 
 // read makes an entry of a reply that matches. trusted says whether its AD bit means something.
+// The packet's question is put into lower case, so that names which point to it lose our random spelling.
 func read(packet []byte, q *asked, trusted bool) (*entry, error) {
 	rd := reader{packet: packet, q: q}
 	flags := binary.BigEndian.Uint16(packet[2:])
@@ -134,6 +135,7 @@ func read(packet []byte, q *asked, trusted bool) (*entry, error) {
 	if binary.BigEndian.Uint16(packet[4:]) == 0 {
 		return nil, errDeclined
 	}
+	copy(packet[headerBytes:], q.name)
 	if !rd.sections(e) {
 		return nil, errGarbage
 	}
@@ -297,6 +299,7 @@ func (rd *reader) refers() bool {
 func (rd *reader) keep(e *entry) {
 	w := writer{base: headerBytes + len(rd.q.name) + 4, entry: e, least: dns.TTLMax}
 	w.places = append(w.places, place{name: rd.q.name, at: headerBytes})
+	w.lower = slices.ContainsFunc(rd.answers, func(o owned) bool { return o.typ == dns.TypeDNAME })
 	final := false
 	for _, o := range rd.answers {
 		if rd.belongs(o) && w.add(rd.packet, o) {
@@ -335,6 +338,7 @@ type writer struct {
 	base   int // offset of the body in the message
 	places []place
 	plain  bool   // no pointers
+	lower  bool   // aliases are made of our random spelling
 	least  uint32 // TTL so far, in seconds
 }
 
@@ -350,6 +354,7 @@ func (w *writer) add(packet []byte, o owned) bool {
 	} else {
 		w.remember(o.owner, w.base+begin)
 		w.body, _, _ = appendName(w.body, packet, o.at)
+		w.lowerFrom(begin)
 	}
 	ttl := o.ttl
 	if ttl > dns.TTLMax { // RFC 2181 8: as if it were 0
@@ -367,6 +372,9 @@ func (w *writer) add(packet []byte, o owned) bool {
 		return false
 	}
 	w.body = body
+	if o.typ == dns.TypeCNAME {
+		w.lowerFrom(data)
+	}
 	binary.BigEndian.PutUint16(w.body[data-2:], uint16(len(w.body)-data))
 	if o.typ == dns.TypeCNAME {
 		target := bytes.Clone(w.body[data:])
@@ -378,6 +386,13 @@ func (w *writer) add(packet []byte, o owned) bool {
 	w.ttls = append(w.ttls, uint16(at))
 	w.least = min(w.least, ttl)
 	return true
+}
+
+// lowerFrom puts the names at the end of the body into lower case, if they may have our spelling.
+func (w *writer) lowerFrom(at int) {
+	for i := at; w.lower && i < len(w.body); i++ {
+		w.body[i] = lower(w.body[i])
+	}
 }
 
 func (w *writer) remember(name []byte, at int) {
