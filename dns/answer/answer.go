@@ -75,7 +75,7 @@ func (t *Table) Answer(q Query, dst []byte) ([]byte, Verdict) {
 	default:
 		return t.Fail(p, dst, rcodeNotImplemented, 0), Answered
 	}
-	r := reply{t: t, query: &q, out: dst, base: len(dst), rnd: random(q.Random)}
+	r := reply{t: t, query: q, out: dst, base: len(dst), rnd: random(q.Random)}
 	ok := r.read(p)
 	r.begin()
 	if !ok {
@@ -147,6 +147,9 @@ func (r *reply) internet(addr netip.Addr) Verdict {
 		return Signed
 	}
 	r.client.addr = addr
+	if len(r.t.places.values) > 0 {
+		r.client.place, _ = r.t.places.find(addr)
+	}
 	if len(r.t.views.names) > 0 {
 		r.clientClass, _ = r.t.views.clients.find(addr)
 	}
@@ -188,7 +191,7 @@ func (t *Table) Fail(packet, dst []byte, rcode uint16, code uint8) []byte {
 		return dst
 	}
 	q := Query{Packet: packet}
-	r := reply{t: t, query: &q, out: dst, base: len(dst)}
+	r := reply{t: t, query: q, out: dst, base: len(dst)}
 	if !r.read(packet) {
 		r.edns = false // it may not have been read whole
 	}
@@ -219,7 +222,7 @@ func (t *Table) Allowed(client netip.Addr) bool { return t.query.allows(client) 
 type reply struct {
 	request
 	t     *Table
-	query *Query
+	query Query
 	out   []byte // the response is out[base:]
 	base  int
 	limit int // bytes that the response may have before the OPT record
@@ -232,9 +235,9 @@ type reply struct {
 	an, ns, ar    uint16
 
 	clientClass int // of the client
-	mask   presence
-	client client
-	rnd    random
+	mask        presence
+	client      client
+	rnd         random
 	// apex is where in the response the apex of the zone stands that is answered from; owner, the name that is looked up.
 	apex, owner int
 	// ended says that the name that is looked up ends in a pointer, which is one to the apex, where it stands in the response.

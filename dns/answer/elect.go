@@ -13,7 +13,7 @@ const (
 	pickedSecond                   // a secondary that lives, answered behind the masters
 	pickedBackup                   // a backup that lives, and nothing before it does
 	pickedFallback                 // nothing lives, and the policy answers it all the same
-	lastPicked     = pickedFallback
+	lastPicked              = pickedFallback
 
 	outType      decision = iota - 1 // of another type than the question
 	outView                          // the client does not see it

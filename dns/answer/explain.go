@@ -43,7 +43,7 @@ func (t *Table) Explain(name dns.Name, typ dns.Type, client netip.AddrPort, rand
 	client = netip.AddrPortFrom(e.Client, client.Port())
 	packet := packetOf(name, typ)
 	wire, verdict := t.Answer(Query{Packet: packet, Client: client, Random: random, Now: uint32(now.Unix())}, nil)
-	r := reply{t: t, query: &Query{Packet: packet, Client: client}}
+	r := reply{t: t, query: Query{Packet: packet, Client: client}}
 	r.read(packet)
 	r.clientClass, _ = t.views.clients.find(e.Client)
 	r.mask = t.views.classes[r.clientClass]
