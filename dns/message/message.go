@@ -290,13 +290,10 @@ func skipName(packet []byte, at int) (int, error) {
 func (m *Message) Reply(rcode Rcode) *Message {
 	r := &Message{ID: m.ID, Opcode: m.Opcode, Rcode: rcode, Response: true, RecursionDesired: m.RecursionDesired, Question: m.Question}
 	if m.EDNS != nil {
-		r.EDNS = &EDNS{UDPBytes: udpBytes, DO: m.EDNS.DO}
+		r.EDNS = &EDNS{UDPBytes: udpBytesMost, DO: m.EDNS.DO}
 	}
 	return r
 }
-
-// udpBytes is what we take in one datagram (DNS flag day 2020).
-const udpBytes = 1232
 
 // Codes of extended errors (RFC 8914 4).
 const (

@@ -198,12 +198,7 @@ func (r *Request) Seal(m *Message, now time.Time, bytesMax int) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	if r.key != nil { // BADKEY and BADSIG are answered unsigned (RFC 8945 5.3.2)
-		s.mac = s.sum(*r.key, r.mac, packet, r.sealed > 0)
-		r.mac = s.mac
-	}
-	r.sealed++
-	return s.appendRecord(packet), nil
+	return r.sign(s, packet), nil
 }
 
 // SignedBytes is the most that a signature adds to an answer to this request.
@@ -212,4 +207,54 @@ func (r *Request) SignedBytes() int {
 		return 0
 	}
 	return r.tsig.size(64) + 6
+}
+
+// The sizes of answers over UDP: what every client takes (RFC 1035 4.2.1), and the most that we send (DNS flag day 2020).
+const (
+	udpBytesLeast = 512
+	udpBytesMost  = 1232
+)
+
+// BytesMax is the size of the largest answer to the request, over a stream or in a datagram.
+func (r *Request) BytesMax(stream bool) int {
+	switch {
+	case stream:
+		return BytesMax
+	case r.EDNS == nil:
+		return udpBytesLeast
+	}
+	return min(max(int(r.EDNS.UDPBytes), udpBytesLeast), udpBytesMost)
+}
+
+// Unsigned is the packet of the request, which Open read, without its signature.
+func (r *Request) Unsigned(packet []byte) []byte {
+	last, err := lastRecord(packet)
+	if r.tsig == nil || err != nil {
+		return packet
+	}
+	out := unsigned(packet[:last], r.ID)
+	return out
+}
+
+// SealPacket signs an answer that somebody else wrote, if the request is signed; the answer's memory is used.
+func (r *Request) SealPacket(answer []byte, now time.Time, bytesMax int) ([]byte, error) {
+	if r.tsig == nil || len(answer) < 12 {
+		return answer, nil
+	}
+	if r.key == nil || r.fault != 0 || len(answer)+r.SignedBytes() > bytesMax {
+		m := r.Reply(Rcode(answer[3] & rcodeMask))
+		m.Truncated = true
+		return r.Seal(m, now, bytesMax)
+	}
+	return r.sign(&signing{key: r.tsig.key, algorithm: r.tsig.algorithm, time: uint64(now.Unix()), fudge: fudge, id: r.ID}, answer), nil
+}
+
+// sign adds a signature that continues the exchange.
+func (r *Request) sign(s *signing, packet []byte) []byte {
+	if r.key != nil { // BADKEY and BADSIG are answered unsigned (RFC 8945 5.3.2)
+		s.mac = s.sum(*r.key, r.mac, packet, r.sealed > 0)
+		r.mac = s.mac
+	}
+	r.sealed++
+	return s.appendRecord(packet)
 }
