@@ -31,6 +31,9 @@ func (n *Node) event(e dns.Event) {
 		w.ring = append(w.ring[:0], w.ring[historyMax/4:]...)
 	}
 	w.ring = append(w.ring, e)
+	if n.deps.Event != nil {
+		n.deps.Event(e)
+	}
 	for ch := range w.watchers {
 		select {
 		case ch <- e:

@@ -61,6 +61,8 @@ type Deps struct {
 	Registerer prometheus.Registerer // nil: no metrics
 	// ZoneChanged is told of each zone whose serial grew; it must return soon. Nil: nobody is told.
 	ZoneChanged func(apex dns.Name)
+	// Event is told of everything that happens; it must return soon. Nil: nobody is told.
+	Event func(dns.Event)
 }
 
 // Node is the member. Safe for concurrent use.
@@ -176,6 +178,28 @@ func (n *Node) SetPeers(p Peers) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.peers = p
+}
+
+// SetGossip tells the member where gossip reaches it. Call it before Start.
+func (n *Node) SetGossip(at netip.AddrPort) { n.cfg.Info.Gossip = at }
+
+// SetAPI tells the member where its API is. Call it before Start.
+func (n *Node) SetAPI(addr string) { n.cfg.Info.HTTP = addr }
+
+// Snapshot gives every entry that a journal must hold.
+func (n *Node) Snapshot(yield func(entry []byte) bool) {
+	n.mu.Lock()
+	var all [][]byte
+	n.rep.Snapshot(func(entry []byte) bool {
+		all = append(all, entry)
+		return true
+	})
+	n.mu.Unlock()
+	for _, entry := range all {
+		if !yield(entry) {
+			return
+		}
+	}
 }
 
 // Run takes local changes and keeps time for the replica until ctx ends.

@@ -53,6 +53,15 @@ func newCertFiles(cfg TLSConfig, log *slog.Logger) (*certFiles, error) {
 	return c, nil
 }
 
+// Certificate gives the certificate of two files for another protocol, and reads them again when they change.
+func Certificate(cfg TLSConfig, log *slog.Logger) (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
+	c, err := newCertFiles(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	return c.get, nil
+}
+
 // get implements tls.Config.GetCertificate.
 func (c *certFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	now := time.Now().UnixNano()
