@@ -92,19 +92,31 @@ func verdictOf(err error) *verdict {
 }
 
 // Serve answers one message with the opcode UPDATE that came in a datagram or over
-// a stream; nil means that there is nothing to answer.
-func (h *Handler) Serve(ctx context.Context, packet []byte, client netip.AddrPort, stream bool) []byte {
+// a stream. It calls write once, or not at all when there is nothing to answer;
+// an error is what write said.
+func (h *Handler) Serve(ctx context.Context, packet []byte, client netip.AddrPort, stream bool, write func([]byte) error) error {
 	now := h.cfg.Now()
 	r, err := h.cfg.Keys.Open(packet, now)
 	if err != nil {
 		h.updates.WithLabelValues(message.FormErr.String()).Inc()
-		return message.Failure(packet, message.FormErr)
+		if out := message.Failure(packet, message.FormErr); out != nil {
+			return write(out)
+		}
+		return nil
 	}
 	if r.Response {
 		return nil
 	}
-	reply := r.Reply(message.NoError)
-	outcome := message.NoError
+	out, err := r.Seal(h.reply(ctx, r, client), now, r.BytesMax(stream))
+	if err != nil {
+		return err
+	}
+	return write(out)
+}
+
+// reply makes the answer to a request.
+func (h *Handler) reply(ctx context.Context, r *message.Request, client netip.AddrPort) *message.Message {
+	reply, outcome := r.Reply(message.NoError), message.NoError
 	if err := h.update(ctx, r, client); err != nil {
 		v := verdictOf(err)
 		outcome, reply.Rcode = v.rcode, v.rcode
@@ -119,11 +131,7 @@ func (h *Handler) Serve(ctx context.Context, packet []byte, client netip.AddrPor
 		}
 	}
 	h.updates.WithLabelValues(outcome.String()).Inc()
-	out, err := r.Seal(reply, now, r.BytesMax(stream))
-	if err != nil {
-		return message.Failure(packet, message.ServFail)
-	}
-	return out
+	return reply
 }
 
 func extended(rcode message.Rcode) uint16 {
