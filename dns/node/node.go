@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kamado/kamado/dns"
+	"github.com/kamado/kamado/dns/answer"
 	"github.com/kamado/kamado/dns/gossip"
 	"github.com/kamado/kamado/dns/journal"
 	"github.com/kamado/kamado/dns/replica"
@@ -47,7 +48,7 @@ type Table interface {
 	PutStatic(apex dns.Name, rrs []dns.RR) error
 	RemoveZone(apex dns.Name)
 	Put(set dns.Set) bool
-	Explain(name dns.Name, typ dns.Type, client netip.Addr) dns.Explanation
+	Explain(name dns.Name, typ dns.Type, client netip.AddrPort, random uint64, now time.Time, sets func(dns.Name) dns.Set) answer.Explanation
 }
 
 // Deps are what a member is made of. Peers is set with SetPeers, because gossip needs the node first.

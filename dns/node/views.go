@@ -2,10 +2,12 @@ package node
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 
 	"github.com/kamado/kamado/dns"
+	"github.com/kamado/kamado/dns/message"
 	"github.com/kamado/kamado/dns/replica"
 )
 
@@ -122,7 +124,18 @@ func (n *Node) PutStatic(apex dns.Name, rrs []dns.RR) error {
 
 // Explain says how a question is answered, and why.
 func (n *Node) Explain(name dns.Name, typ dns.Type, client netip.Addr) dns.Explanation {
-	return n.deps.Table.Explain(name, typ, client)
+	e := n.deps.Table.Explain(name, typ, netip.AddrPortFrom(client, 0), rand.Uint64(), n.deps.Now(), n.Set)
+	out := dns.Explanation{
+		Name: name, Type: typ, Client: client, Zone: e.Zone, RCode: e.RCode, Rule: e.Rule, Policy: e.Set.Policy, Choices: e.Choices,
+	}
+	for _, rr := range e.Answer {
+		text, err := message.FormatRData(rr.Type, rr.Data)
+		if err != nil {
+			text = err.Error()
+		}
+		out.Answer = append(out.Answer, fmt.Sprintf("%s %d IN %v %s", rr.Name.Absolute(), rr.TTL, rr.Type, text))
+	}
+	return out
 }
 
 // Transfer gives a whole zone as one state: the SOA, then every record that a
