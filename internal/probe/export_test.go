@@ -55,3 +55,21 @@ func dnsOf(text string) dnsCheck {
 
 // Attempt makes one attempt of a polled spec.
 func (s Spec) Attempt(ctx context.Context) (string, error) { return s.polled.attempt(ctx) }
+
+// FollowPIDFile follows a pidfile whose process was, or was not, seen to end
+// while the file was as it is now.
+func FollowPIDFile(path string, dead bool) error {
+	c := heldPIDFile{path: path}
+	var before pidFile
+	if dead {
+		var err error
+		if before, err = c.read(); err != nil {
+			return err
+		}
+	}
+	f, _, err := c.follow(before)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}

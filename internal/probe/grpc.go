@@ -59,14 +59,18 @@ func parseGRPC(target string, o *options) (Spec, error) {
 func (c *grpcCheck) client() (*http.Client, func()) {
 	var mu sync.Mutex
 	var conns []net.Conn
+	over := false
 	t := &http.Transport{
 		DisableKeepAlives: true, MaxResponseHeaderBytes: headMax, Protocols: &c.protocols,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: c.insecure}, // the operator asked for it
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := (&net.Dialer{KeepAlive: -1}).DialContext(ctx, network, addr)
-			if err == nil {
-				mu.Lock()
-				defer mu.Unlock()
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil && over:
+				conn.Close() //nolint:errcheck // nobody waits for it
+			case err == nil:
 				conns = append(conns, conn)
 			}
 			return conn, err
@@ -75,6 +79,7 @@ func (c *grpcCheck) client() (*http.Client, func()) {
 	return &http.Client{Transport: t}, func() {
 		mu.Lock()
 		defer mu.Unlock()
+		over = true
 		for _, conn := range conns {
 			conn.Close() //nolint:errcheck // over
 		}

@@ -140,7 +140,7 @@ const pidFileWait = 100 * time.Millisecond
 // pidFile is what the file said.
 type pidFile struct {
 	pid      int
-	modified time.Time
+	modified int64 // Unix time in nanoseconds
 	inode    uint64
 }
 
@@ -149,28 +149,34 @@ func (c heldPIDFile) hold(ctx context.Context, t timing, say func(Result)) {
 	var dead pidFile // the file whose process was seen to end
 	var pause backoff
 	for ctx.Err() == nil {
-		now, err := c.read()
-		if err == nil && now == dead {
-			err = fmt.Errorf("process %d %w", now.pid, errEnded)
-		}
-		var f *os.File
-		if err == nil {
-			f, _, err = attach(now.pid)
-		}
+		f, now, err := c.follow(dead)
 		if err == nil {
 			pause.next = 0
 			s.result(fmt.Sprintf("process %d runs", now.pid), nil)
 			err = watch(ctx, f, now.pid)
-			if ctx.Err() != nil {
-				return
-			}
 			dead = now
+		}
+		if ctx.Err() != nil {
+			return
 		}
 		s.result("", err)
 		if !pause.wait(ctx, min(t.interval, pidFileWait)) {
 			return
 		}
 	}
+}
+
+// follow reads the file and gets hold of its process.
+func (c heldPIDFile) follow(dead pidFile) (*os.File, pidFile, error) {
+	now, err := c.read()
+	if err != nil {
+		return nil, now, err
+	}
+	if now == dead {
+		return nil, now, fmt.Errorf("process %d %w", now.pid, errEnded)
+	}
+	f, _, err := attach(now.pid)
+	return f, now, err
 }
 
 func (c heldPIDFile) read() (pidFile, error) {
@@ -190,5 +196,5 @@ func (c heldPIDFile) read() (pidFile, error) {
 	if err != nil {
 		return pidFile{}, fmt.Errorf("%s: %w", c.path, err)
 	}
-	return pidFile{pid: pid, modified: info.ModTime(), inode: inode}, nil
+	return pidFile{pid: pid, modified: info.ModTime().UnixNano(), inode: inode}, nil
 }

@@ -46,24 +46,41 @@ func talkPostgres(rw io.ReadWriter, user, database string) (string, error) {
 	if _, err := rw.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(b)+4)), b...)); err != nil {
 		return "", err
 	}
-	kind, body, err := readPostgres(io.LimitReader(rw, replyMax))
-	if err != nil {
-		return "", err
+	r := io.LimitReader(rw, replyMax)
+	for {
+		kind, body, err := readPostgres(r)
+		if err != nil {
+			return "", err
+		}
+		text, done, err := judgePostgres(kind, body)
+		if err == nil && done && kind != 'E' {
+			rw.Write([]byte{'X', 0, 0, 0, 4}) //nolint:errcheck // Terminate; it answered
+		}
+		if done {
+			return text, err
+		}
 	}
+}
+
+// judgePostgres judges one message of the server and says whether it decides.
+func judgePostgres(kind byte, body []byte) (text string, done bool, err error) {
 	switch kind {
-	case 'R', 'v': // Authentication…, or NegotiateProtocolVersion, which precedes it
-		_, err := rw.Write([]byte{'X', 0, 0, 0, 4}) // Terminate
-		return "answers", err
+	case 'R': // Authentication…: AuthenticationOk (0) goes on, all others ask for a proof
+		return "answers", len(body) != 4 || binary.BigEndian.Uint32(body) != 0, nil
+	case 'Z': // ReadyForQuery
+		return "answers", true, nil
+	case 'S', 'K', 'N', 'v': // ParameterStatus, BackendKeyData, NoticeResponse, NegotiateProtocolVersion
+		return "", false, nil
 	case 'E':
 		state, text := postgresError(body)
 		// Class 28 is "invalid authorization", 3D000 "no such database": it takes
 		// clients, though not this one.
 		if strings.HasPrefix(state, "28") || state == "3D000" {
-			return "answers: " + text, nil
+			return "answers: " + text, true, nil
 		}
-		return "", fmt.Errorf("%s %s", state, text)
+		return "", true, fmt.Errorf("%s %s", state, text)
 	}
-	return "", fmt.Errorf("not PostgreSQL: a message of type %q", kind)
+	return "", true, fmt.Errorf("not PostgreSQL: a message of type %q", kind)
 }
 
 // readPostgres reads a message: type, length (with itself, without the type), body.

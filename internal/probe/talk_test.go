@@ -155,12 +155,12 @@ func TestRedis(t *testing.T) {
 	expect(t, "redis:"+serve(t, say("", "*1\r\n")), false, `answered "*1" to PING`)
 }
 
-// mysqlHandshake is the first packet of MariaDB 10.11.6 as Debian 12 ships it
-// (length, number, protocol 10, version, thread, salt, flags …), and
-// denied its answer to the login of a user that it does not know.
-var (
-	mysqlHandshake = packet(0, "\x0a5.5.5-10.11.6-MariaDB-0+deb12u1\x00\x1f\x00\x00\x00JJa+g_Z[\x00\xfe\xf7\x2d\x02\x00\xff\x81\x15\x00\x00\x00\x00\x00\x00\x1d\x00\x00\x00ImuJ#PY-1UjF\x00mysql_native_password\x00")
-	mysqlDenied    = packet(2, "\xff\x15\x04#28000Access denied for user 'kamado'@'localhost' (using password: NO)")
+// What MariaDB 10.11.19 of Debian 12 says, recorded: its first packet (length,
+// number, protocol 10, version, thread, salt, flags …), and its answer to the
+// login of a user that it does not know.
+const (
+	mysqlHandshake = "d\x00\x00\x00\n5.5.5-10.11.19-MariaDB-0+deb12u1\x00\x03\x00\x00\x00H3e&,HdB\x00\xfe\xf7\x08\x02\x00\xff\x81\x15\x00\x00\x00\x00\x00\x00\x1d\x00\x00\x00]+]sL_x`Uj8u\x00mysql_native_password\x00"
+	mysqlDenied    = "I\x00\x00\x02\xff\x15\x04#28000Access denied for user 'kamado'@'localhost' (using password: NO)"
 )
 
 func packet(seq byte, payload string) string {
@@ -175,7 +175,7 @@ func TestMySQL(t *testing.T) {
 		lives bool
 		words string
 	}{
-		{"it does not know the user", []string{mysqlHandshake, mysqlDenied}, true, "MySQL 5.5.5-10.11.6-MariaDB"},
+		{"it does not know the user", []string{mysqlHandshake, mysqlDenied}, true, "MySQL 5.5.5-10.11.19-MariaDB"},
 		{"it asks for another way first", []string{mysqlHandshake, packet(2, "\xfecaching_sha2_password\x00salt"), packet(4, "\xff\x15\x04#28000no")}, true, "MySQL"},
 		{"it lets everybody in", []string{mysqlHandshake, packet(2, "\x00\x00\x00\x02\x00\x00\x00")}, true, "MySQL"},
 		{"it is full", []string{packet(0, "\xff\x10\x04Too many connections")}, false, "error 1040: Too many connections"},
@@ -208,7 +208,9 @@ func TestPostgres(t *testing.T) {
 		{fault("57P03", "the database system is starting up"), false, "57P03 the database system is starting up"},
 		{fault("53300", "sorry, too many clients already"), false, "53300"},
 		{"HTTP/1.1 400 Bad Request\r\n", false, "not PostgreSQL"},
-		{"Z\x00\x00\x00\x05I", false, "not PostgreSQL"},
+		{"t\x00\x00\x00\x05I", false, "not PostgreSQL"},
+		{"R\x00\x00\x00\x08\x00\x00\x00\x00S\x00\x00\x00\x06a\x00Z\x00\x00\x00\x05I", true, "answers"},
+		{"R\x00\x00\x00\x08\x00\x00\x00\x00" + fault("53300", "remaining connection slots are reserved"), false, "reserved"},
 	} {
 		expect(t, "postgres:"+serve(t, say("", c.answer)), c.lives, c.words)
 	}

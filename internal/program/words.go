@@ -18,14 +18,15 @@ func Split(text string) ([]string, error) {
 	if len(text) > textMax {
 		return nil, errors.New("longer than 4096 bytes")
 	}
+	if strings.IndexByte(text, 0) >= 0 {
+		return nil, errors.New("a zero byte cannot be passed to a program")
+	}
 	var words []string
 	var word strings.Builder
 	inWord, quote := false, byte(0)
 	for i := 0; i < len(text); i++ {
 		c := text[i]
 		switch {
-		case c == 0:
-			return nil, errors.New("a zero byte cannot be passed to a program")
 		case c == '\\' && quote != '\'':
 			if i++; i == len(text) {
 				return nil, errors.New("ends after a backslash")
