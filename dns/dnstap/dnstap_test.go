@@ -18,6 +18,9 @@ import (
 	miekg "github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/kamado/kamado/dns/forward"
+	"github.com/kamado/kamado/dns/listen"
 )
 
 // collector is a reader of Frame Streams, written from fstrm's control.h.
@@ -379,6 +382,37 @@ func TestRealCollector(t *testing.T) {
 	for _, part := range []string{"CLIENT_QUERY", "CLIENT_RESPONSE", "192.0.2.7", "4242", "www.svc.test.", "n1.svc.test", "2027-01-15 08:00:00.123456"} {
 		if err != nil || !strings.Contains(string(out), part) {
 			t.Errorf("dnstap-ldns does not say %q: %v\n%s\n%s", part, err, out, &log)
+		}
+	}
+}
+
+// TestTaps tells of what listen and forward tell.
+func TestTaps(t *testing.T) {
+	t.Parallel()
+	c := newCollector(t, "unix", filepath.Join(t.TempDir(), "tap.sock"), contentType)
+	w, _, _ := start(t, Config{Address: c.Addr().String()})
+	waitFor(t, w.there.Load)
+	update := packet("svc.test.")
+	update[2] |= opcodeUpdate
+	client, server := netip.MustParseAddrPort("192.0.2.7:4242"), netip.MustParseAddrPort("192.0.2.53:53")
+	w.Tap(listen.Request{Packet: example.Query, Client: client, Server: server, Transport: listen.TLS}, []byte("answer"), example.Asked, example.Asked)
+	w.Tap(listen.Request{Packet: update, Client: client, Transport: listen.UDP}, []byte("answer"), example.Asked, example.Asked)
+	w.Tap(listen.Request{Packet: example.Query, Client: client, Transport: listen.UDP}, nil, example.Asked, example.Asked) // dropped
+	w.Forwarded(forward.Exchange{Server: server, Local: client, Over: forward.OverTCP, Query: example.Query, Sent: example.Asked})
+	w.Forwarded(forward.Exchange{Server: server, Local: client, Over: forward.OverTCP, Query: example.Query, Reply: []byte("answer"), Sent: example.Asked, Heard: example.Asked})
+	for i, want := range []struct {
+		kind     Kind
+		protocol Protocol
+		response bool
+	}{
+		{ClientQuery, TLS, false}, {ClientResponse, TLS, true}, {UpdateQuery, UDP, false}, {UpdateResponse, UDP, true}, {ClientQuery, UDP, false},
+		{ForwarderQuery, TCP, false}, {ForwarderResponse, TCP, true},
+	} {
+		m := fields(t, fields(t, <-c.frames)[14].([]byte))
+		_, query := m[10]
+		_, response := m[14]
+		if m[1] != uint64(want.kind) || m[3] != uint64(want.protocol) || response != want.response || query == response {
+			t.Errorf("message %d: %v, want %+v", i, m, want)
 		}
 	}
 }

@@ -46,7 +46,7 @@ type Writer struct {
 	head  []byte
 	queue chan *[]byte
 	free  chan *[]byte // buffers to use again
-	there atomic.Bool // a collector reads
+	there atomic.Bool  // a collector reads
 
 	frames, full, away prometheus.Counter
 }

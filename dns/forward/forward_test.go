@@ -15,6 +15,7 @@ import (
 
 	"github.com/kamado/kamado/dns"
 	"github.com/kamado/kamado/dns/forward"
+	"github.com/kamado/kamado/dns/listen"
 )
 
 const results = "kamado_dns_forward_queries_total"
@@ -454,6 +455,26 @@ func TestLookupAnswersFromMemoryAlone(t *testing.T) { // counts allocations: not
 	w.Flush()
 	if _, ok := w.Lookup(nil, packet, 1232, now); ok || w.count(t, "kamado_dns_forward_cache_bytes", "") != 0 {
 		t.Error("an answer was left by Flush")
+	}
+}
+
+func TestServeKeepsToTheTransport(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t, func(_ string, q *miekg.Msg, _ []byte, _ *net.UDPAddr) [][]byte {
+		return [][]byte{reply(q, 0, slices.Repeat([]string{`@ 60 IN TXT "` + strings.Repeat("x", 200) + `"`}, 10)...)}
+	})
+	w := newWorld(t, nil, u.addr.String())
+	q := query("long.example.com", miekg.TypeTXT)
+	q.IsEdns0().SetUDPSize(4096)
+	for transport, want := range map[listen.Transport]bool{listen.UDP: true, listen.TCP: false, listen.TLS: false, listen.HTTPS: false} {
+		var m miekg.Msg
+		err := w.Serve(t.Context(), listen.Request{Packet: pack(q), Transport: transport}, m.Unpack)
+		if err != nil || m.Truncated != want {
+			t.Errorf("over %v: %v, cut %v, want %v", transport, err, m.Truncated, want)
+		}
+	}
+	if err := w.Serve(t.Context(), listen.Request{}, func([]byte) error { return nil }); dns.KindOf(err) != dns.Invalid {
+		t.Errorf("nothing: %v", err)
 	}
 }
 
