@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kamado/kamado/dns"
 	"github.com/kamado/kamado/images"
 )
 
@@ -55,6 +56,14 @@ func exitCode(err error) int {
 	case images.NotFound:
 		return exitNotFound
 	case images.Exhausted, images.Unavailable, images.Timeout:
+		return exitRetry
+	}
+	switch dns.KindOf(err) {
+	case dns.Invalid, dns.TooLarge:
+		return exitUsage
+	case dns.NotFound:
+		return exitNotFound
+	case dns.Exhausted, dns.Unavailable:
 		return exitRetry
 	}
 	return exitFailed

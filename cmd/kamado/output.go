@@ -81,3 +81,13 @@ func (t table) write(w io.Writer) error {
 	}
 	return nil
 }
+
+// writeJSONLine writes a value on one line, for streams.
+func writeJSONLine(w io.Writer, value any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(value); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	return nil
+}

@@ -52,6 +52,7 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration, 3 not found, 4 try a
 	root.AddCommand(
 		newImagesCommand(a),
 		newComputeCommand(a),
+		newDNSCommand(a),
 		newUpCommand(a),
 		newConsoleCommand(a),
 		newConfigCommand(a),

@@ -343,7 +343,9 @@ func (n *Node) publishZone(apex dns.Name) {
 	if known != (i >= 0) {
 		n.moveNames(apex)
 	}
-	n.event(e)
+	if apex != n.cfg.Domain { // whose every change is told as what it is
+		n.event(e)
+	}
 	if i >= 0 && n.deps.ZoneChanged != nil {
 		n.deps.ZoneChanged(apex)
 	}
