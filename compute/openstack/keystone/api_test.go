@@ -194,6 +194,33 @@ func TestBadAttributes(t *testing.T) {
 	}
 }
 
+// TestNounsAreMade makes one of each noun that takes nothing but attributes: with
+// what is required, else not at all, and as the audit trail tells it.
+func TestNounsAreMade(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	for noun, required := range map[string]string{"role": "name", "group": "name", "domain": "name", "service": "type"} {
+		path := "/" + noun + "s"
+		for _, bad := range []object{{}, {required: nil}, {required: ""}, {required: 5}} {
+			if a := c.do("admin", "POST", path, object{noun: bad}); a.status != 400 {
+				t.Errorf("POST %s %v = %d %v, want 400", path, bad, a.status, a.body)
+			}
+		}
+		id := c.make(noun+"s", noun, object{required: "stove", "description": "hot"})
+		a := c.want(200, "admin", "GET", path+"/"+id, nil)
+		if a.at(noun, required) != "stove" || a.at(noun, "description") != "hot" || noun != "role" && noun != "group" && a.at(noun, "enabled") != true {
+			t.Errorf("%s = %v", noun, a.body)
+		}
+		c.mu.Lock()
+		if !slices.ContainsFunc(c.events, func(e compute.AuditEvent) bool {
+			return e.Action == "create" && e.TargetKind == noun+"s" && e.TargetID == id && e.Outcome == compute.AuditSuccess
+		}) {
+			t.Errorf("no event tells of %s %s", noun, id)
+		}
+		c.mu.Unlock()
+	}
+}
+
 func TestOwnAttributesStayTheClientsOwn(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)

@@ -82,6 +82,12 @@ func (a *attrs) text(name string, to *string) {
 
 // need is text for what must be there and not empty.
 func (a *attrs) need(name string, to *string) {
+	a.require(name)
+	a.text(name, to)
+}
+
+// require complains about a text that is not there, or empty.
+func (a *attrs) require(name string) {
 	if _, ok := a.m[name]; !ok && a.err == nil {
 		a.err = compute.Errorf(compute.Invalid, "'%s' is a required property", name)
 	}
@@ -91,7 +97,6 @@ func (a *attrs) need(name string, to *string) {
 	if v, ok := a.m[name]; ok && v == nil {
 		a.wrong(name, "string")
 	}
-	a.text(name, to)
 }
 
 // boolean sets *to when the attribute is there.
@@ -209,6 +214,28 @@ func truth(s string) bool {
 		return b
 	}
 	return s != "False" && s != "no" && s != "off"
+}
+
+// creating is the handler of a POST: noun is the key of the body, fresh what a row
+// is before read takes the attributes, of which one is required.
+func creating[T any](noun, required string, fresh T, read func(*attrs, *T) error, create func(context.Context, *T) error, show func(*openstack.Request, *T) view) handler {
+	return func(w http.ResponseWriter, r *openstack.Request) error {
+		at, err := readAttrs(r, noun)
+		if err != nil {
+			return err
+		}
+		row := fresh
+		at.require(required)
+		if err := read(at, &row); err != nil {
+			return err
+		}
+		if err := create(r.Context(), &row); err != nil {
+			return err
+		}
+		made := show(r, &row)
+		r.Note(noun+"s", made["id"].(string))
+		return openstack.WriteJSON(w, http.StatusCreated, view{noun: made})
+	}
 }
 
 // changing is the handler of a PATCH: noun is the key of the body and the path's

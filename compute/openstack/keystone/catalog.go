@@ -200,23 +200,6 @@ func (a *api) listServices(w http.ResponseWriter, r *openstack.Request) error {
 	})
 }
 
-func (a *api) createService(w http.ResponseWriter, r *openstack.Request) error {
-	at, err := readAttrs(r, "service")
-	if err != nil {
-		return err
-	}
-	s := &compute.CatalogService{Enabled: true}
-	at.need("type", &s.Type)
-	if err := readService(at, s); err != nil {
-		return err
-	}
-	if err := a.Identity.CreateCatalogService(r.Context(), s); err != nil {
-		return err
-	}
-	r.Note("services", s.ID)
-	return openstack.WriteJSON(w, http.StatusCreated, view{"service": a.serviceView(r, s)})
-}
-
 func (a *api) showService(w http.ResponseWriter, r *openstack.Request) error {
 	return a.read(w, r, func(tx *compute.Tx) (view, error) {
 		list, _, err := a.entries(tx, r)

@@ -363,23 +363,6 @@ func (a *api) listDomains(w http.ResponseWriter, r *openstack.Request) error {
 	})
 }
 
-func (a *api) createDomain(w http.ResponseWriter, r *openstack.Request) error {
-	at, err := readAttrs(r, "domain")
-	if err != nil {
-		return err
-	}
-	d := &compute.Domain{Enabled: true}
-	at.need("name", &d.Name)
-	if err := readDomain(at, d); err != nil {
-		return err
-	}
-	if err := a.Identity.CreateDomain(r.Context(), d); err != nil {
-		return err
-	}
-	r.Note("domains", d.ID)
-	return openstack.WriteJSON(w, http.StatusCreated, view{"domain": a.domainView(r, d)})
-}
-
 // showDomain is for whoever's token is in the domain, and administrators.
 func (a *api) showDomain(w http.ResponseWriter, r *openstack.Request) error {
 	s, err := a.session(r)

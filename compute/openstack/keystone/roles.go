@@ -35,23 +35,6 @@ func (a *api) listRoles(w http.ResponseWriter, r *openstack.Request) error {
 	})
 }
 
-func (a *api) createRole(w http.ResponseWriter, r *openstack.Request) error {
-	at, err := readAttrs(r, "role")
-	if err != nil {
-		return err
-	}
-	role := &compute.Role{}
-	at.need("name", &role.Name)
-	if err := readRole(at, role); err != nil {
-		return err
-	}
-	if err := a.Identity.CreateRole(r.Context(), role); err != nil {
-		return err
-	}
-	r.Note("roles", role.ID)
-	return openstack.WriteJSON(w, http.StatusCreated, view{"role": a.roleView(r, role)})
-}
-
 func (a *api) showRole(w http.ResponseWriter, r *openstack.Request) error {
 	return a.read(w, r, func(tx *compute.Tx) (view, error) {
 		role, err := tx.Roles.Get(r.PathValue("role"))

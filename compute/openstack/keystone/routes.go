@@ -3,6 +3,7 @@ package keystone
 import (
 	"net/http"
 
+	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/compute/openstack"
 )
 
@@ -74,7 +75,7 @@ func (a *api) projectRoutes() []openstack.Route {
 func (a *api) domainRoutes() []openstack.Route {
 	return []openstack.Route{
 		{Method: "GET", Pattern: "/v3/domains", Rule: openstack.AsAdmin, Handle: a.listDomains},
-		{Method: "POST", Pattern: "/v3/domains", Rule: openstack.AsAdmin, Handle: a.createDomain},
+		{Method: "POST", Pattern: "/v3/domains", Rule: openstack.AsAdmin, Handle: creating("domain", "name", compute.Domain{Enabled: true}, readDomain, a.Identity.CreateDomain, a.domainView)},
 		{Method: "GET", Pattern: "/v3/domains/{domain}", Rule: openstack.AnyToken, Handle: a.showDomain},
 		{Method: "PATCH", Pattern: "/v3/domains/{domain}", Rule: openstack.AsAdmin, Handle: changing("domain", readDomain, a.Identity.UpdateDomain, a.domainView)},
 		{Method: "DELETE", Pattern: "/v3/domains/{domain}", Rule: openstack.AsAdmin, Handle: removing("domain", a.Identity.DeleteDomain)},
@@ -84,7 +85,7 @@ func (a *api) domainRoutes() []openstack.Route {
 func (a *api) groupRoutes() []openstack.Route {
 	return []openstack.Route{
 		{Method: "GET", Pattern: "/v3/groups", Rule: openstack.AsAdmin, Handle: a.listGroups},
-		{Method: "POST", Pattern: "/v3/groups", Rule: openstack.AsAdmin, Handle: a.createGroup},
+		{Method: "POST", Pattern: "/v3/groups", Rule: openstack.AsAdmin, Handle: creating("group", "name", compute.Group{}, readGroup, a.Identity.CreateGroup, a.groupView)},
 		{Method: "GET", Pattern: "/v3/groups/{group}", Rule: openstack.AsAdmin, Handle: a.showGroup},
 		{Method: "PATCH", Pattern: "/v3/groups/{group}", Rule: openstack.AsAdmin, Handle: changing("group", readGroup, a.Identity.UpdateGroup, a.groupView)},
 		{Method: "DELETE", Pattern: "/v3/groups/{group}", Rule: openstack.AsAdmin, Handle: removing("group", a.Identity.DeleteGroup)},
@@ -98,7 +99,7 @@ func (a *api) groupRoutes() []openstack.Route {
 func (a *api) roleRoutes() []openstack.Route {
 	return []openstack.Route{
 		{Method: "GET", Pattern: "/v3/roles", Rule: openstack.AsAdmin, Handle: a.listRoles},
-		{Method: "POST", Pattern: "/v3/roles", Rule: openstack.AsAdmin, Handle: a.createRole},
+		{Method: "POST", Pattern: "/v3/roles", Rule: openstack.AsAdmin, Handle: creating("role", "name", compute.Role{}, readRole, a.Identity.CreateRole, a.roleView)},
 		{Method: "GET", Pattern: "/v3/roles/{role}", Rule: openstack.AsAdmin, Handle: a.showRole},
 		{Method: "PATCH", Pattern: "/v3/roles/{role}", Rule: openstack.AsAdmin, Handle: changing("role", readRole, a.Identity.UpdateRole, a.roleView)},
 		{Method: "DELETE", Pattern: "/v3/roles/{role}", Rule: openstack.AsAdmin, Handle: removing("role", a.Identity.DeleteRole)},
@@ -133,7 +134,7 @@ func (a *api) catalogRoutes() []openstack.Route {
 		{Method: "PATCH", Pattern: "/v3/regions/{region}", Rule: openstack.AsAdmin, Handle: changing("region", readRegion, a.Identity.UpdateRegion, a.regionView)},
 		{Method: "DELETE", Pattern: "/v3/regions/{region}", Rule: openstack.AsAdmin, Handle: removing("region", a.Identity.DeleteRegion)},
 		{Method: "GET", Pattern: "/v3/services", Rule: openstack.AsAdmin, Handle: a.listServices},
-		{Method: "POST", Pattern: "/v3/services", Rule: openstack.AsAdmin, Handle: a.createService},
+		{Method: "POST", Pattern: "/v3/services", Rule: openstack.AsAdmin, Handle: creating("service", "type", compute.CatalogService{Enabled: true}, readService, a.Identity.CreateCatalogService, a.serviceView)},
 		{Method: "GET", Pattern: "/v3/services/{service}", Rule: openstack.AsAdmin, Handle: a.showService},
 		{Method: "PATCH", Pattern: "/v3/services/{service}", Rule: openstack.AsAdmin, Handle: a.updateService},
 		{Method: "DELETE", Pattern: "/v3/services/{service}", Rule: openstack.AsAdmin, Handle: a.deleteService},

@@ -198,23 +198,6 @@ func (a *api) listGroups(w http.ResponseWriter, r *openstack.Request) error {
 	})
 }
 
-func (a *api) createGroup(w http.ResponseWriter, r *openstack.Request) error {
-	at, err := readAttrs(r, "group")
-	if err != nil {
-		return err
-	}
-	g := &compute.Group{}
-	at.need("name", &g.Name)
-	if err := readGroup(at, g); err != nil {
-		return err
-	}
-	if err := a.Identity.CreateGroup(r.Context(), g); err != nil {
-		return err
-	}
-	r.Note("groups", g.ID)
-	return openstack.WriteJSON(w, http.StatusCreated, view{"group": a.groupView(r, g)})
-}
-
 func (a *api) showGroup(w http.ResponseWriter, r *openstack.Request) error {
 	return a.read(w, r, func(tx *compute.Tx) (view, error) {
 		g, err := tx.Groups.Get(r.PathValue("group"))
