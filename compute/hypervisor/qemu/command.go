@@ -3,6 +3,7 @@ package qemu
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 
@@ -22,11 +23,14 @@ const (
 
 const (
 	disksMax = 5 // rescue, root, ephemeral, swap, config drive
-	slotNIC  = slotDisk + disksMax
-	// slotNICs are the slots for cards: more than these cannot be attached. On q35 each is a port for hot-plugging.
-	slotNICs    = 18
-	slotNICsQ35 = 8
+	// slotNIC is the first card's. On q35, whose own bus takes nothing while it runs, it is that of a bridge, and cards are behind it.
+	slotNIC = slotDisk + disksMax
+	// slotNICs are the slots for cards: more than these cannot be attached.
+	slotNICs = 18
 )
+
+// busCards is the bus behind the bridge of a q35.
+const busCards = "cards"
 
 // inherit collects what a process gets as descriptors, and the arguments that
 // name them.
@@ -114,7 +118,11 @@ func (in *inherit) machine(s hypervisor.Spec, accel string) error {
 	if err != nil {
 		return err
 	}
-	in.addf("-machine", "%s,usb=off,vmport=off,dump-guest-core=off,mem-merge=off", kind)
+	own := ""
+	if isQ35(kind) {
+		own = ",sata=off,smbus=off" // nothing is attached there, and firmware and guest would look
+	}
+	in.addf("-machine", "%s,usb=off,vmport=off,dump-guest-core=off,mem-merge=off%s", kind, own)
 	if accel == KVM {
 		in.add("-accel", "kvm", "-cpu", "host")
 	} else {
@@ -167,15 +175,37 @@ func extra(s hypervisor.Spec, names ...string) string {
 	return ""
 }
 
-// machineOf gives the machine that a spec asks for. Default is pc: it starts as
-// fast as q35 under TCG, and cards are plugged without a port made for each.
+// machineDefault is q35. Its firmware tells the routing of interrupts in a table;
+// that of pc computes it, and Linux asks for each device that a driver takes: in
+// software 0.1 s and more for each.
+const machineDefault = "q35"
+
+// extraMachine is the fact of a spec that names a machine. The spec in a record
+// always has it: what a guest has seen of its devices stays true when the default
+// changes.
+const extraMachine = "hw_machine_type"
+
+// onMachine gives a spec that asks for a machine: for kind, when it did not.
+func onMachine(s hypervisor.Spec, kind string) hypervisor.Spec {
+	if extra(s, extraMachine) != "" {
+		return s
+	}
+	s.Extra = maps.Clone(s.Extra)
+	if s.Extra == nil {
+		s.Extra = map[string]string{}
+	}
+	s.Extra[extraMachine] = kind
+	return s
+}
+
+// machineOf gives the machine that a spec asks for.
 func machineOf(s hypervisor.Spec) (string, error) {
 	if bus := extra(s, "hw_disk_bus"); bus != "" && bus != "virtio" {
 		return "", fmt.Errorf("%w: disk bus %q", hypervisor.ErrUnsupported, bus)
 	}
-	switch kind := extra(s, "hw_machine_type"); {
+	switch kind := extra(s, extraMachine); {
 	case kind == "":
-		return "pc", nil
+		return machineDefault, nil
 	case kind == "pc", kind == "q35":
 		return kind, nil
 	case versioned(kind, "pc-i440fx-"), versioned(kind, "pc-q35-"):
@@ -201,21 +231,10 @@ func busOf(kind string) string {
 	return "pci.0"
 }
 
-// cardSlots is how many cards a machine has room for.
-func cardSlots(kind string) int {
+// bridge adds the bridge behind which the cards of a q35 are.
+func (in *inherit) bridge(kind string) {
 	if isQ35(kind) {
-		return slotNICsQ35
-	}
-	return slotNICs
-}
-
-// ports adds the ports into which cards of a q35 are plugged.
-func (in *inherit) ports(kind string) {
-	if !isQ35(kind) {
-		return
-	}
-	for i := range slotNICsQ35 {
-		in.addf("-device", "pcie-root-port,id=port%d,chassis=%d,bus=pcie.0,addr=%#x", slotNIC+i, i+1, slotNIC+i)
+		in.pci(kind, "pcie-pci-bridge,id="+busCards, slotNIC)
 	}
 }
 
@@ -232,7 +251,7 @@ func cardDevice(s hypervisor.Spec, n hypervisor.NIC, kind string, slot int) (nod
 		dev["host_mtu"] = n.MTU
 	}
 	if isQ35(kind) {
-		dev["bus"] = fmt.Sprintf("port%d", slot)
+		dev["bus"], dev["addr"] = busCards, fmt.Sprintf("%#x", slot-slotNIC+1) // 0 is the bridge's own
 	} else {
 		dev["bus"], dev["addr"] = "pci.0", fmt.Sprintf("%#x", slot)
 	}

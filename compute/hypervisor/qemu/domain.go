@@ -223,6 +223,7 @@ func (d *domain) readRecord() (*record, error) {
 	if r.Spec.ID != d.id {
 		return nil, fmt.Errorf("record of %s: it is of %q", d.id, r.Spec.ID)
 	}
+	r.Spec = onMachine(r.Spec, "pc") // the default when records did not name it
 	return r, nil
 }
 

@@ -132,6 +132,34 @@ func TestSlotsStayWhereTheyWere(t *testing.T) {
 	}
 }
 
+func TestAGuestKeepsItsMachine(t *testing.T) {
+	t.Parallel()
+	d := (&Engine{dir: t.TempDir(), cfg: Config{Log: slog.New(slog.DiscardHandler)}}).newDomain("a")
+	if err := os.MkdirAll(d.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		`{"Spec":{"ID":"a"}}`: "pc", // from when that was the default, and was not written down
+		`{"Spec":{"ID":"a","Extra":{"hw_machine_type":"pc-q35-7.2"}}}`: "pc-q35-7.2",
+	} {
+		if err := os.WriteFile(d.path(fileRecord), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := d.readRecord()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := machineOf(r.Spec); got != want || err != nil {
+			t.Errorf("machine of record %s = %s, %v, want %s", text, got, err, want)
+		}
+	}
+	facts := map[string]string{"hw_vif_model": "e1000"}
+	s := onMachine(hypervisor.Spec{Extra: facts}, "pc-q35-6.2")
+	if got, err := machineOf(onMachine(s, "pc")); got != "pc-q35-6.2" || err != nil || len(s.Extra) != 2 || len(facts) != 1 {
+		t.Errorf("a spec that names its machine got %s, %v, of %v and %v", got, err, s.Extra, facts)
+	}
+}
+
 func TestTheCommandLineNamesNoFile(t *testing.T) {
 	needQEMU(t)
 	t.Parallel()

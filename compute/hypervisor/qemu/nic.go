@@ -58,7 +58,7 @@ func (d *domain) plug(ctx context.Context, s hypervisor.Spec, n hypervisor.NIC, 
 	for _, slot := range slots {
 		used[slot] = true
 	}
-	slot, err := freeSlot(kind, used)
+	slot, err := freeSlot(used)
 	if err != nil {
 		return err
 	}

@@ -221,6 +221,32 @@ func TestAWatchdogIsATraitOfTheSpec(t *testing.T) {
 	}
 }
 
+func TestAMachineIsKeptThroughStarts(t *testing.T) {
+	needQEMU(t)
+	t.Parallel()
+	dir := t.TempDir()
+	e := open(t, dir)
+	defer destroyAll(t, e, dir)
+	s := spec(t, "kept")
+	s.Extra = map[string]string{"hw_machine_type": "pc"}
+	if err := e.Create(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	s.Extra = nil // the image does not say so any more
+	for range 2 {
+		if err := e.Stop(t.Context(), s.ID, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Start(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", running(t, dir)[0]))
+		if err != nil || !strings.Contains(string(line), "-machine\x00pc,") {
+			t.Errorf("started as %q, %v, want the machine that it was made with", line, err)
+		}
+	}
+}
+
 func TestNoQEMUIsToldAtOnce(t *testing.T) {
 	t.Parallel()
 	if _, err := qemu.New(qemu.Config{Dir: t.TempDir(), Binary: "no-such-qemu"}); err == nil {

@@ -31,6 +31,7 @@ func (d *domain) powerOn(ctx context.Context, s hypervisor.Spec) error {
 			return err
 		}
 	}
+	s = onMachine(s, extra(d.spec(), extraMachine))
 	slots, err := placeCards(s, d.slots(resume))
 	if err != nil {
 		return err
@@ -115,10 +116,6 @@ func (d *domain) slots(resume bool) map[string]int {
 
 // placeCards gives each card a slot; those that had one keep it.
 func placeCards(s hypervisor.Spec, had map[string]int) (map[string]int, error) {
-	kind, err := machineOf(s)
-	if err != nil {
-		return nil, err
-	}
 	slots, used := map[string]int{}, map[int]bool{}
 	for _, n := range s.NICs {
 		if slot := had[n.PortID]; slot != 0 {
@@ -129,7 +126,7 @@ func placeCards(s hypervisor.Spec, had map[string]int) (map[string]int, error) {
 		if slots[n.PortID] != 0 {
 			continue
 		}
-		slot, err := freeSlot(kind, used)
+		slot, err := freeSlot(used)
 		if err != nil {
 			return nil, err
 		}
@@ -139,13 +136,13 @@ func placeCards(s hypervisor.Spec, had map[string]int) (map[string]int, error) {
 }
 
 // freeSlot gives the first slot for a card that is not used.
-func freeSlot(kind string, used map[int]bool) (int, error) {
-	for i := range cardSlots(kind) {
+func freeSlot(used map[int]bool) (int, error) {
+	for i := range slotNICs {
 		if !used[slotNIC+i] {
 			return slotNIC + i, nil
 		}
 	}
-	return 0, fmt.Errorf("%w: more than %d address cards", hypervisor.ErrUnsupported, cardSlots(kind))
+	return 0, fmt.Errorf("%w: more than %d address cards", hypervisor.ErrUnsupported, slotNICs)
 }
 
 // arguments makes the command line, with everything that it names opened. The
@@ -168,7 +165,7 @@ func (d *domain) arguments(ctx context.Context, s hypervisor.Spec, accel string,
 		return in, err
 	}
 	in.diskDevices(list, kind)
-	in.ports(kind)
+	in.bridge(kind)
 	for _, n := range s.NICs {
 		if err := in.card(ctx, s, n, kind, slots[n.PortID]); err != nil {
 			return in, err

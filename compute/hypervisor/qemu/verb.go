@@ -48,7 +48,7 @@ func (d *domain) create(ctx context.Context, s hypervisor.Spec) error {
 		return nil
 	}
 	if d.gone() {
-		if err := d.keep(false, func(r *record) { r.Spec, r.Wanted = s, hypervisor.Off }); err != nil {
+		if err := d.keep(false, func(r *record) { r.Spec, r.Wanted = onMachine(s, machineDefault), hypervisor.Off }); err != nil {
 			return err
 		}
 	}
