@@ -6,12 +6,14 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kamado/kamado/dns/server"
 	"github.com/kamado/kamado/internal/config"
 	"github.com/kamado/kamado/internal/httpserver"
+	"github.com/kamado/kamado/internal/resident"
 	"github.com/kamado/kamado/internal/unit"
 )
 
@@ -90,7 +92,22 @@ func (a *app) serveDNS(ctx context.Context, c *configuration) error {
 	for _, note := range l.room.Notes() {
 		a.talkf("kamado dns: %s", note)
 	}
+	p.group.Add("memory of the start", trimOnce)
 	return p.run(ctx)
+}
+
+// trimAfter is how long a start may take until its pages are not needed any more.
+const trimAfter = 3 * time.Second
+
+// trimOnce gives back what only the start needed.
+func trimOnce(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-time.After(trimAfter):
+	}
+	debug.FreeOSMemory()
+	return resident.Trim()
 }
 
 // dnsListener is the dns service as a part of a process.

@@ -96,9 +96,9 @@ func TestRecordIDGivesItsRecordBack(t *testing.T) {
 func TestBodiesAreStrict(t *testing.T) {
 	t.Parallel()
 	for text, kind := range map[string]dns.Kind{
-		`{"name":"web","dta":"127.0.0.1"}`:                       dns.Invalid,
-		`{"name":"web"} {}`:                                      dns.Invalid,
-		`{"name":`:                                               dns.Invalid,
+		`{"name":"web","dta":"127.0.0.1"}`: dns.Invalid,
+		`{"name":"web"} {}`:                dns.Invalid,
+		`{"name":`:                         dns.Invalid,
 		`{"name":"` + strings.Repeat("a", bodyBytesMax+1) + `"}`: dns.TooLarge,
 	} {
 		var rec Record
