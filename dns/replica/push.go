@@ -15,15 +15,19 @@ import (
 // carries the head of its member's stream, so that a peer whose stream is not
 // equal a moment later asks for the rest.
 
-// Times of saying a datagram again, after the first time.
-var sayAgainAfter = [...]time.Duration{20 * time.Millisecond, 50 * time.Millisecond, 110 * time.Millisecond}
+// Times of saying a datagram again, after the first time. The first four come so
+// soon that, of 1,000 peers behind a network that loses a tenth, only one change in a hundred
+// has a peer left that heard none of five; the others outlast a burst of loss.
+var sayAgainAfter = [...]time.Duration{
+	2 * time.Millisecond, 4 * time.Millisecond, 6 * time.Millisecond, 9 * time.Millisecond, 40 * time.Millisecond, 110 * time.Millisecond,
+}
 
 // Numbers of the push.
 const (
 	// Bytes that may be said again: at once, and a second, to all peers together. A change of
-	// 300 bytes with 100 peers costs 90 kB.
-	againBurst  = 1 << 20
-	againRefill = 512 << 10
+	// 300 bytes with 100 peers costs 180 kB.
+	againBurst  = 2 << 20
+	againRefill = 1 << 20
 	itemsMax    = 16
 	// Own entries of one step that go by datagrams; a step with more goes over streams.
 	datagramsMax = 32
@@ -85,7 +89,7 @@ func (r *Replica) sendPush(st *step, b []byte) {
 	st.out.Send = append(st.out.Send, m)
 	p := &r.push
 	if m.Reliable || len(p.items) >= itemsMax {
-		p.headAt, p.headTries = r.now.Add(sayAgainAfter[1]), 0
+		p.headAt, p.headTries = r.now.Add(sayAgainAfter[0]), 0
 		return
 	}
 	p.items = append(p.items, pushItem{bytes: b, begun: r.now})

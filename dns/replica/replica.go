@@ -91,7 +91,8 @@ func (r *Replica) stream(node string) *stream {
 
 // at takes the caller's time and begins a step.
 func (r *Replica) at(now time.Time) *step {
-	passed := max(now.Sub(r.heard), 0) // by the monotonic clock, where the caller has one
+	// Ticks come every judgeEvery: what is much longer is a step of the clock, or a pause that wall tells too.
+	passed := min(max(now.Sub(r.heard), 0), 2*judgeEvery)
 	wall := now.Round(0)
 	switch {
 	case r.heard.IsZero() || wall.Before(r.now.Add(-clockMemory)):

@@ -369,24 +369,32 @@ func dump(r *Replica) string {
 
 // converged says what differs between the members; nil: nothing.
 func (s *sim) converged() error {
-	var first *simNode
-	var want string
-	for _, n := range s.nodes {
-		if !n.up {
-			continue
-		}
-		if first == nil {
-			first, want = n, dump(n.r)
-			continue
-		}
-		if n.r.digest(1) != first.r.digest(1) {
+	up := slices.DeleteFunc(slices.Clone(s.nodes), func(n *simNode) bool { return !n.up })
+	first := up[0]
+	sums := first.r.digest(1)
+	for _, n := range up[1:] {
+		if n.r.digest(1) != sums {
 			return fmt.Errorf("%s and %s hold different streams: %s", first.name(), n.name(), differing(first.r, n.r))
 		}
+	}
+	want := dump(first.r)
+	for _, n := range up[1:] {
 		if got := dump(n.r); got != want {
-			return fmt.Errorf("%s sees\n%s\nand %s sees\n%s", first.name(), want, n.name(), got)
+			return fmt.Errorf("%s sees, and %s does not:\n%s\nthe other way:\n%s\nwaiting %d and %d", first.name(), n.name(), minus(want, got), minus(got, want), len(first.r.waiting), len(n.r.waiting))
 		}
 	}
 	return nil
+}
+
+// minus gives the lines of a that b has not.
+func minus(a, b string) string {
+	var text strings.Builder
+	for l := range strings.Lines(a) {
+		if !strings.Contains(b, l) {
+			text.WriteString(l)
+		}
+	}
+	return text.String()
 }
 
 func differing(a, b *Replica) string {
