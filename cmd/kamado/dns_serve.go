@@ -92,22 +92,29 @@ func (a *app) serveDNS(ctx context.Context, c *configuration) error {
 	for _, note := range l.room.Notes() {
 		a.talkf("kamado dns: %s", note)
 	}
-	p.group.Add("memory of the start", trimOnce)
+	p.group.Add("memory", trim)
 	return p.run(ctx)
 }
 
-// trimAfter is how long a start may take until its pages are not needed any more.
-const trimAfter = 3 * time.Second
+// How long a start may take until its pages are not needed any more, and how often those of rare work are given back.
+const (
+	trimAfter = 3 * time.Second
+	trimEvery = time.Minute
+)
 
-// trimOnce gives back what only the start needed.
-func trimOnce(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-time.After(trimAfter):
+// trim gives back what only the start needed, and then what only rare work did.
+func trim(ctx context.Context) error {
+	for wait := trimAfter; ; wait = trimEvery {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		debug.FreeOSMemory()
+		if err := resident.Trim(); err != nil {
+			return err
+		}
 	}
-	debug.FreeOSMemory()
-	return resident.Trim()
 }
 
 // dnsListener is the dns service as a part of a process.
