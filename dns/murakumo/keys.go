@@ -226,7 +226,10 @@ func (p *parser) readMost(v value) {
 	}
 }
 
-func (p *parser) readStart(v value) { p.table.Hooks.Start = p.program(v) }
+func (p *parser) readStart(v value) {
+	p.table.Hooks.Start = p.program(v)
+	p.note(v, "gets the address and the name of the node, as before", "")
+}
 
 // program reads the path of a program.
 func (p *parser) program(v value) string {
@@ -235,7 +238,6 @@ func (p *parser) program(v value) string {
 		p.complain(v, "%q is no path of a program: want one that begins with /", text)
 		return ""
 	}
-	p.note(v, "is run without arguments", "facts are in its environment: KAMADO_DNS_NAME, KAMADO_DNS_ADDRESS, KAMADO_DNS_STATE and others, where Murakumo gave address, name and status")
 	return text
 }
 

@@ -154,14 +154,14 @@ func (p *parser) readActivityCheck(name string, v value) {
 func (p *parser) hooks() {
 	h := &p.table.Hooks
 	for _, c := range p.commands {
-		p.place(&h.Command, c, "is run with each change of the health of any record, for the better and the worse", "KAMADO_DNS_NAME")
+		p.place(&h.Command, c, "is run with each change of the health of any record, for the better and the worse; what changed is in its environment, KAMADO_DNS_…")
 	}
 	for _, t := range p.takeovers {
 		to := &h.Activate
 		if t.when == "inactivate" {
 			to = &h.Inactivate
 		}
-		p.place(to, t, "is run for each name in the list names", "KAMADO_DNS_NAME")
+		p.place(to, t, "is run for each name in the list names, and gets the address, the name, and active or inactive, as before")
 	}
 	for _, a := range p.activity {
 		name, err := dns.ResolveName(a.name, p.domain)
@@ -179,13 +179,13 @@ func (p *parser) hooks() {
 }
 
 // place puts a program where it belongs; a second one for the same place must be called by the first.
-func (p *parser) place(to *string, h hook, what, variable string) {
+func (p *parser) place(to *string, h hook, what string) {
 	switch *to {
 	case "":
 		*to = h.program
 		p.note(h.value, what, "")
 	case h.program:
 	default:
-		p.note(h.value, fmt.Sprintf("%s is not run: %s has this place, for all names", h.program, *to), fmt.Sprintf("write one program that looks at %s and calls the others", variable))
+		p.note(h.value, fmt.Sprintf("%s is not run: %s has this place, for all names", h.program, *to), "write one program that looks at KAMADO_DNS_NAME and calls the others")
 	}
 }
