@@ -49,6 +49,8 @@ func NSD(t testing.TB, key Key, zones ...Zone) netip.AddrPort {
   xfrdir: "%[3]s"
   server-count: 1
   xfrd-reload-timeout: 0
+  minimal-responses: yes
+  rrl-ratelimit: 0
   verbosity: 2
 remote-control:
   control-enable: no
