@@ -223,6 +223,9 @@ func (r *reply) dname(s *rrset, label int, z *zone) (target int) {
 	b = append(b, suffix...)
 	r.out = b
 	r.an++
+	if r.typ == dns.TypeCNAME {
+		return 0 // that record is what was asked for (RFC 1034 4.3.2, step 3a)
+	}
 	return at + rrData - r.base
 }
 
