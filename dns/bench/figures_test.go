@@ -18,6 +18,9 @@ func TestFigures(t *testing.T) {
 	if d, err := time.ParseDuration(os.Getenv("KAMADO_BENCH_LENGTH")); err == nil {
 		c.Length = d
 	}
+	if list := os.Getenv("KAMADO_BENCH_ONLY"); list != "" {
+		c.Only = strings.Split(list, ",")
+	}
 	report, err := Run(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)

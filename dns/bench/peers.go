@@ -80,7 +80,7 @@ func floor(ctx context.Context, dir string) (Command, error) {
 // One process that answers, no statistics, no limits of rates, no privileges to drop.
 const nsdConfig = `server:
   server-count: 1
-  ip-address: {dns}
+  ip-address: 127.0.0.1@{port}
   do-ip6: no
   username: ""
   zonesdir: "{dir}"
@@ -114,7 +114,7 @@ zone:
 `
 
 const unboundConfig = `server:
-    interface: {dns}
+    interface: 127.0.0.1@{port}
     num-threads: 1
     do-ip6: no
     username: ""

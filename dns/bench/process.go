@@ -83,7 +83,26 @@ func start(ctx context.Context, cfg Config, name string, c Command, f files) (*s
 		s.stop()
 		return nil, err
 	}
-	return s, nil
+	return s, s.pinThreads(cfg.ServerCore)
+}
+
+// pinThreads binds all threads of the subject to a core: Knot chooses others by itself.
+func (s *subject) pinThreads(core int) error {
+	var set unix.CPUSet
+	set.Set(core)
+	for _, pid := range s.pids() {
+		tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+		if err != nil {
+			continue // it ended
+		}
+		for _, task := range tasks {
+			tid, _ := strconv.Atoi(task.Name())
+			if err := unix.SchedSetaffinity(tid, &set); err != nil && !errors.Is(err, unix.ESRCH) {
+				return fmt.Errorf("run %s on core %d: %w", s.name, core, err)
+			}
+		}
+	}
+	return nil
 }
 
 func fill(args []string, port, other int, dir string, f files) []string {
