@@ -6,13 +6,20 @@ import (
 	"strings"
 )
 
+// InstanceName is an instance as others look for it.
+type InstanceName struct {
+	ID       string
+	Hostname string // one label; two instances may have the same
+	Project  string // the name of the project that it belongs to
+	Addrs    []netip.Addr
+}
+
 // NameRegistrar gives instances names that resolve. It is satisfied from outside
 // this room; none is needed.
 type NameRegistrar interface {
-	// Register makes name resolve to addr, in place of what it resolved to.
-	Register(ctx context.Context, name string, addr netip.Addr) error
-	// Remove takes the name away; a name that is not there is no error.
-	Remove(ctx context.Context, name string) error
+	// SetNames makes exactly these names resolve: what is new is added, and what was
+	// given earlier and is not in the list goes. It may be called again with the same.
+	SetNames(ctx context.Context, names []InstanceName) error
 }
 
 // hostnameMax is the longest label of a name (RFC 1035 §2.3.4).

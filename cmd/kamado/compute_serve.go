@@ -111,7 +111,7 @@ func (a *app) addCompute(ctx context.Context, p *process) (_ *computeListener, e
 		return nil, err
 	}
 	room, err := server.New(ctx, server.Options{Config: c.Compute, Data: data, Guest: a.guestParts()}, server.Deps{
-		Log: p.tel.Log, Registerer: p.tel.Registry, Getenv: a.getenv, Audit: auditEvents(log), Trail: auditTrail(log),
+		Log: p.tel.Log, Registerer: p.tel.Registry, Getenv: a.getenv, Audit: auditEvents(log), Trail: auditTrail(log), Names: p.names,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("compute: %w", err)

@@ -155,5 +155,6 @@ func (a *app) addDNS(ctx context.Context, p *process) (_ *dnsListener, err error
 		return nil, err
 	}
 	room.SetAPI(srv.Addr().String())
+	p.names = instanceNames{room.Member()}
 	return &dnsListener{srv, room}, nil
 }

@@ -2,5 +2,4 @@ package main
 
 import "github.com/spf13/cobra"
 
-func newDNSBenchCommand(a *app) *cobra.Command  { return &cobra.Command{Use: "bench"} }
-func newDNSImportCommand(a *app) *cobra.Command { return &cobra.Command{Use: "import"} }
+func newDNSBenchCommand(a *app) *cobra.Command { return &cobra.Command{Use: "bench"} }

@@ -12,6 +12,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/internal/eventlog"
 	"github.com/kamado/kamado/internal/httpserver"
 	"github.com/kamado/kamado/internal/lifecycle"
@@ -28,7 +29,8 @@ type process struct {
 	guard  *operator.Guard
 	admin  *httpserver.Server // nil: none
 	group  lifecycle.Group
-	events *eventlog.Log // nil until a service asks for it
+	events *eventlog.Log         // nil until a service asks for it
+	names  compute.NameRegistrar // nil: this process runs no member of dns
 
 	// challenges says that a listener answers at the address of ACME's HTTP-01, if there is one; the next ones must not.
 	challenges bool

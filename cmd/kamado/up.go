@@ -33,6 +33,7 @@ type upPart struct {
 func upParts() []upPart {
 	return []upPart{
 		{"images", (*up).startImages},
+		{"dns", (*up).startDNS}, // before what gives its instances names
 		{"compute", (*up).startCompute},
 	}
 }
@@ -90,6 +91,8 @@ once, and a line to try for each service; then it works until it is interrupted.
 	c.set.BindFlag(flags, "images.originals", "originals", "directory of originals (default: DATA/demo/originals or DATA/originals)")
 	c.set.BindFlag(flags, "compute.http", "compute-http", "address of the cloud's APIs")
 	c.set.BindFlag(flags, "compute.hypervisor", "hypervisor", "what runs instances: qemu, fake, or auto: qemu where it is installed")
+	c.set.BindFlag(flags, "dns.dns", "dns", "addresses that answer names, over UDP and TCP")
+	c.set.BindFlag(flags, "dns.http", "dns-http", "address of the API of names")
 	c.set.BindFlag(flags, "images.signing.insecure_unsigned", "insecure-unsigned", "deliver pictures under URLs without a signature")
 	return cmd
 }
@@ -307,6 +310,24 @@ func firstEntries(dir string) []os.DirEntry {
 	entries, _ := d.ReadDir(firstEntriesMax) // an example is only a courtesy
 	slices.SortFunc(entries, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	return entries
+}
+
+// startDNS runs a member of dns.
+func (u *up) startDNS(ctx context.Context) error {
+	l, err := u.app.addDNS(ctx, u.process)
+	if err != nil {
+		return err
+	}
+	u.closers = append(u.closers, l.close)
+	at := l.room.Addrs()[0]
+	u.links = append(u.links, upLink{
+		Name: "dns", URL: l.URL(), What: fmt.Sprintf("names that follow the living: %s at %s", u.cfg.DNS.Domain, at),
+		Try: fmt.Sprintf("dig @%s -p %d %s.%s", at.Addr(), at.Port(), l.room.Node(), u.cfg.DNS.Domain),
+	})
+	for _, note := range l.room.Notes() {
+		u.notes = append(u.notes, "dns: "+note)
+	}
+	return nil
 }
 
 // startCompute runs the private cloud.

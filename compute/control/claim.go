@@ -70,6 +70,7 @@ func (c *Controller) write(ctx context.Context, fn func(*change) error) error {
 	if w.network {
 		c.net.kick()
 	}
+	c.kickNames()
 	return nil
 }
 

@@ -19,9 +19,7 @@ func (c *Controller) Rebuild(ctx context.Context, who compute.Caller, id string,
 	if q.AdminPass == "" {
 		q.AdminPass = NewPassword()
 	}
-	oldName := ""
 	row, err := c.begin(ctx, who, id, compute.VerbRebuild, func(w *change, row *compute.Instance) error {
-		oldName = row.Hostname
 		if row.HostID == "" {
 			return compute.Errorf(compute.Conflict, "Instance %s is not on a host.", id)
 		}
@@ -50,9 +48,6 @@ func (c *Controller) Rebuild(ctx context.Context, who compute.Caller, id string,
 		row.OldVM = row.VM
 		return nil
 	})
-	if err == nil && oldName != row.Hostname {
-		c.unname(ctx, oldName)
-	}
 	return row, err
 }
 
@@ -112,9 +107,6 @@ func (c *Controller) rebuild(ctx context.Context, t *task) error {
 		}
 		return nil
 	})
-	if err == nil {
-		c.name(ctx, t.Instance)
-	}
 	return err
 }
 

@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -222,29 +221,5 @@ func (c *Controller) restart(ctx context.Context, id string) {
 			e.ProjectID = row.ProjectID
 		}
 		c.deps.Audit(e)
-	}
-}
-
-// name gives an instance's name its first address.
-func (c *Controller) name(ctx context.Context, row *compute.Instance) {
-	if c.deps.Names == nil {
-		return
-	}
-	addr, there := firstAddress(row)
-	if !there {
-		return
-	}
-	if err := c.deps.Names.Register(ctx, row.Hostname, addr); err != nil && !errors.Is(err, context.Canceled) {
-		c.log.Warn("the name of an instance could not be registered", "instance", row.ID, "name", row.Hostname, "error", err)
-	}
-}
-
-// unname takes a name away.
-func (c *Controller) unname(ctx context.Context, hostname string) {
-	if c.deps.Names == nil || hostname == "" {
-		return
-	}
-	if err := c.deps.Names.Remove(ctx, hostname); err != nil && !errors.Is(err, context.Canceled) {
-		c.log.Warn("the name of an instance could not be removed", "name", hostname, "error", err)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -139,45 +139,48 @@ func TestHostGoesDownAndComesBack(t *testing.T) {
 	w.create()
 }
 
-// names is a registrar that remembers.
+// names is a registrar that remembers what it was told.
 type names struct {
 	mu   sync.Mutex
-	list map[string]netip.Addr
+	list []compute.InstanceName
 }
 
-func (n *names) Register(_ context.Context, name string, addr netip.Addr) error {
+func (n *names) SetNames(_ context.Context, list []compute.InstanceName) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.list[name] = addr
+	n.list = list
 	return nil
 }
 
-func (n *names) Remove(_ context.Context, name string) error {
+// are says whether exactly these hostnames have an address.
+func (n *names) are(want ...string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.list, name)
-	return nil
+	var got []string
+	for _, i := range n.list {
+		if len(i.Addrs) > 0 && i.ID != "" {
+			got = append(got, i.Hostname)
+		}
+	}
+	return slices.Equal(got, want)
 }
 
-func (n *names) has(name string) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.list[name].IsValid()
-}
-
+// TestNames: an instance has its name while it is on, under the hostname of the moment.
 func TestNames(t *testing.T) {
-	n := &names{list: map[string]netip.Addr{}}
+	n := &names{}
 	w := newWorld(t, func(w *world) { w.deps = func(d *control.Deps) { d.Names = n } })
 	id := w.create().ID
-	w.until("the name is there", func() bool { return n.has("web") })
+	w.until("the name is there", func() bool { return n.are("web") })
 	other := "other"
 	_, err := w.c.Update(t.Context(), w.who, id, control.UpdateRequest{Hostname: &other})
 	w.must(err)
-	if n.has("web") || !n.has("other") {
-		t.Errorf("names = %v", n.list)
-	}
+	w.until("the name is the new one", func() bool { return n.are("other") })
+	w.must(w.c.Stop(t.Context(), w.who, id))
+	w.until("a stopped instance has no name", func() bool { return n.are() })
+	w.must(w.c.Start(t.Context(), w.who, id))
+	w.until("a started instance has it again", func() bool { return n.are("other") })
 	w.must(w.c.Delete(t.Context(), w.who, id))
-	w.until("the name is gone", func() bool { return !n.has("other") })
+	w.until("the name is gone", func() bool { return n.are() })
 }
 
 func TestUsage(t *testing.T) {

@@ -29,6 +29,7 @@ type Controller struct {
 	stalls   *stalls
 	forwards *forwards
 	rehost   chan struct{} // one place: hosts are to be read again
+	naming   chan struct{} // one place: names may be others
 	ready    atomic.Bool
 
 	lazyNetwork bool // nobody waits for the network engine
@@ -42,7 +43,7 @@ func New(deps Deps, cfg Config) *Controller {
 	c := &Controller{
 		deps: deps, cfg: cfg, log: deps.Log, simulated: map[string]bool{},
 		queue: newQueue(), hosts: newHosts(rand.Uint64()), net: newNetsync(),
-		resets: newResets(), again: newRecoveries(), stalls: newStalls(), forwards: newForwards(), rehost: make(chan struct{}, 1),
+		resets: newResets(), again: newRecoveries(), stalls: newStalls(), forwards: newForwards(), rehost: make(chan struct{}, 1), naming: make(chan struct{}, 1),
 	}
 	for i := range cfg.SimulatedHosts {
 		c.simulated[simulatedID(i)] = true
@@ -54,7 +55,10 @@ func New(deps Deps, cfg Config) *Controller {
 	if deps.Registerer != nil {
 		deps.Registerer.MustRegister(c.metrics)
 	}
-	deps.Fabric.OnChange(func() { c.net.kick() })
+	deps.Fabric.OnChange(func() {
+		c.net.kick()
+		c.kickNames()
+	})
 	return c
 }
 
@@ -89,6 +93,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 	loop("work", func(ctx context.Context) error { c.queue.run(ctx, c.cfg.Workers); return nil })
 	loop("look after instances", c.upkeep)
+	loop("name instances", c.nameInstances)
 	c.ready.Store(true)
 	<-ctx.Done()
 	c.ready.Store(false)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"net"
-	"net/netip"
 	"slices"
 
 	"github.com/kamado/kamado/compute"
@@ -15,23 +14,9 @@ import (
 	"github.com/kamado/kamado/compute/hypervisor"
 )
 
-// firstAddress is the fixed address that a name stands for: the first of IPv4,
-// else the first.
-func firstAddress(row *compute.Instance) (netip.Addr, bool) {
-	var best netip.Addr
-	for _, a := range row.Addresses {
-		if addr, err := netip.ParseAddr(a.IP); err == nil && a.Type == "fixed" && (!best.IsValid() || best.Is6() && addr.Is4()) {
-			best = addr
-		}
-	}
-	return best, best.IsValid()
-}
-
 // Update changes what is only said of an instance.
 func (c *Controller) Update(ctx context.Context, who compute.Caller, id string, q UpdateRequest) (*compute.Instance, error) {
-	oldName := ""
 	row, err := c.edit(ctx, who, id, "", func(_ *change, row *compute.Instance) error {
-		oldName = row.Hostname
 		for _, f := range []struct{ to, v *string }{{&row.Name, q.Name}, {&row.Description, q.Description}, {&row.Hostname, q.Hostname},
 			{&row.AccessIPv4, q.AccessIPv4}, {&row.AccessIPv6, q.AccessIPv6}, {&row.DiskConfig, q.DiskConfig}} {
 			if f.v != nil {
@@ -40,10 +25,6 @@ func (c *Controller) Update(ctx context.Context, who compute.Caller, id string, 
 		}
 		return nil
 	})
-	if err == nil && oldName != row.Hostname {
-		c.unname(ctx, oldName)
-		c.name(ctx, row)
-	}
 	return row, err
 }
 

@@ -173,7 +173,7 @@ func (c *Controller) Delete(ctx context.Context, who compute.Caller, id string) 
 		return err
 	}
 	gone, under, was := false, false, compute.TaskNone
-	row, err := c.edit(ctx, who, id, compute.VerbDelete, func(w *change, row *compute.Instance) error {
+	_, err := c.edit(ctx, who, id, compute.VerbDelete, func(w *change, row *compute.Instance) error {
 		gone, under, was = false, row.Task == compute.TaskDeleting, row.Task
 		if under {
 			return nil
@@ -196,7 +196,6 @@ func (c *Controller) Delete(ctx context.Context, who compute.Caller, id string) 
 	}
 	c.interrupt(id, was)
 	if gone {
-		c.unname(ctx, row.Hostname)
 		return nil
 	}
 	c.submit(id, false)

@@ -311,7 +311,6 @@ func (c *Controller) build(ctx context.Context, t *task) error {
 		return err
 	}
 	c.metrics.active.Observe(active.Launched.Sub(active.Created).Seconds())
-	c.name(ctx, active)
 	return nil
 }
 
@@ -360,11 +359,7 @@ func (c *Controller) remove(ctx context.Context, t *task) error {
 	if half := t.TaskArgs[argHalf]; half != "" {
 		c.dropHalf(ctx, half)
 	}
-	if err := c.finish(ctx, t, nil, c.bury); err != nil {
-		return err
-	}
-	c.unname(ctx, t.Hostname)
-	return nil
+	return c.finish(ctx, t, nil, c.bury)
 }
 
 func (c *Controller) powerOn(ctx context.Context, t *task) error {

@@ -142,7 +142,7 @@ func (s *Server) openControl(context.Context) error {
 	s.control = control.New(control.Deps{
 		Store: s.store, Engine: s.engine, Network: s.network, Fabric: s.fabric, Images: s.images,
 		HostID: s.host, Dir: filepath.Join(s.dir, "scratch"), Log: s.deps.Log,
-		ConfigDrive: s.metadata.ConfigDrive, Audit: s.deps.Audit, Registerer: s.deps.Registerer, Now: time.Now,
+		ConfigDrive: s.metadata.ConfigDrive, Audit: s.deps.Audit, Names: s.deps.Names, Registerer: s.deps.Registerer, Now: time.Now,
 	}, cfg)
 	s.gate = vnc.New(consoles{s.engine}, s.deps.Log, time.Now)
 	return nil

@@ -54,6 +54,7 @@ type Deps struct {
 	Registerer prometheus.Registerer // nil: no metrics
 	Getenv     func(string) string   // default os.Getenv
 	Audit      func(compute.AuditEvent)
+	Names      compute.NameRegistrar // nil: instances have no names that resolve
 	// Trail gives back what Audit was told, newest first; nil: it is not shown.
 	Trail func(context.Context, audit.Query) ([]compute.AuditEvent, error)
 }
