@@ -53,6 +53,7 @@ func newChaos(t testing.TB, seed uint64) *chaos {
 	for _, n := range c.nodes {
 		c.owned[n.name()], c.state[n.name()] = map[string]dns.Record{}, map[dns.RecordID]dns.State{}
 		n.skew = time.Duration(c.rng.IntN(80)-40) * time.Second / 2
+		n.table, n.zones, n.serials = map[dns.Name]string{}, map[dns.Name]string{}, map[dns.Name]uint32{}
 	}
 	c.startAll()
 	out, err := c.nodes[0].r.CreateZone(c.nodes[0].now(), dns.Zone{Apex: "zone.test", SOA: dns.DefaultSOA("zone.test", "ns.zone.test", time.Second)})
@@ -201,6 +202,7 @@ func key(rec dns.Record) string { return string(rec.Name) + string(rec.Data) }
 // judge compares what members know with what was acknowledged.
 func (c *chaos) judge() {
 	for _, n := range c.nodes {
+		n.checkTable()
 		for owner, want := range c.owned {
 			got := n.r.Records(Filter{Owner: owner})
 			if len(got) != len(want) {

@@ -25,7 +25,7 @@ const (
 	kindRemoval   kind = 7
 	kindRingKey   kind = 8
 
-	kindLocal kind = 255 // serials of zones: kept, never sent, not signed
+	kindLocal kind = 255 // serials of zones and the time: kept, never sent, not signed
 )
 
 // shared says whether several streams may speak about the same thing, so that stamps decide.

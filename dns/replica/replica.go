@@ -35,6 +35,7 @@ type Replica struct {
 	// back by less than clockMemory. heard is what the caller said last.
 	now, heard time.Time
 	clock      dns.Clock
+	noted      int64     // time that is on disk, Unix ms
 	begun      time.Time // of Start; zero: still restoring
 	last       uint64    // own version that was used last
 	restored   uint64    // greatest own version that the journal knew
@@ -132,7 +133,7 @@ const epochBits = 32
 func (r *Replica) Restore(now time.Time, raw []byte) error {
 	st := r.at(now)
 	if len(raw) > 2 && raw[0] == formatNow && kind(raw[offKind]) == kindLocal {
-		return r.restoreSerials(raw[2:])
+		return r.restoreLocal(raw[2:])
 	}
 	e, err := parseEntry(slices.Clone(raw), r.cfg.EntryBytesMax)
 	if err != nil {
@@ -152,6 +153,10 @@ func (r *Replica) Restore(now time.Time, raw []byte) error {
 // has all that was restored as changed.
 func (r *Replica) Start(now time.Time, info dns.Info) (Out, error) {
 	st := r.at(now)
+	if past := time.UnixMilli(r.noted); past.After(r.now) && past.Before(r.now.Add(clockMemory)) {
+		r.now = past // the clock stepped back while this member was away
+	}
+	r.ripen(st)
 	epoch := max(r.restored>>epochBits+1, uint64(max(r.now.Unix(), 1)))
 	r.last = epoch << epochBits
 	r.begun = r.now
@@ -175,7 +180,7 @@ func (r *Replica) Start(now time.Time, info dns.Info) (Out, error) {
 
 // Snapshot gives every entry that a journal must hold to restore this state.
 func (r *Replica) Snapshot(yield func(entry []byte) bool) {
-	if !yield(r.serialsEntry()) {
+	if !yield(r.localEntry()) {
 		return
 	}
 	for _, s := range r.streams {

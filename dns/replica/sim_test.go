@@ -88,6 +88,11 @@ type simNode struct {
 	held    []func() // while paused
 	view    map[string]bool
 	wake    time.Time
+
+	// What a table would hold that is told of changed names and zones alone. nil: not kept.
+	table   map[dns.Name]string
+	zones   map[dns.Name]string
+	serials map[dns.Name]uint32
 }
 
 func newSim(t testing.TB, seed uint64, count int) *sim {
@@ -131,7 +136,9 @@ func (s *sim) runFor(d time.Duration) {
 	end := s.now.Add(d)
 	for len(s.queue) > 0 && !s.queue[0].at.After(end) {
 		e := heap.Pop(&s.queue).(simEvent)
-		s.now = e.at
+		if e.at.After(s.now) {
+			s.now = e.at
+		}
 		e.do()
 	}
 	s.now = end
@@ -178,6 +185,9 @@ func (s *sim) share(r *Replica) {
 func (n *simNode) start() {
 	n.run++
 	n.r, n.up, n.paused, n.held, n.view, n.wake = n.fresh(), true, false, nil, map[string]bool{}, time.Time{}
+	if n.table != nil {
+		n.table, n.zones = map[dns.Name]string{}, map[dns.Name]string{}
+	}
 	for _, raw := range n.synced {
 		if err := n.r.Restore(n.now(), raw); err != nil {
 			n.s.t.Fatalf("%s: %v", n.name(), err)
@@ -204,6 +214,7 @@ func (n *simNode) take(out Out, err error) {
 	if err != nil {
 		n.s.t.Fatalf("%s: %v", n.name(), err)
 	}
+	n.follow(out)
 	s := n.s
 	s.rejected = append(s.rejected, out.Rejected...)
 	n.written = append(n.written, out.Keep...)
@@ -437,4 +448,66 @@ func (s *sim) wait(most time.Duration) time.Duration {
 
 func record(name string, last byte) dns.Record {
 	return dns.Record{RR: dns.AddrRR(dns.Name(name+".svc.test"), netip.AddrFrom4([4]byte{10, 0, 0, last}), 5), Weight: dns.WeightDefault}
+}
+
+// follow keeps the table by what the step told.
+func (n *simNode) follow(out Out) {
+	if n.table == nil {
+		return
+	}
+	for _, name := range out.Names {
+		n.table[name] = n.setText(name)
+	}
+	for _, apex := range out.Zones {
+		n.zones[apex] = n.zoneText(apex)
+	}
+	for _, z := range n.r.Zones() {
+		if d := int32(z.Serial - n.serials[z.Apex]); n.serials[z.Apex] != 0 && d < 0 {
+			n.s.t.Errorf("%s: the serial of %s went back by %d", n.name(), z.Apex, -d)
+		}
+		n.serials[z.Apex] = z.Serial
+	}
+}
+
+func (n *simNode) setText(name dns.Name) string {
+	set, ok := n.r.Set(name)
+	return fmt.Sprintf("%v %+v", ok, set)
+}
+
+// zoneText is what a secondary of the zone would have.
+func (n *simNode) zoneText(apex dns.Name) string {
+	var b strings.Builder
+	for _, z := range n.r.Zones() {
+		if z.Apex == apex {
+			fmt.Fprintf(&b, "%+v\n", z)
+		}
+	}
+	for rr := range n.r.ZoneRRs(apex) {
+		fmt.Fprintf(&b, "%+v\n", rr)
+	}
+	for _, o := range n.r.Records(Filter{Under: apex}) {
+		if o.Live() {
+			fmt.Fprintf(&b, "%+v %v\n", o.RR, o.Tier)
+		}
+	}
+	return b.String()
+}
+
+// checkTable says where the table is not what the replica holds.
+func (n *simNode) checkTable() {
+	for name := range n.r.Names() {
+		if got, want := n.table[name], n.setText(name); got != want {
+			n.s.t.Errorf("%s was not told of %s:\n%s\n%s", n.name(), name, got, want)
+		}
+	}
+	for name, got := range n.table {
+		if want := n.setText(name); got != want {
+			n.s.t.Errorf("%s was not told of %s:\n%s\n%s", n.name(), name, got, want)
+		}
+	}
+	for _, z := range n.r.Zones() {
+		if got, want := n.zones[z.Apex], n.zoneText(z.Apex); got != want {
+			n.s.t.Errorf("%s was not told of the zone %s:\n%s\n%s", n.name(), z.Apex, got, want)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/kamado/kamado/dns"
 )
@@ -63,8 +64,9 @@ func (st *step) finish(urgent bool) Out {
 			st.zone(z.Apex)
 		}
 	}
-	if r.bumpSerials(st.zones) {
-		st.out.Keep = append(st.out.Keep, r.serialsEntry())
+	reserve := r.bumpSerials(st.zones)
+	if overdue := r.now.After(time.UnixMilli(r.noted).Add(noteEvery)); !r.begun.IsZero() && (reserve || overdue) {
+		st.out.Keep = append(st.out.Keep, r.localEntry())
 	}
 	st.out.Names = slices.Sorted(maps.Keys(st.names))
 	st.out.Zones = slices.Sorted(maps.Keys(st.zones))

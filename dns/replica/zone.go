@@ -369,11 +369,18 @@ func (n *serial) begin(now time.Time) {
 	}
 }
 
-// tagSerial is the one field of the local entry: the reserved number (4 bytes), then the zone's name.
-const tagSerial = 1
+// Fields of the local entry.
+const (
+	tagSerial = 1 // one for each zone: the reserved number (4 bytes), then the zone's name
+	tagClock  = 2 // Unix time, ms: a clock that is before it at the next start stepped back
+)
 
-func (r *Replica) serialsEntry() []byte {
-	b := []byte{formatNow, byte(kindLocal)}
+// noteEvery is how often the time is put on disk.
+const noteEvery = time.Minute
+
+func (r *Replica) localEntry() []byte {
+	r.noted = r.now.UnixMilli()
+	b := field.AppendUint([]byte{formatNow, byte(kindLocal)}, tagClock, uint64(r.noted))
 	for _, apex := range slices.Sorted(maps.Keys(r.serials)) {
 		v := binary.BigEndian.AppendUint32(nil, r.serials[apex].reserved)
 		b = field.Append(b, tagSerial, apex.AppendWire(v))
@@ -381,11 +388,14 @@ func (r *Replica) serialsEntry() []byte {
 	return b
 }
 
-func (r *Replica) restoreSerials(b []byte) error {
+func (r *Replica) restoreLocal(b []byte) error {
 	if err := field.Check(b); err != nil {
 		return &dns.Error{Op: "restore", Kind: dns.Internal, Detail: err.Error()}
 	}
 	for tag, v := range field.All(b) {
+		if tag == tagClock {
+			r.noted = max(r.noted, int64(min(field.Uint(v), millisMax)))
+		}
 		if tag != tagSerial || len(v) < 4 {
 			continue
 		}
