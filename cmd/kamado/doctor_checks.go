@@ -149,7 +149,7 @@ func lookPorts(ctx context.Context, d *doctor) finding {
 		admin = adminDefault
 	}
 	var free, taken []string
-	for _, addr := range []string{d.cfg.Console.HTTP, d.cfg.Images.HTTP, d.cfg.Compute.HTTP, admin} {
+	for _, addr := range []string{d.cfg.Console.HTTP, d.cfg.Images.HTTP, d.cfg.Compute.HTTP, d.cfg.DNS.HTTP, admin} {
 		if addr == "" {
 			continue
 		}
@@ -162,7 +162,7 @@ func lookPorts(ctx context.Context, d *doctor) finding {
 		free = append(free, addr)
 	}
 	if len(taken) > 0 {
-		return warn(`another program has them, perhaps a running Kamado (ss -ltnp shows it); other addresses: kamado up --console-http … --images-http … --compute-http … --admin …`,
+		return warn(`another program has them, perhaps a running Kamado (ss -ltnp shows it); other addresses: kamado up --console-http … --images-http … --compute-http … --dns-http … --admin …`,
 			"not free: %s", strings.Join(taken, ", "))
 	}
 	return ok("free: %s", strings.Join(free, ", "))

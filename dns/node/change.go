@@ -220,6 +220,11 @@ func (n *Node) mayOwn(rec dns.Record) error {
 	if err := rec.Validate(); err != nil {
 		return &dns.Error{Kind: dns.Invalid, Detail: err.Error()}
 	}
+	if rec.Check.Spec != "" && n.deps.CheckSpec != nil {
+		if err := n.deps.CheckSpec(rec.Check); err != nil {
+			return err
+		}
+	}
 	if !rec.Name.Under(n.cfg.Domain) {
 		return &dns.Error{Kind: dns.Invalid, Detail: fmt.Sprintf("%s does not lie under the domain %s: a zone record may (kamado dns zone add)", rec.Name, n.cfg.Domain)}
 	}

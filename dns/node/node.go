@@ -62,6 +62,8 @@ type Deps struct {
 	Registerer prometheus.Registerer // nil: no metrics
 	// ZoneChanged is told of each zone whose serial grew; it must return soon. Nil: nobody is told.
 	ZoneChanged func(apex dns.Name)
+	// CheckSpec judges a health check before its record is taken. Nil: every check is.
+	CheckSpec func(dns.Check) error
 	// Event is told of everything that happens; it must return soon. Nil: nobody is told.
 	Event func(dns.Event)
 }

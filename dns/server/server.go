@@ -18,9 +18,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,6 +29,7 @@ import (
 	"github.com/kamado/kamado/dns/dnstap"
 	"github.com/kamado/kamado/dns/forward"
 	"github.com/kamado/kamado/dns/gossip"
+	"github.com/kamado/kamado/dns/health"
 	"github.com/kamado/kamado/dns/journal"
 	"github.com/kamado/kamado/dns/listen"
 	"github.com/kamado/kamado/dns/node"
@@ -79,14 +78,13 @@ type Server struct {
 	notify    *transfer.Notifier
 	tap       *dnstap.Writer // nil: nobody looks on
 	gossip    *gossip.Gossip // nil: alone
-	health    checks
+	health    *health.Service
 	zoneFiles []*zoneFile
 	handler   http.Handler
 	notes     []string
 
 	started chan struct{} // closed when what is remembered is answered
-	begun   time.Time
-	joined  atomic.Bool
+	met     chan struct{} // closed when another member was met, or need not be
 	closers []func() error
 }
 
@@ -97,7 +95,7 @@ func New(ctx context.Context, opts Options, deps Deps) (_ *Server, err error) {
 	if err := opts.Config.Validate(); err != nil {
 		return nil, fmt.Errorf("configure dns: %w", err)
 	}
-	s := &Server{opts: opts, deps: deps, cfg: opts.Config, dir: filepath.Join(opts.Data, "dns"), node: opts.Config.Node, started: make(chan struct{}), begun: time.Now()}
+	s := &Server{opts: opts, deps: deps, cfg: opts.Config, dir: filepath.Join(opts.Data, "dns"), node: opts.Config.Node, started: make(chan struct{}), met: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -233,7 +231,7 @@ func (s *Server) openState(context.Context) error {
 		Info: dns.Info{DNS: s.listen.Addresses(), Location: s.cfg.Location, Version: s.opts.Version, Started: now},
 	}, node.Deps{
 		Replica: rep, Journal: s.journal, Table: s.table, Ring: s.ring, Now: time.Now, Log: s.deps.Log, Registerer: s.deps.Registerer,
-		ZoneChanged: func(apex dns.Name) { s.notify.Changed(apex) }, Event: s.deps.Event,
+		ZoneChanged: func(apex dns.Name) { s.notify.Changed(apex) }, Event: s.deps.Event, CheckSpec: s.checkSpec,
 	})
 	return err
 }
@@ -297,6 +295,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Add("names", s.member.Run)
 	g.Add("names of the last time", s.start)
 	add("zone files", s.watchZoneFiles)
+	add("members", s.meet)
 	if s.gossip != nil {
 		add("gossip", s.runGossip)
 	}
@@ -369,14 +368,11 @@ func (s *Server) AddChecks(h *httpserver.Health) {
 		return
 	}
 	h.AddCheck("dns-members", func(context.Context) error {
-		if s.joined.Load() {
+		select {
+		case <-s.met:
 			return nil
-		}
-		met := slices.ContainsFunc(s.gossip.Peers(), func(p gossip.Peer) bool { return p.Up })
-		if !met && time.Since(s.begun) < joinPatience {
+		default:
 			return fmt.Errorf("%w: no other member was met yet", httpserver.ErrStarting)
 		}
-		s.joined.Store(true)
-		return nil
 	})
 }

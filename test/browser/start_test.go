@@ -167,7 +167,7 @@ func start(t *testing.T) world {
 		t.Fatal(err)
 	}
 	cmd.Env = append(os.Environ(), "KAMADO_ADMIN=127.0.0.1:0", "KAMADO_IMAGES_HTTP=127.0.0.1:0", "KAMADO_CONSOLE_HTTP=127.0.0.1:0",
-		"KAMADO_COMPUTE_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HYPERVISOR=fake", "KAMADO_GUEST_PARTS="+parts)
+		"KAMADO_DNS_DNS=127.0.0.1:0", "KAMADO_DNS_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HYPERVISOR=fake", "KAMADO_GUEST_PARTS="+parts)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
