@@ -20,13 +20,13 @@ import (
 	"github.com/kamado/kamado/dns/answer"
 	"github.com/kamado/kamado/dns/listen"
 	"github.com/kamado/kamado/dns/message"
-	"github.com/kamado/kamado/dns/peertest"
+	"github.com/kamado/kamado/internal/dnspeer"
 )
 
 // TestAnswersAreThoseOfNSDAndKnot is the comparison. KAMADO_TEST_SEED asks about other zones.
 func TestAnswersAreThoseOfNSDAndKnot(t *testing.T) {
 	t.Parallel()
-	peertest.Need(t, "nsd, knot and bind9-dnsutils", "nsd", "knotd", "dig")
+	dnspeer.Need(t, "nsd, knot and bind9-dnsutils", "nsd", "knotd", "dig")
 	zones, questions := 10, 500
 	long := os.Getenv("KAMADO_TEST_ALL") != ""
 	if long {
@@ -40,7 +40,7 @@ func TestAnswersAreThoseOfNSDAndKnot(t *testing.T) {
 		}
 	}
 	var makers []*maker
-	var files []peertest.Zone
+	var files []dnspeer.Zone
 	table, err := answer.New(answer.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -55,10 +55,10 @@ func TestAnswersAreThoseOfNSDAndKnot(t *testing.T) {
 		if err := table.PutStatic(z.Apex, z.RRs); err != nil {
 			t.Fatal(err)
 		}
-		makers, files = append(makers, m), append(files, peertest.Zone{Name: m.apex, File: text})
+		makers, files = append(makers, m), append(files, dnspeer.Zone{Name: m.apex, File: text})
 	}
 	c := comparison{t: t, used: map[string]int{}, servers: []*client{
-		newClient(t, "ours", serve(t, table)), newClient(t, "nsd", peertest.NSD(t, peertest.Key{}, files...)), newClient(t, "knot", peertest.Knot(t, peertest.Key{}, files...)),
+		newClient(t, "ours", serve(t, table)), newClient(t, "nsd", dnspeer.NSD(t, dnspeer.Key{}, files...)), newClient(t, "knot", dnspeer.Knot(t, dnspeer.Key{}, files...)),
 	}}
 	for i, m := range makers {
 		c.seed = seed + uint64(i)

@@ -16,8 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kamado/kamado/dns"
-	"github.com/kamado/kamado/dns/peertest"
 	"github.com/kamado/kamado/dns/transfer"
+	"github.com/kamado/kamado/internal/dnspeer"
 )
 
 // told is what targets were told, and when.
@@ -122,7 +122,7 @@ func TestNotificationsGoOverUDP(t *testing.T) {
 	m.put(t, "static.test", 7, 1)
 	m.kinds["static.test"] = dns.SharedZone // its SOA is made of what the zone knows
 	heard := make(chan string, 10)
-	target := peertest.Serve(t, func(packet []byte, _ netip.AddrPort, _ bool, write func([]byte) error) {
+	target := dnspeer.Serve(t, func(packet []byte, _ netip.AddrPort, _ bool, write func([]byte) error) {
 		var q, r miekg.Msg
 		if err := q.Unpack(packet); err != nil {
 			t.Error(err)
@@ -149,7 +149,7 @@ func TestNotificationsGoOverUDP(t *testing.T) {
 	if got, want := <-heard, "static.test.\t1\tIN\tSOA\tns.static.test. hostmaster.static.test. 7 3600 600 86400 1"; got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}
-	peertest.Eventually(t, "an accepted notification", func() (bool, string) {
+	dnspeer.Eventually(t, "an accepted notification", func() (bool, string) {
 		families, err := registry.Gather()
 		if err != nil {
 			t.Fatal(err)

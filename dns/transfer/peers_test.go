@@ -10,17 +10,17 @@ import (
 
 	"github.com/kamado/kamado/dns"
 	"github.com/kamado/kamado/dns/message"
-	"github.com/kamado/kamado/dns/peertest"
 	"github.com/kamado/kamado/dns/transfer"
+	"github.com/kamado/kamado/internal/dnspeer"
 )
 
 // TestTransfersIntoOthers has NSD, Knot and BIND be secondaries, with a key and
 // without: each must have the zone, and after a notification its change.
 func TestTransfersIntoOthers(t *testing.T) {
 	t.Parallel()
-	peertest.Need(t, "nsd, knot, bind9 and bind9-dnsutils", "nsd", "knotd", "named", "dig")
+	dnspeer.Need(t, "nsd, knot, bind9 and bind9-dnsutils", "nsd", "knotd", "named", "dig")
 	for _, peer := range []string{"nsd", "knot", "bind"} {
-		for _, key := range []peertest.Key{{}, {Name: "k.test", Algorithm: "hmac-sha256", Secret: secret}} {
+		for _, key := range []dnspeer.Key{{}, {Name: "k.test", Algorithm: "hmac-sha256", Secret: secret}} {
 			name := peer + " without a key"
 			if key.Name != "" {
 				name = peer + " with a key"
@@ -34,18 +34,18 @@ func TestTransfersIntoOthers(t *testing.T) {
 					cfg.Allow = local
 				}
 				h := newHandler(t, cfg)
-				primary := peertest.Serve(t, func(packet []byte, client netip.AddrPort, stream bool, write func([]byte) error) {
+				primary := dnspeer.Serve(t, func(packet []byte, client netip.AddrPort, stream bool, write func([]byte) error) {
 					if q, err := message.Decode(packet); err == nil && key.Name == "" && q.Question[0].Type == dns.TypeSOA && q.Opcode == message.OpQuery {
 						_ = write(startOf(t, m, packet)) // an unsigned question never comes to the handler
 						return
 					}
 					_ = h.Serve(t.Context(), packet, client, stream, write)
 				})
-				secondary := peertest.Servers[peer](t, key, peertest.Zone{Name: "static.test", Primary: primary})
+				secondary := dnspeer.Servers[peer](t, key, dnspeer.Zone{Name: "static.test", Primary: primary})
 				has := func(serial string) {
 					t.Helper()
-					peertest.Eventually(t, "serial "+serial, func() (bool, string) {
-						got := peertest.Dig(t, secondary, "serial.static.test", "TXT")
+					dnspeer.Eventually(t, "serial "+serial, func() (bool, string) {
+						got := dnspeer.Dig(t, secondary, "serial.static.test", "TXT")
 						return got == `"`+serial+`"`, got
 					})
 				}
@@ -96,7 +96,7 @@ func same(t *testing.T, m *member, secondary netip.AddrPort) {
 	for _, name := range []dns.Name{"svc.static.test", "alias.static.test", "mx.static.test", "h.static.test", "u.static.test", "c.static.test", "t.static.test", "n0.static.test", "n2999.static.test"} {
 		i := slices.IndexFunc(m.zones["static.test"], func(rr dns.RR) bool { return rr.Name == name })
 		rr := m.zones["static.test"][i]
-		got := peertest.Dig(t, secondary, string(name), rr.Type.String())
+		got := dnspeer.Dig(t, secondary, string(name), rr.Type.String())
 		want, err := message.FormatRData(rr.Type, rr.Data)
 		if err != nil {
 			t.Fatal(err)
@@ -106,7 +106,7 @@ func same(t *testing.T, m *member, secondary netip.AddrPort) {
 			t.Errorf("%s %v = %q, want %q", name, rr.Type, got, want)
 		}
 	}
-	if got := peertest.Dig(t, secondary, "x.wild.static.test", "A"); got != "192.0.2.1" {
+	if got := dnspeer.Dig(t, secondary, "x.wild.static.test", "A"); got != "192.0.2.1" {
 		t.Errorf("the wildcard = %q", got)
 	}
 }

@@ -8,27 +8,27 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kamado/kamado/dns/peertest"
+	"github.com/kamado/kamado/internal/dnspeer"
 )
 
 // TestUpdateToolsOfOthers has nsupdate and knsupdate speak to the handler: every
 // kind of prerequisite, both ways, over UDP and TCP.
 func TestUpdateToolsOfOthers(t *testing.T) {
 	t.Parallel()
-	peertest.Need(t, "bind9-dnsutils and knot-dnsutils", "nsupdate", "knsupdate")
+	dnspeer.Need(t, "bind9-dnsutils and knot-dnsutils", "nsupdate", "knsupdate")
 	for _, tool := range []string{"nsupdate", "knsupdate"} {
 		t.Run(tool, func(t *testing.T) {
 			t.Parallel()
 			m := newMember(t)
 			h := newHandler(t, m)
-			server := peertest.Serve(t, func(packet []byte, client netip.AddrPort, stream bool, write func([]byte) error) {
+			server := dnspeer.Serve(t, func(packet []byte, client netip.AddrPort, stream bool, write func([]byte) error) {
 				if err := h.Serve(t.Context(), packet, client, stream, write); err != nil {
 					t.Error(err)
 				}
 			})
 			run := func(lines string, args ...string) string {
 				input := fmt.Sprintf("server %s %d\nzone shared.test.\n%s\nsend\nanswer\n", server.Addr(), server.Port(), lines)
-				out, err := peertest.Run(t, input, tool, args...)
+				out, err := dnspeer.Run(t, input, tool, args...)
 				if err == nil && !strings.Contains(out, "NOERROR") {
 					t.Errorf("%s of %q says neither well nor ill: %s", tool, lines, out)
 				}

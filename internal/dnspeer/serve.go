@@ -1,4 +1,4 @@
-package peertest
+package dnspeer
 
 import (
 	"encoding/binary"
