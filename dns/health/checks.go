@@ -14,7 +14,7 @@ import (
 	"github.com/kamado/kamado/internal/probe"
 )
 
-// refreshEvery is how long new words of a check wait while its state stays:
+// refreshEvery is how often new words of checks whose states stay are told:
 // gossip carries states, not conversations.
 const refreshEvery = time.Minute
 
@@ -42,9 +42,7 @@ type watched struct {
 	id    dns.RecordID
 	check dns.Check
 	now   dns.Health // as far as is known here
-	// told is the last that the member heard, at toldAt.
-	told   dns.Health
-	toldAt time.Time
+	told  dns.Health // the last that the member heard
 	// refused says why the check does not run; nil: it does.
 	refused  error
 	flapping bool
@@ -166,7 +164,7 @@ func (c *checks) sync(own []dns.Owned) {
 // answers. Preconditions: mu is held.
 func (c *checks) begin(o dns.Owned) {
 	now := time.Now()
-	w := &watched{id: o.ID(), check: o.Check, now: o.Health, told: o.Health, toldAt: now}
+	w := &watched{id: o.ID(), check: o.Check, now: o.Health, told: o.Health}
 	c.byID[w.id] = w
 	check, err := read(c.cfg, o.Check)
 	if err == nil {
@@ -223,11 +221,21 @@ func (c *checks) report(w *watched, u probe.Update) {
 	if u.Changed {
 		c.log.Info("record became "+h.State.String(), "name", w.id.Name, "type", w.id.Type, "said", h.Output)
 	}
-	if u.Changed || h != w.told && u.At.Sub(w.toldAt) >= refreshEvery {
-		c.say(w, h)
-		return
-	}
 	w.now = h
+	if u.Changed {
+		c.say(w, h)
+	}
+}
+
+// refresh has new words of old states told.
+func (c *checks) refresh() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, w := range c.byID {
+		if w.now != w.told {
+			c.say(w, w.now)
+		}
+	}
 }
 
 // say has news told. Preconditions: mu is held.
@@ -242,10 +250,14 @@ func (c *checks) say(w *watched, h dns.Health) {
 
 // tell tells the member what is pending, all at once as often as it takes them.
 func (c *checks) tell(ctx context.Context) {
+	refresh := time.NewTicker(refreshEvery)
+	defer refresh.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-refresh.C:
+			c.refresh()
 		case <-c.news:
 		}
 		for {
@@ -261,13 +273,12 @@ func (c *checks) tell(ctx context.Context) {
 func (c *checks) take() (list []dns.HealthChange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now()
 	for w, h := range c.pending {
 		if len(list) == toldMax {
 			break
 		}
 		delete(c.pending, w)
-		w.told, w.toldAt = h, now
+		w.told = h
 		list = append(list, dns.HealthChange{ID: w.id, Health: h})
 	}
 	return list

@@ -12,7 +12,7 @@
 // being active. A note is one change that is told to people.
 //
 // Invariants. The member hears of a check only when its state changes, or, of
-// other words, at most once in refreshEvery. Hooks of one name never run at the
+// new words of an old state, once in refreshEvery. Hooks of one name never run at the
 // same time and run in the order of what happened. A lock is given back only
 // when the hook that ends its activity has ended; a lock that cannot be renewed
 // ends the activity a grace before anybody else can have it. Every queue is

@@ -158,7 +158,8 @@ func (j *jobs) pop() (one job, ok bool) {
 	if j.running = len(j.waiting) > 0; !j.running {
 		return job{}, false
 	}
-	one, j.waiting = j.waiting[0], slices.Delete(j.waiting, 0, 1)
+	one = j.waiting[0]
+	j.waiting = slices.Delete(j.waiting, 0, 1)
 	return one, true
 }
 
