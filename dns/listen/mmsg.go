@@ -27,33 +27,29 @@ type message struct {
 	_      [4]byte
 }
 
-// ring is the memory of one worker's batches, allocated once. Slot i of the
-// queries and slot j of the responses have nothing to do with each other.
+// ring is where one worker receives its batches; allocated once.
 type ring struct {
-	in, out       [batch]message
-	inVec, outVec [batch]unix.Iovec
-	names         [batch]unix.RawSockaddrInet6 // of the clients; the first part of it for IPv4
-	controls      [batch][controlBytes]byte
-	queries       [batch][packetStride]byte
-	responses     [responsesBytes]byte
-	info          bool // packet info is wanted
+	in       [batch]message
+	vec      [batch]unix.Iovec
+	names    [batch]unix.RawSockaddrInet6 // of the clients; for IPv4 the first 16 bytes, and the others are 0
+	controls [batch][controlBytes]byte
+	queries  [batch][packetStride]byte
+	info     bool // packet info is wanted
 }
 
-// newRing prepares the queries' side. info says that the socket takes packets for several addresses.
+// newRing prepares to receive. info says that the socket takes packets for several addresses.
 func newRing(info bool) *ring {
 	r := &ring{info: info}
 	for i := range batch {
-		r.inVec[i].Base = &r.queries[i][0]
-		r.inVec[i].SetLen(packetBytesMax)
+		r.vec[i].Base = &r.queries[i][0]
+		r.vec[i].SetLen(packetBytesMax)
 		h := &r.in[i].header
 		h.Name = (*byte)(unsafe.Pointer(&r.names[i]))
-		h.Iov = &r.inVec[i]
+		h.Iov = &r.vec[i]
 		h.SetIovlen(1)
 		if info {
 			h.Control = &r.controls[i][0]
 		}
-		r.out[i].header.Iov = &r.outVec[i]
-		r.out[i].header.SetIovlen(1)
 		r.renew(i)
 	}
 	return r
@@ -72,21 +68,6 @@ func (r *ring) renew(i int) {
 func (r *ring) receive(fd int) (int, unix.Errno) {
 	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.in[0])), batch, unix.MSG_DONTWAIT, 0, 0)
 	return int(n), errno
-}
-
-// send sends responses from to to.
-func (r *ring) send(fd, from, to int) (int, unix.Errno) {
-	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.out[from])), uintptr(to-from), 0, 0, 0)
-	return int(n), errno
-}
-
-// reply makes response slot j one to the sender of query i.
-func (r *ring) reply(j, i int, response []byte) {
-	h, q := &r.out[j].header, &r.in[i].header
-	h.Name, h.Namelen = q.Name, q.Namelen
-	h.Control, h.Controllen = q.Control, q.Controllen
-	r.outVec[j].Base = &response[0]
-	r.outVec[j].SetLen(len(response))
 }
 
 // client is who sent query i.

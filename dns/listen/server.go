@@ -120,6 +120,7 @@ func (s *Server) openAddress(ctx context.Context, addr netip.AddrPort) error {
 			return os.NewSyscallError("eventfd", err)
 		}
 		w.ring = newRing(at.Addr().IsUnspecified())
+		w.out = newOutbox(fd, w.ring, &w.counts.errors)
 	}
 	return nil
 }

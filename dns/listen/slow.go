@@ -115,14 +115,8 @@ func sendTo(fd int, b []byte, to *unix.RawSockaddrInet6, length uint32, control 
 		h.Control = &control[0]
 		h.SetControllen(len(control))
 	}
-	for {
-		_, _, errno := unix.Syscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&h)), 0)
-		switch errno {
-		case 0:
-			return nil
-		case unix.EINTR:
-		default:
-			return errno
-		}
+	if errno := sendMessage(fd, &h); errno != 0 {
+		return errno
 	}
+	return nil
 }

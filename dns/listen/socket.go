@@ -125,13 +125,13 @@ func openSocket(addr netip.AddrPort, share bool) (fd int, err error) {
 		if every {
 			set(unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
 		}
-		set(unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_OMIT) // for the reason below
+		set(unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE) // for the reason below
 	} else {
 		if every {
 			set(unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
 		}
-		// Path MTU messages can be forged to make us send fragments, which can be replaced.
-		set(unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT)
+		// Never a fragment, whatever a message of a router says, which can be forged (RFC 9715 3.1).
+		set(unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
 	}
 	if err != nil {
 		return fd, err

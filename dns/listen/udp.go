@@ -22,6 +22,7 @@ type worker struct {
 	wake int            // an eventfd that ends the wait for packets
 	stop atomic.Bool
 	ring *ring
+	out  *outbox
 	rnd  uint64
 	tap  Tap
 
@@ -63,21 +64,16 @@ func (w *worker) wait() error {
 
 // answer answers a batch of n queries.
 func (w *worker) answer(n int) {
-	r := w.ring
+	r, box := w.ring, w.out
 	now := time.Now()
 	q := answer.Query{Now: uint32(now.Unix()), Guarded: w.s.limits.guarded()}
-	waiting, out := 0, r.responses[:0] // responses that were not sent yet
 	for i := range n {
-		if len(r.responses)-len(out) < responseBytesMax {
-			w.send(waiting)
-			waiting, out = 0, r.responses[:0]
-		}
+		room := box.room()
 		q.Packet, q.Client = r.queries[i][:min(int(r.in[i].length), packetBytesMax)], r.client(i)
 		w.rnd += 0x9e3779b97f4a7c15 // the table mixes it
 		q.Random = w.rnd
 		server, _ := r.source(i)
-		from := len(out)
-		all, v := w.s.table.Answer(q, out)
+		response, v := w.s.table.Answer(q, room)
 		w.batch.verdicts[v]++
 		if v > answer.Proven {
 			if v != answer.Dropped {
@@ -85,7 +81,6 @@ func (w *worker) answer(n int) {
 			}
 			continue
 		}
-		response := all[from:]
 		if w.s.limits != nil && v != answer.Proven {
 			if response = w.limit(q.Client.Addr(), now, response); response == nil {
 				continue
@@ -95,15 +90,9 @@ func (w *worker) answer(n int) {
 		if w.tap != nil {
 			w.tap.Tap(w.request(q, server), response, now, time.Now())
 		}
-		r.reply(waiting, i, response)
-		waiting++
-		out = all[:from+len(response)]
-		if cap(out) != cap(r.responses) { // the response was too large for its place: a rare one, kept alive until it is sent
-			w.send(waiting)
-			waiting, out = 0, r.responses[:0]
-		}
+		box.add(i, response)
 	}
-	w.send(waiting)
+	box.flush()
 	for i := range n {
 		r.renew(i)
 	}
@@ -116,21 +105,6 @@ func (w *worker) request(q answer.Query, server netip.Addr) Request {
 		at = netip.AddrPortFrom(server, at.Port())
 	}
 	return Request{Packet: q.Packet, Client: q.Client, Server: at, Transport: UDP}
-}
-
-// send sends the first n responses. One that cannot be sent is lost, as packets are.
-func (w *worker) send(n int) {
-	for from := 0; from < n; {
-		sent, errno := w.ring.send(w.fd, from, n)
-		switch {
-		case errno == unix.EINTR:
-		case errno != 0:
-			w.counts.errors.Add(1)
-			from++
-		default:
-			from += sent
-		}
-	}
 }
 
 // limit asks the limiter about a response: as it is, cut to nothing but the question, or nil.
