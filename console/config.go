@@ -47,6 +47,10 @@ type Config struct {
 	ComputePublic string
 	// ComputeClouds is the path of clouds.yaml, for the lines that people copy; empty: those say no account.
 	ComputeClouds string
+	// DNS is where this process reaches the HTTP interface of names, scheme and host; empty: there are none to show.
+	DNS string
+	// TokenFile is the path of the operator's token, for the lines that people copy; empty: those say none.
+	TokenFile string
 	// ComputeMember launches instances, ComputeAdmin looks at everything.
 	ComputeMember, ComputeAdmin CloudAccount
 	// Presets are the pictures' service's, in the order in which they are shown.

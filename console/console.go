@@ -26,6 +26,7 @@ type Console struct {
 	images    *imagesAPI
 	member    *cloudAPI // nil without a cloud, as admin
 	admin     *cloudAPI
+	names     *namesAPI // nil without names
 	sparks    sparks
 	texts     catalogue
 	assets    *assets
@@ -53,6 +54,9 @@ func New(cfg Config) (*Console, error) {
 		}
 		c.member = &cloudAPI{base: cfg.Compute, account: cfg.ComputeMember, client: cfg.Client}
 		c.admin = &cloudAPI{base: cfg.Compute, account: cfg.ComputeAdmin, client: cfg.Client}
+	}
+	if cfg.DNS != "" {
+		c.names = &namesAPI{base: cfg.DNS, token: cfg.Token, client: cfg.Client}
 	}
 	var err error
 	if c.texts, err = loadCatalogue("en"); err != nil {
@@ -87,6 +91,9 @@ func (c *Console) routes() http.Handler {
 	read("/pictures/{options}/{key...}", c.picture)
 	if c.admin != nil {
 		c.cloudRoutes(mux, read)
+	}
+	if c.names != nil {
+		c.namesRoutes(mux, read)
 	}
 	read("/", c.missing)
 	mux.Handle("GET /static/", c.assets)
@@ -164,6 +171,7 @@ type page struct {
 	CSRF     string
 	Version  string
 	Cloud    bool              // whether there are machines to show
+	Names    bool              // whether there are names to show
 	Texts    map[string]string // for the page's script; nil: none
 	Data     any
 }
@@ -179,7 +187,7 @@ func (c *Console) show(w http.ResponseWriter, r *http.Request, name, fragment st
 
 // showAs writes a page with a status.
 func (c *Console) showAs(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
-	p.Operator, p.Version, p.Cloud = c.cfg.Guard.Allowed(r), c.cfg.Version, c.admin != nil
+	p.Operator, p.Version, p.Cloud, p.Names = c.cfg.Guard.Allowed(r), c.cfg.Version, c.admin != nil, c.names != nil
 	p.CSRF = c.cfg.Guard.CSRFToken(r)
 	c.render(w, status, name, p)
 }
