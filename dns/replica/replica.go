@@ -161,7 +161,7 @@ func (r *Replica) Start(now time.Time, info dns.Info) (Out, error) {
 	r.last = epoch << epochBits
 	r.begun = r.now
 	r.repair.restart(r.now)
-	r.self.up = true
+	r.self.up, r.self.since = true, r.now
 	if err := r.publishInfo(st, info, false); err != nil {
 		return Out{}, err
 	}
