@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,14 @@ func TestTheProbesOutcomeIsKeptForABoot(t *testing.T) {
 	}
 	if first.Accelerator == TCG && !strings.Contains(strings.Join(first.Notes, "\n"), "TCG") {
 		t.Errorf("notes %q do not say why it is not KVM", first.Notes)
+	}
+}
+
+// TestNoGuestIsInRootsGroup holds wherever /dev/kvm is root's alone.
+func TestNoGuestIsInRootsGroup(t *testing.T) {
+	e := &Engine{cfg: Config{Accelerator: KVM}}
+	if slices.Contains(e.groups(), 0) {
+		t.Errorf("QEMU is in the groups %v, want never in root's", e.groups())
 	}
 }
 

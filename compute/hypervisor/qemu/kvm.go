@@ -140,6 +140,9 @@ func (e *Engine) probe(ctx context.Context, accel string) (why string, err error
 		return "", nil
 	}
 	if strings.Contains(string(out), "Permission denied") {
+		if os.Geteuid() == 0 { // QEMU runs as users of its own, in the group of the device
+			return "the users that QEMU runs as may not open /dev/kvm (chgrp kvm /dev/kvm; chmod g+rw /dev/kvm)", nil
+		}
 		return "this user may not open /dev/kvm (usermod -aG kvm USER)", nil
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")

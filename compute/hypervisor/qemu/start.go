@@ -302,10 +302,11 @@ func (d *domain) launch(in *inherit, netns bool) (*process, error) {
 // uid gives the user id under which a domain's process runs.
 func (e *Engine) uid(id string) uint32 { return e.cfg.UIDFirst + e.hash(id)%e.cfg.UIDCount }
 
-// groups gives the group that may open /dev/kvm, which QEMU opens itself.
+// groups gives the group that may open /dev/kvm, which QEMU opens itself. Root's
+// is none for guests, whatever it may open.
 func (e *Engine) groups() []uint32 {
 	var st unix.Stat_t
-	if e.cfg.Accelerator == TCG || unix.Stat("/dev/kvm", &st) != nil {
+	if e.cfg.Accelerator == TCG || unix.Stat("/dev/kvm", &st) != nil || st.Gid == 0 {
 		return nil
 	}
 	return []uint32{st.Gid}
