@@ -11,12 +11,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/kamado/kamado/test/compat/cloud"
 	"github.com/kamado/kamado/test/docs"
 )
 
@@ -138,21 +138,6 @@ func skipWithout(t *testing.T, program string, needs []string) {
 	}
 }
 
-// endGuests ends guests that a page left: they outlive the program on purpose.
-func endGuests(dir string) {
-	list, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, file := range list {
-		line, err := os.ReadFile(file)
-		name, arguments, _ := bytes.Cut(line, []byte{0})
-		if err != nil || !bytes.Contains(name, []byte("qemu-system")) || !bytes.Contains(arguments, []byte(dir)) {
-			continue
-		}
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
-	}
-}
-
 func runPage(t *testing.T, program, page string, needs []string, blocks []docs.Block) {
 	t.Helper()
 	var script strings.Builder
@@ -192,7 +177,7 @@ func runPage(t *testing.T, program, page string, needs []string, blocks []docs.B
 	if slices.Contains(needs, "root") {
 		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET | syscall.CLONE_NEWNS
 	}
-	t.Cleanup(func() { endGuests(dir) })
+	t.Cleanup(func() { cloud.EndGuests(dir) }) // they outlive the program on purpose
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	output, err := os.Create(filepath.Join(t.TempDir(), "output"))
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+
+	"github.com/kamado/kamado/test/compat/cloud"
 )
 
 // TestNova walks the client that the talk showed: start and stop instances,
@@ -12,11 +14,11 @@ import (
 func TestNova(t *testing.T) {
 	t.Parallel()
 	needs(t, "nova")
-	c := newCloud(t, "fake")
-	me := c.as("kamado")
+	c := cloud.New(t, "fake")
+	me := as(t, c, "kamado")
 	status := func(want string) {
 		t.Helper()
-		c.eventually(commandTimeout, want, func() (bool, string) {
+		c.Eventually(commandTimeout, want, func() (bool, string) {
 			out := me.run("nova", "list")
 			return regexp.MustCompile(`\| one +\| ` + want + ` +\| - `).MatchString(out), out
 		})
@@ -53,7 +55,7 @@ func TestNova(t *testing.T) {
 	me.says("Cores", "nova", "limits")
 	me.run("nova", "delete", "one")
 	me.run("nova", "keypair-delete", "mine")
-	boss := c.as("kamado-admin")
+	boss := as(t, c, "kamado-admin")
 	boss.says("nova-compute", "nova", "service-list")
 	boss.says("up", "nova", "hypervisor-list")
 }

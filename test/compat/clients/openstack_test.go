@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kamado/kamado/test/compat/cloud"
 )
 
 // TestOpenStackFromNothingToSSH is the day of a new user on real guests: a
@@ -15,11 +17,11 @@ import (
 func TestOpenStackFromNothingToSSH(t *testing.T) {
 	t.Parallel() // with clouds without guests; TestOpenStackWithoutRoot is over by then
 	needs(t, "openstack", "qemu-system-x86_64", "ssh")
-	if os.Getenv(inside) == "" {
+	if !cloud.Isolated() {
 		t.Skip("needs root and the right to make network namespaces")
 	}
-	c := newCloud(t, "qemu")
-	me := c.as("kamado")
+	c := cloud.New(t, "qemu")
+	me := as(t, c, "kamado")
 	key := me.run("openstack", "keypair", "create", "mine")
 	if err := os.WriteFile(filepath.Join(me.dir, "key"), []byte(key+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -27,7 +29,7 @@ func TestOpenStackFromNothingToSSH(t *testing.T) {
 	me.says("ACTIVE", "openstack", "server", "create", "--image", "tiny", "--flavor", "m1.tiny", "--key-name", "mine", "--wait", "one", "-f", "value", "-c", "status")
 	address := me.run("openstack", "floating", "ip", "create", "public", "-f", "value", "-c", "floating_ip_address")
 	me.run("openstack", "server", "add", "floating", "ip", "one", address)
-	c.eventually(bootTimeout, "at its login prompt", func() (bool, string) {
+	c.Eventually(bootTimeout, "at its login prompt", func() (bool, string) {
 		log := me.run("openstack", "console", "log", "show", "one")
 		return strings.HasSuffix(strings.TrimSpace(log), "login:"), log
 	})
@@ -41,13 +43,13 @@ func TestOpenStackFromNothingToSSH(t *testing.T) {
 	boot := me.ssh(c, address, "22", "cat /proc/sys/kernel/random/boot_id; echo cake > /root/recipe; sync")
 
 	// A killed controller is none of the guest's business.
-	c.kill()
+	c.Kill()
 	if again := me.ssh(c, address, "22", "cat /proc/sys/kernel/random/boot_id"); again != boot {
 		t.Errorf("boot id after kill -9 = %q, was %q", again, boot)
 	}
-	before := c.guests()
-	c.start()
-	if after := c.guests(); len(after) != 1 || len(before) != 1 || after[0] != before[0] {
+	before := c.Guests()
+	c.Start()
+	if after := c.Guests(); len(after) != 1 || len(before) != 1 || after[0] != before[0] {
 		t.Errorf("guests after the restart = %v, before = %v", after, before)
 	}
 	me.script("server show one -f value -c status => ACTIVE\nconsole log show one --lines 3 => login:")
@@ -61,14 +63,14 @@ func TestOpenStackFromNothingToSSH(t *testing.T) {
 		t.Errorf("the instance of the snapshot says %q, want its own name and the file", got)
 	}
 	me.run("openstack", "server", "delete", "--wait", "two")
-	c.eventually(commandTimeout, "without guests", func() (bool, string) { return len(c.guests()) == 0, "" })
+	c.Eventually(commandTimeout, "without guests", func() (bool, string) { return len(c.Guests()) == 0, "" })
 	me.script("image delete with-recipe\nfloating ip delete " + address + "\nkeypair delete mine\nserver list -f csv -c Name => Name")
 }
 
 // ssh runs a command in a guest as soon as it lets us in.
-func (s *stock) ssh(c *cloud, address, port, command string) (out string) {
+func (s *stock) ssh(c *cloud.Cloud, address, port, command string) (out string) {
 	s.t.Helper()
-	c.eventually(bootTimeout, "reached by ssh", func() (bool, string) {
+	c.Eventually(bootTimeout, "reached by ssh", func() (bool, string) {
 		var err error
 		out, err = s.try("", "ssh", "-i", "key", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
 			"-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-p", port, "root@"+address, command)
@@ -88,8 +90,8 @@ func TestOpenStackWithoutRoot(t *testing.T) {
 	if os.Geteuid() == 0 {
 		uid = nobody
 	}
-	c := newCloudOf(t, "qemu", uid)
-	me := c.as("kamado")
+	c := cloud.NewAs(t, "qemu", uid)
+	me := as(t, c, "kamado")
 	key := me.run("openstack", "keypair", "create", "mine")
 	if err := os.WriteFile(filepath.Join(me.dir, "key"), []byte(key+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -101,7 +103,7 @@ func TestOpenStackWithoutRoot(t *testing.T) {
 		t.Errorf("the instance says %q, want its name", got)
 	}
 	me.run("openstack", "server", "delete", "--wait", "one")
-	c.eventually(commandTimeout, "without guests", func() (bool, string) { return len(c.guests()) == 0, "" })
+	c.Eventually(commandTimeout, "without guests", func() (bool, string) { return len(c.Guests()) == 0, "" })
 }
 
 // TestOpenStackWithoutGuests is the same for whoever has neither root nor QEMU,
@@ -109,8 +111,8 @@ func TestOpenStackWithoutRoot(t *testing.T) {
 func TestOpenStackWithoutGuests(t *testing.T) {
 	t.Parallel()
 	needs(t, "openstack")
-	c := newCloud(t, "fake")
-	c.as("kamado").script(`
+	c := cloud.New(t, "fake")
+	as(t, c, "kamado").script(`
 		catalog list -f value -c Type => identity
 		network list --external -f value -c Name => public
 		image show tiny -f value -c status => active
@@ -136,7 +138,7 @@ func TestOpenStackWithoutGuests(t *testing.T) {
 		server delete --wait one two
 		server list -f csv -c Name => "Name"
 		image delete copy`)
-	c.as("kamado-admin").script(`
+	as(t, c, "kamado-admin").script(`
 		project create bakery -f value -c name => bakery
 		user create --project bakery --password flour-and-water hana -f value -c name => hana
 		role add --user hana --project bakery member

@@ -1,12 +1,9 @@
 // Package tempest runs OpenStack's own acceptance tests, as Debian ships them,
-// against the built program: `configure` writes their configuration, `run` runs
-// a list of them, and the Go tests here do both on a cloud of their own.
+// against the built program (see package cloud): `configure` writes their
+// configuration, `run` runs a list of them, and the Go tests here do both on a
+// cloud of their own.
 //
 // Vocabulary: an include list names tests by regular expressions, one a line;
 // include.txt is what must pass. Validation is Tempest's word for logging in to
 // guests, which only real ones can answer.
-//
-// Invariant: nothing is left. As root the tests run in a network and a mount
-// namespace of their own, and guests are ended by the directory that their
-// command line names.
 package tempest
