@@ -45,9 +45,12 @@ func (s *Service) Bootstrap(ctx context.Context) (Bootstrap, error) {
 	return b, nil
 }
 
-// bootstrapPasswords makes passwords for the users that are not there yet.
+// bootstrapPasswords makes passwords for the users that are not there yet. A
+// password that is kept elsewhere is hashed by Run: whoever loses it in a crash
+// gives it again.
 func (s *Service) bootstrapPasswords(ctx context.Context) (passwords, hashes map[string]string, err error) {
 	var missing []string
+	waiting := map[string]string{} // what stands for a hash, by user: an earlier process did not come to it
 	err = s.store.Read(ctx, func(tx *compute.Tx) error {
 		missing = missing[:0]
 		for _, name := range []string{AdminUser, MemberUser} {
@@ -55,8 +58,11 @@ func (s *Service) bootstrapPasswords(ctx context.Context) (passwords, hashes map
 			if err != nil {
 				return err
 			}
-			if u == nil {
+			switch {
+			case u == nil:
 				missing = append(missing, name)
+			case isLater(u.PasswordHash):
+				waiting[name] = u.PasswordHash
 			}
 		}
 		return nil
@@ -65,31 +71,60 @@ func (s *Service) bootstrapPasswords(ctx context.Context) (passwords, hashes map
 		return nil, nil, err
 	}
 	passwords, hashes = map[string]string{}, map[string]string{}
-	type hashed struct {
-		name, hash string
-		err        error
-	}
-	results := make(chan hashed, len(missing))
-	for _, name := range missing { // at the same time: they are most of a first start
-		password := s.cfg.FirstPasswords[name]
-		if password == "" {
-			password = newSecret()
+	for _, name := range missing {
+		if passwords[name] = s.cfg.FirstPasswords[name]; passwords[name] != "" {
+			hashes[name] = laterPrefix + compute.NewHexID()
+			waiting[name] = hashes[name]
+			continue
 		}
-		passwords[name] = password
-		go func() {
-			h, err := hashPassword(password, s.cfg.PasswordCost)
-			results <- hashed{name, h, err}
-		}()
-	}
-	for range missing {
-		r := <-results
-		if r.err != nil {
-			err = r.err
+		passwords[name] = newSecret()
+		if hashes[name], err = s.passwords.hash(ctx, passwords[name]); err != nil {
+			return nil, nil, err
 		}
-		hashes[r.name] = r.hash
-		s.passwords.remember(r.hash, passwords[r.name])
 	}
-	return passwords, hashes, err
+	for name, instead := range waiting {
+		if password := s.cfg.FirstPasswords[name]; password != "" {
+			s.passwords.hashLater(instead, password)
+		}
+	}
+	return passwords, hashes, nil
+}
+
+// hashFirst makes the hashes that Bootstrap left for later. A password that was
+// changed meanwhile has one.
+func (s *Service) hashFirst(ctx context.Context) error {
+	for name, password := range s.cfg.FirstPasswords {
+		var u *compute.User
+		err := s.store.Read(ctx, func(tx *compute.Tx) (err error) {
+			u, err = userNamed(tx, compute.DomainDefault, name)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if u == nil || !s.passwords.recall(u.PasswordHash, password) || !isLater(u.PasswordHash) {
+			continue
+		}
+		hash, err := s.passwords.hash(ctx, password)
+		if err != nil {
+			return err
+		}
+		err = s.store.Write(ctx, func(tx *compute.Tx) error {
+			fresh, err := tx.Users.Get(u.ID)
+			if compute.IsKind(err, compute.NotFound) || err == nil && fresh.PasswordHash != u.PasswordHash {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			fresh.PasswordHash = hash
+			return tx.Users.Update(fresh)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Service) bootstrap(tx *compute.Tx, b *Bootstrap, passwords, hashes map[string]string) error {

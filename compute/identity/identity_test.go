@@ -97,6 +97,88 @@ func (w *world) wantValid(what, token string, valid bool) {
 	}
 }
 
+// another is another process on the same store.
+func (w *world) another(first map[string]string) *world {
+	w.t.Helper()
+	cfg := identity.Default()
+	cfg.PasswordCost, cfg.FirstPasswords = bcrypt.MinCost, first
+	o := &world{t: w.t, store: w.store, boot: w.boot}
+	o.clock.Store(w.clock.Load())
+	o.Service = identity.New(w.store, cfg, slog.New(slog.NewTextHandler(io.Discard, nil)), func() time.Time { return time.Unix(o.clock.Load(), 0) })
+	if _, err := o.Bootstrap(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	return o
+}
+
+// hashOf is what the store has of a user's password.
+func (w *world) hashOf(id string) (hash string) {
+	w.t.Helper()
+	err := w.store.Read(w.t.Context(), func(tx *compute.Tx) error {
+		u, err := tx.Users.Get(id)
+		if err == nil {
+			hash = u.PasswordHash
+		}
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return hash
+}
+
+// TestFirstPasswordsAreHashedAfterTheStart takes passwords that are kept
+// elsewhere through a crash before their hashes were made.
+func TestFirstPasswordsAreHashedAfterTheStart(t *testing.T) {
+	kept := map[string]string{identity.AdminUser: "first secret", identity.MemberUser: "second secret"}
+	w := newWorld(t, func(c *identity.Config) { c.FirstPasswords = kept })
+	if _, err := bcrypt.Cost([]byte(w.hashOf(w.boot.MemberUserID))); err == nil {
+		t.Error("the start waited for a hash")
+	}
+	wrong := w.member()
+	wrong.Password = kept[identity.AdminUser]
+	instead := w.member()
+	instead.Password = w.hashOf(w.boot.MemberUserID) // what stands in the store opens nothing
+	afterCrash, stranger := w.another(kept), w.another(nil)
+	for _, process := range []*world{w, afterCrash} {
+		process.pass(time.Hour) // longer than any other proof answers
+		process.login(w.member())
+		for _, l := range []identity.Login{wrong, instead} {
+			_, _, err := process.Login(t.Context(), l)
+			process.wantKind("a wrong password before there is a hash", err, compute.Unauthorized)
+		}
+	}
+	_, _, err := stranger.Login(t.Context(), w.member())
+	w.wantKind("a password that the process was not given", err, compute.Unauthorized)
+
+	changed := "of the administrator's own choice"
+	if err := afterCrash.ChangePassword(t.Context(), w.boot.AdminUserID, kept[identity.AdminUser], changed, identity.Origin{}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- afterCrash.Run(ctx) }()
+	for {
+		if _, err := bcrypt.Cost([]byte(w.hashOf(w.boot.MemberUserID))); err == nil {
+			break
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-t.Context().Done():
+			t.Fatal("no hash was made")
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	stranger.login(w.member())
+	w.login(w.member())
+	admin := w.member()
+	admin.User, admin.Project, admin.Password = identity.UserRef{ID: w.boot.AdminUserID}, nil, changed
+	stranger.login(admin)
+}
+
 func TestBootstrapTwiceChangesNothing(t *testing.T) {
 	w := newWorld(t, nil)
 	again, err := w.Bootstrap(t.Context())

@@ -39,6 +39,9 @@ type passwords struct {
 	// for each command need not wait for the same work again. Wrong passwords always cost the whole work, and a changed password has
 	// another hash. At most provenMax; each answers for provenAge. Guarded by mu.
 	proven map[string]proof
+	// later are keyed digests of passwords whose hashes are still to be made, by what stands for the hash in the row: one for each
+	// first user. They stay, for logins that read a row just before its hash came. Guarded by mu.
+	later map[string][sha256.Size]byte
 }
 
 const (
@@ -54,7 +57,7 @@ type proof struct {
 }
 
 func newPasswords(cfg Config, now func() time.Time) *passwords {
-	p := &passwords{cost: cfg.PasswordCost, now: now, proven: map[string]proof{}, slots: make(chan struct{}, cfg.PasswordsAtOnce),
+	p := &passwords{cost: cfg.PasswordCost, now: now, proven: map[string]proof{}, later: map[string][sha256.Size]byte{}, slots: make(chan struct{}, cfg.PasswordsAtOnce),
 		waiting: make(chan struct{}, cfg.PasswordsAtOnce+cfg.PasswordsWaitingMax)}
 	p.dummy = sync.OnceValue(func() []byte {
 		h, _ := bcrypt.GenerateFromPassword([]byte(rand.Text()), cfg.PasswordCost) // the text is short and the cost checked
@@ -108,12 +111,29 @@ func (p *passwords) remember(hash, password string) {
 	p.proven[hash] = proof{digest, now.Add(provenAge)}
 }
 
+// laterPrefix stands before what a row has in place of a hash that is still to be
+// made. It is no hash of anything.
+const laterPrefix = "later:"
+
+func isLater(hash string) bool { return strings.HasPrefix(hash, laterPrefix) }
+
+// hashLater keeps in memory what answers for a row until its hash is made.
+func (p *passwords) hashLater(instead, password string) {
+	digest := p.digest(password)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.later[instead] = digest
+}
+
 // recall says whether a hash is known to be one of this password. No says
 // nothing: the hash decides.
 func (p *passwords) recall(hash, password string) bool {
 	digest, now := p.digest(password), p.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if first, there := p.later[hash]; there {
+		return hmac.Equal(first[:], digest[:])
+	}
 	made, there := p.proven[hash]
 	return there && !now.After(made.until) && hmac.Equal(made.digest[:], digest[:])
 }
@@ -133,8 +153,9 @@ func hashPassword(password string, cost int) (string, error) {
 	return string(h), nil
 }
 
-// check says whether a password has a hash. An empty hash is nobody's: the
-// answer is no, after the same work.
+// check says whether a password has a hash. An empty hash is nobody's, and one
+// that is still to be made is known by recall alone: the answer is no, after the
+// same work.
 func (p *passwords) check(ctx context.Context, hash, password string) (bool, error) {
 	if p.recall(hash, password) {
 		return true, nil
@@ -144,15 +165,15 @@ func (p *passwords) check(ctx context.Context, hash, password string) (bool, err
 		return false, err
 	}
 	defer done()
-	stored := []byte(hash)
-	if hash == "" {
+	stored, none := []byte(hash), hash == "" || isLater(hash)
+	if none {
 		stored = p.dummy()
 	}
 	err = bcrypt.CompareHashAndPassword(stored, short(password))
 	if err != nil && !errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 		return false, fmt.Errorf("compare a password: %w", err)
 	}
-	ok := err == nil && hash != ""
+	ok := err == nil && !none
 	if ok {
 		p.remember(hash, password)
 	}

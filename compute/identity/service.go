@@ -52,7 +52,9 @@ type Config struct {
 	// PasswordMin is the least number of characters of a password.
 	PasswordMin int
 	// FirstPasswords are those of the users that Bootstrap makes, by name; one
-	// that is not here is made up. Who keeps them elsewhere keeps them first.
+	// that is not here is made up. Who keeps them elsewhere keeps them first, so
+	// that they need not wait for their hashes, which Run makes: until then a
+	// process that is given them again answers for them.
 	FirstPasswords map[string]string
 }
 
@@ -129,11 +131,14 @@ func (s *Service) Forget() {
 	clear(s.sessions)
 }
 
-// Run removes what is over until ctx ends.
+// Run hashes the first passwords, and removes what is over until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	tick := time.NewTicker(s.cfg.PurgeEvery)
 	defer tick.Stop()
 	for {
+		if err := s.hashFirst(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("first passwords not hashed yet", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
