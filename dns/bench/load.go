@@ -22,6 +22,9 @@ const loadBatch = 64
 // lostAfter is how long the generator waits for any answer before it takes what waits for lost.
 const lostAfter = 100 * time.Millisecond
 
+// patience is how much longer the generator asks when nothing was answered: the machine may have been busy.
+const patience = 5 * time.Second
+
 // Result is what a load saw.
 type Result struct {
 	Sent, Answered, Lost, Wrong int
@@ -40,10 +43,18 @@ type message struct {
 	_      [4]byte
 }
 
-// generator asks with system calls for many packets. Its socket is connected, as dnsperf's is.
+// clientsMax bounds the clients that one generator pretends to be.
+const clientsMax = 64
+
+// controlBytes hold a packet info of IPv4: 16 bytes of head, 12 of data, aligned.
+const controlBytes = 32
+
+// generator asks with system calls for many packets. As one client its socket is
+// connected, as dnsperf's is; as several it sends from several addresses of the loopback.
 type generator struct {
 	fd      int
 	window  int
+	clients int
 	check   bool
 	packets [][]byte
 	next    int // in packets
@@ -54,6 +65,8 @@ type generator struct {
 	waiting   int
 	histogram [histogramSize]int
 
+	server        unix.RawSockaddrInet4
+	controls      [loadBatch][controlBytes]byte
 	out, in       [loadBatch]message
 	outVec, inVec [loadBatch]unix.Iovec
 	queries       [loadBatch][512]byte
@@ -62,9 +75,9 @@ type generator struct {
 }
 
 // Ask sends as many questions for names 0 to names-1 as the server answers, for
-// some time, from a thread on a core. window questions wait at once.
-func Ask(server netip.AddrPort, names, window, core int, length time.Duration, check bool) (Result, error) {
-	g := &generator{window: window, check: check}
+// some time, from a thread on a core, as so many clients. window questions wait at once.
+func Ask(server netip.AddrPort, names, window, clients, core int, length time.Duration, check bool) (Result, error) {
+	g := &generator{window: window, clients: min(clients, clientsMax), check: check}
 	for _, i := range shuffled(names) {
 		g.packets = append(g.packets, packet(i))
 	}
@@ -92,24 +105,23 @@ func (g *generator) run(server netip.AddrPort, length time.Duration) error {
 	}
 	defer unix.Close(fd)
 	g.fd = fd
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(server.Port()), Addr: server.Addr().As4()}); err != nil {
+	if g.clients > 1 {
+		err = unix.Bind(fd, &unix.SockaddrInet4{})
+	} else {
+		err = unix.Connect(fd, &unix.SockaddrInet4{Port: int(server.Port()), Addr: server.Addr().As4()})
+	}
+	if err != nil {
 		return err
 	}
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20) != nil {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<20) // as much as an ordinary user gets
 	}
-	for i := range loadBatch {
-		g.inVec[i].Base, g.outVec[i].Base = &g.answers[i][0], &g.queries[i][0]
-		g.inVec[i].SetLen(len(g.answers[i]))
-		g.in[i].header.Iov, g.out[i].header.Iov = &g.inVec[i], &g.outVec[i]
-		g.in[i].header.SetIovlen(1)
-		g.out[i].header.SetIovlen(1)
-	}
+	g.prepare(server)
 	began := nanos()
 	end := began + int64(length)
 	for {
 		now := nanos()
-		if now >= end {
+		if now >= end && (g.result.Answered > 0 || now >= end+int64(patience)) {
 			break
 		}
 		if err := g.send(now); err != nil {
@@ -122,6 +134,31 @@ func (g *generator) run(server netip.AddrPort, length time.Duration) error {
 	g.result.Took = time.Duration(nanos() - began)
 	g.result.P50, g.result.P99 = g.percentile(0.50), g.percentile(0.99)
 	return nil
+}
+
+// prepare fills what is the same in all packets.
+func (g *generator) prepare(server netip.AddrPort) {
+	g.server = unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: server.Addr().As4()}
+	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&g.server.Port))[:], server.Port())
+	for i := range loadBatch {
+		g.inVec[i].Base, g.outVec[i].Base = &g.answers[i][0], &g.queries[i][0]
+		g.inVec[i].SetLen(len(g.answers[i]))
+		g.in[i].header.Iov, g.out[i].header.Iov = &g.inVec[i], &g.outVec[i]
+		g.in[i].header.SetIovlen(1)
+		g.out[i].header.SetIovlen(1)
+		if g.clients == 1 {
+			continue
+		}
+		h := &g.out[i].header
+		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&g.server)), unix.SizeofSockaddrInet4
+		c := (*unix.Cmsghdr)(unsafe.Pointer(&g.controls[i][0]))
+		c.Level, c.Type = unix.IPPROTO_IP, unix.IP_PKTINFO
+		c.SetLen(unix.CmsgLen(unix.SizeofInet4Pktinfo))
+		info := (*unix.Inet4Pktinfo)(unsafe.Pointer(&g.controls[i][unix.CmsgLen(0)]))
+		info.Spec_dst = [4]byte{127, 0, 1, byte(i % g.clients)}
+		h.Control = &g.controls[i][0]
+		h.SetControllen(unix.CmsgSpace(unix.SizeofInet4Pktinfo))
+	}
 }
 
 // send fills the window.

@@ -125,6 +125,7 @@ const unboundConfig = `server:
     do-daemonize: no
     access-control: 127.0.0.0/8 allow
     module-config: "iterator"
+    local-zone: "test." nodefault
 auth-zone:
     name: "{zone}"
     zonefile: "{file}"
