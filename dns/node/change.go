@@ -288,7 +288,8 @@ func (n *Node) Change(ctx context.Context, zone dns.Name, changes []dns.Change) 
 }
 
 // ChangeZone lets judge look at the names of a zone as they are, and makes the
-// steps that it gives, nothing between. judge must not block.
+// steps that it gives, nothing between. Among the records of the apex it finds
+// the SOA, and the NS of the domain, which are no zone records. judge must not block.
 func (n *Node) ChangeZone(ctx context.Context, zone dns.Name, judge func(lookup func(dns.Name) dns.Set) ([]dns.Change, error)) (serial uint32, err error) {
 	var before map[dns.Name][]dns.RR
 	err = n.do(ctx, &change{
@@ -296,7 +297,7 @@ func (n *Node) ChangeZone(ctx context.Context, zone dns.Name, judge func(lookup 
 			if err := n.mayChange(zone); err != nil {
 				return replica.Out{}, err
 			}
-			changes, err := judge(n.set)
+			changes, err := judge(n.lookupIn(zone))
 			if err != nil || len(changes) == 0 {
 				return replica.Out{}, err
 			}
@@ -331,6 +332,23 @@ func (n *Node) set(name dns.Name) dns.Set {
 	set, _ := n.rep.Set(name)
 	set.Name = name
 	return set
+}
+
+// lookupIn is set with what the server itself adds to the apex of a zone. Preconditions: mu is held.
+func (n *Node) lookupIn(zone dns.Name) func(dns.Name) dns.Set {
+	return func(name dns.Name) dns.Set {
+		set := n.set(name)
+		i := slices.IndexFunc(n.rep.Zones(), func(z dns.Zone) bool { return z.Apex == name })
+		if name != zone || i < 0 {
+			return set
+		}
+		z := n.dress(n.rep.Zones()[i])
+		set.RRs = append(slices.Clone(set.RRs), startOf(z))
+		if z.Kind == dns.DomainZone {
+			set.RRs = append(set.RRs, n.serversOf(z)...)
+		}
+		return set
+	}
 }
 
 // rrsOf remembers the zone records of the names that changes are about.

@@ -48,6 +48,7 @@ type Table interface {
 	PutStatic(apex dns.Name, rrs []dns.RR) error
 	RemoveZone(apex dns.Name)
 	Put(set dns.Set) bool
+	Choose(set dns.Set, typ dns.Type, client netip.Addr, now time.Time) []dns.Choice
 	Explain(name dns.Name, typ dns.Type, client netip.AddrPort, random uint64, now time.Time, sets func(dns.Name) dns.Set) answer.Explanation
 }
 

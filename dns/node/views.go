@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -152,52 +153,76 @@ func (n *Node) Transfer(apex dns.Name) ([]dns.RR, error) {
 		return nil, &dns.Error{Kind: dns.NotFound, Detail: fmt.Sprintf("there is no zone %s", apex)}
 	}
 	z := n.dress(n.rep.Zones()[i])
-	rrs := []dns.RR{{Name: apex, Type: dns.TypeSOA, TTL: z.SOA.Minimum, Data: z.SOA.Data(z.Serial)}}
+	rrs := []dns.RR{startOf(z)}
 	if z.Kind == dns.DomainZone {
-		for _, ns := range n.ns {
-			rrs = append(rrs, dns.RR{Name: apex, Type: dns.TypeNS, TTL: dns.TTLDefault, Data: ns.AppendWire(nil)})
-		}
-		rrs = append(rrs, n.liveRRs()...)
+		rrs = append(rrs, n.serversOf(z)...)
 	}
-	return slices.AppendSeq(rrs, n.rep.ZoneRRs(apex)), nil
+	return append(rrs, n.answered(apex)...), nil
 }
 
-// liveRRs are the owned records that are answered now. Preconditions: mu is held.
-func (n *Node) liveRRs() (rrs []dns.RR) {
-	names := slices.SortedFunc(n.rep.Names(), dns.CompareCanonical)
-	for _, name := range names {
-		set, _ := n.rep.Set(name)
-		for _, t := range typesOf(set) {
-			var live, backups []dns.RR
-			for _, o := range set.Owned {
-				switch {
-				case o.Type != t || o.View != "" || !o.Live():
-				case o.Tier == dns.Backup:
-					backups = append(backups, o.RR)
-				default:
-					live = append(live, o.RR)
-				}
-			}
-			if len(live) == 0 {
-				live = backups
-			}
-			rrs = append(rrs, distinct(live)...)
-		}
+// startOf is the SOA record of a zone that is no static one.
+func startOf(z dns.Zone) dns.RR {
+	return dns.RR{Name: z.Apex, Type: dns.TypeSOA, TTL: z.SOA.Minimum, Data: z.SOA.Data(z.Serial)}
+}
+
+// serversOf are the NS records of the domain: its members. Preconditions: mu is held.
+func (n *Node) serversOf(z dns.Zone) (rrs []dns.RR) {
+	for _, ns := range n.ns {
+		rrs = append(rrs, dns.RR{Name: z.Apex, Type: dns.TypeNS, TTL: dns.TTLDefault, Data: ns.AppendWire(nil)})
 	}
 	return rrs
 }
 
-// distinct gives records of one set once each, with the least of their TTLs (RFC 2181 5.2).
-func distinct(rrs []dns.RR) (out []dns.RR) {
-	least := uint32(dns.TTLMax)
-	for _, rr := range rrs {
-		least = min(least, rr.TTL)
-		if !slices.ContainsFunc(out, func(have dns.RR) bool { return string(have.Data) == string(rr.Data) }) {
-			out = append(out, rr)
+// answered are the records of a zone that a client without a view could be
+// answered with now: zone records, and the owned ones that the table would pick. Preconditions: mu is held.
+func (n *Node) answered(apex dns.Name) (rrs []dns.RR) {
+	names := map[dns.Name][]dns.RR{}
+	for rr := range n.rep.ZoneRRs(apex) {
+		names[rr.Name] = append(names[rr.Name], rr)
+	}
+	zones, now := n.rep.Zones(), n.deps.Now()
+	for name := range n.rep.Names() {
+		set, _ := n.rep.Set(name)
+		if len(set.Owned) == 0 || deepest(zones, name) != apex {
+			continue
+		}
+		for _, t := range typesOf(set) {
+			for _, c := range n.deps.Table.Choose(set, t, netip.Addr{}, now) {
+				if c.Pick && c.Type == t {
+					names[name] = append(names[name], c.RR)
+				}
+			}
 		}
 	}
-	for i := range out {
-		out[i].TTL = least
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		rrs = append(rrs, distinct(names[name])...)
+	}
+	return rrs
+}
+
+// deepest is the zone that a name lies in; empty: none.
+func deepest(zones []dns.Zone, name dns.Name) (apex dns.Name) {
+	for _, z := range zones {
+		if name.Under(z.Apex) && (apex == "" || z.Apex.Under(apex)) {
+			apex = z.Apex
+		}
+	}
+	return apex
+}
+
+// distinct gives the records of a name once each; those of one type have the least of their TTLs (RFC 2181 5.2).
+func distinct(rrs []dns.RR) (out []dns.RR) {
+	least := map[dns.Type]uint32{}
+	for _, rr := range rrs {
+		if ttl, ok := least[rr.Type]; !ok || rr.TTL < ttl {
+			least[rr.Type] = rr.TTL
+		}
+	}
+	for _, rr := range rrs {
+		if !slices.ContainsFunc(out, func(have dns.RR) bool { return have.Type == rr.Type && string(have.Data) == string(rr.Data) }) {
+			rr.TTL = least[rr.Type]
+			out = append(out, rr)
+		}
 	}
 	return out
 }

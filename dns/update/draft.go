@@ -153,6 +153,10 @@ func (d *draft) refuseOwned(name dns.Name, t dns.Type) error {
 	return deny(message.Refused, "%s has records that only their owners change: %v", name, slices.Compact(owners))
 }
 
+func (d *draft) refuseServers() error {
+	return deny(message.Refused, "the servers of %s are its members", d.zone.Apex)
+}
+
 // add is RFC 2136 3.4.2.2, with our rules for owned records (see the package comment).
 func (d *draft) add(rr dns.RR) error {
 	n := d.name(rr.Name)
@@ -163,7 +167,7 @@ func (d *draft) add(rr dns.RR) error {
 	case rr.Type == dns.TypeSOA:
 		return d.addSOA(rr)
 	case apex && rr.Type == dns.TypeNS && d.zone.Kind == dns.DomainZone:
-		return deny(message.Refused, "the servers of %s are its members", rr.Name)
+		return d.refuseServers()
 	case n.owns(rr.Type), n.owns(dns.TypeCNAME) && !besideCNAME(rr.Type), alias && n.owns(dns.TypeANY):
 		return d.refuseOwned(rr.Name, rr.Type)
 	case alias && others, !besideCNAME(rr.Type) && n.has(dns.TypeCNAME):
@@ -219,7 +223,10 @@ func (d *draft) drop(n *draftName, rr dns.RR) {
 // remove is RFC 2136 3.4.2.4: the SOA and the last NS of the apex stay.
 func (d *draft) remove(rr dns.RR) error {
 	n := d.name(rr.Name)
-	if slices.ContainsFunc(n.owned, func(o dns.Owned) bool { return same(o.RR, rr) }) {
+	switch {
+	case rr.Name == d.zone.Apex && rr.Type == dns.TypeNS && d.zone.Kind == dns.DomainZone:
+		return d.refuseServers()
+	case slices.ContainsFunc(n.owned, func(o dns.Owned) bool { return same(o.RR, rr) }):
 		return d.refuseOwned(rr.Name, rr.Type)
 	}
 	last := rr.Name == d.zone.Apex && rr.Type == dns.TypeNS && len(n.data(dns.TypeNS)) == 1

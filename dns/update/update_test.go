@@ -311,6 +311,7 @@ func TestChanges(t *testing.T) {
 		{"deletes an owned name", "web.svc.test. 0 ANY ANY", miekg.RcodeRefused, "web.svc.test", ""},
 		{"deletes nothing owned", "web.svc.test. 0 NONE A 127.0.0.9; web.svc.test. 0 ANY MX", 0, "web.svc.test", ""},
 		{"an NS of the domain", "svc.test. 5 IN NS a.test.", miekg.RcodeRefused, "svc.test", ""},
+		{"a deleted NS of the domain", "svc.test. 0 NONE NS n1.svc.test.", miekg.RcodeRefused, "svc.test", ""},
 		{"another record of the domain", "svc.test. 5 IN MX 1 a.test.", 0, "svc.test", "5 MX 1 a.test."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
