@@ -185,16 +185,26 @@ func (q *queue) take() []Note {
 	return notes
 }
 
+// run tells until ctx ends. What is under way then has farewell more, and what
+// waits is tried once in that time.
 func (q *queue) run(ctx context.Context) {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(farewell, cancel) })
+	defer stop()
 	for failing := false; ; {
 		select {
 		case <-ctx.Done():
-			q.end(ctx)
+			q.end(work)
 			return
 		case <-q.more:
 		}
-		for notes := q.take(); len(notes) > 0; notes = q.take() {
-			err := q.send(ctx, notes)
+		for ctx.Err() == nil {
+			notes := q.take()
+			if len(notes) == 0 {
+				break
+			}
+			err := q.send(ctx, work, notes)
 			switch {
 			case err != nil && !failing:
 				q.log.Warn("notifications are not delivered", "error", err)
@@ -202,34 +212,27 @@ func (q *queue) run(ctx context.Context) {
 				q.log.Info("notifications are delivered again")
 			}
 			failing = err != nil
-			if ctx.Err() != nil {
-				break
-			}
 		}
 	}
 }
 
-// send tells one message, several times if needed.
-func (q *queue) send(ctx context.Context, notes []Note) error {
+// send tells one message, several times if needed; no more when ctx ends.
+func (q *queue) send(ctx, work context.Context, notes []Note) error {
 	var err error
-	wait := q.retry
 	for try := range noteTries {
 		if try > 0 {
-			timer := time.NewTimer(wait)
-			wait *= 2
+			timer := time.NewTimer(q.retry << (try - 1))
 			select {
 			case <-timer.C:
 			case <-ctx.Done():
-				timer.Stop()
-				q.metrics.note(q.name, "failed", len(notes))
-				return err
 			}
+			timer.Stop()
 		}
-		if err = q.once(ctx, notes); err == nil {
+		if err = q.once(work, notes); err == nil {
 			q.metrics.note(q.name, "sent", len(notes))
 			return nil
 		}
-		if errors.Is(err, errFinal) {
+		if errors.Is(err, errFinal) || ctx.Err() != nil {
 			break
 		}
 	}
@@ -243,13 +246,11 @@ func (q *queue) once(ctx context.Context, notes []Note) error {
 	return q.sink.send(ctx, notes)
 }
 
-// end tells what waits, once, as far as the time goes.
-func (q *queue) end(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
-	defer cancel()
+// end tells what waits, once.
+func (q *queue) end(work context.Context) {
 	for notes := q.take(); len(notes) > 0; notes = q.take() {
 		result := "sent"
-		if ctx.Err() != nil || q.once(ctx, notes) != nil {
+		if work.Err() != nil || q.once(work, notes) != nil {
 			result = "failed"
 		}
 		q.metrics.note(q.name, result, len(notes))

@@ -41,9 +41,11 @@ type member struct {
 	changed  chan struct{}
 	told     []dns.HealthChange
 	seq      uint64
+	after    uint64 // that the last watcher asked for
 	watchers []chan dns.Event
 	service  *health.Service
 	reg      *prometheus.Registry
+	programs bool // hooks are real ones
 	stop     func()
 }
 
@@ -135,16 +137,19 @@ func (m *member) Set(name dns.Name) dns.Set {
 }
 
 // Watch implements health.Node.
-func (m *member) Watch(ctx context.Context, _ uint64) <-chan dns.Event {
+func (m *member) Watch(ctx context.Context, after uint64) <-chan dns.Event {
 	m.w.mu.Lock()
 	defer m.w.mu.Unlock()
+	m.after = after
 	ch := make(chan dns.Event, 4096)
 	m.watchers = append(m.watchers, ch)
 	context.AfterFunc(ctx, func() {
 		m.w.mu.Lock()
 		defer m.w.mu.Unlock()
-		m.watchers = slices.DeleteFunc(m.watchers, func(c chan dns.Event) bool { return c == ch })
-		close(ch)
+		if i := slices.Index(m.watchers, ch); i >= 0 {
+			m.watchers = slices.Delete(m.watchers, i, i+1)
+			close(ch)
+		}
 	})
 	return ch
 }
@@ -258,7 +263,9 @@ func (m *member) start(t *testing.T, cfg health.Config, deps health.Deps) *healt
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.SetExec(m.exec)
+	if !m.programs {
+		s.SetExec(m.exec)
+	}
 	m.service = s
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
