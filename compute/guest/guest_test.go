@@ -253,6 +253,42 @@ func build(t *testing.T) (guest.Files, string) {
 	return f, disk
 }
 
+// shows gives what is on a guest's VGA display, in text.
+func (m *machine) shows() string {
+	m.t.Helper()
+	file := filepath.Join(m.t.TempDir(), "display")
+	m.monitor(`pmemsave 0xb8000 4000 "` + file + `"`)
+	var cells []byte
+	for deadline := time.Now().Add(10 * time.Second); len(cells) < 4000 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		cells, _ = os.ReadFile(file) // not there yet
+	}
+	var text strings.Builder
+	for i := 0; i+1 < len(cells); i += 2 {
+		if i > 0 && i%160 == 0 {
+			text.WriteByte('\n')
+		}
+		text.WriteByte(cells[i])
+	}
+	return text.String()
+}
+
+// TestTinyIsOnTheDisplay looks at what a VNC console shows, and types there.
+func TestTinyIsOnTheDisplay(t *testing.T) {
+	if testing.Short() && os.Getenv("KAMADO_TEST_GUEST") == "off" {
+		t.Skip("KAMADO_TEST_GUEST is off")
+	}
+	f, disk := build(t)
+	m := boot(t, f, disk, "", "", "-device", "VGA")
+	m.prompt("tiny")
+	m.within(30*time.Second, "login on the display", func() bool { return strings.Contains(m.shows(), "\ntiny login: ") })
+	for _, key := range "cook" {
+		m.monitor("sendkey " + string(key))
+	}
+	m.within(10*time.Second, "keys on the display", func() bool { return strings.Contains(m.shows(), "\ntiny login: cook ") })
+	m.monitor("sendkey ret")
+	m.within(20*time.Second, "the answer on the display", func() bool { return strings.Contains(m.shows(), "\nPassword: ") })
+}
+
 func TestTinyLetsTheOwnerOfTheKeyIn(t *testing.T) {
 	if testing.Short() && os.Getenv("KAMADO_TEST_GUEST") == "off" {
 		t.Skip("KAMADO_TEST_GUEST is off")
