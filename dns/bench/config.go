@@ -24,12 +24,15 @@ type Command struct {
 	Program string
 	Args    []string
 	Env     []string // beside those of this process
+	// API says that it opens the API at {free}, with its token in {dir}: the records of GroupOwned are made and
+	// changed through it. Without it the server has and changes them by itself.
+	API bool
 }
 
 // Config says what is measured. Start from Default.
 type Config struct {
-	// Kamado serves the static zone. Owned serves as many owned records (hostN.bench.test) and changes
-	// OwnedChanges of them a second; Still is the same without changes. Without Program their figures are skipped.
+	// Kamado serves the static zone. Owned serves owned records (hostN.bench.test), OwnedChanges of which
+	// change every second; Still is the same without changes. Without Program their figures are skipped.
 	Kamado       Command
 	Owned, Still Command
 	OwnedChanges int

@@ -23,6 +23,7 @@ import (
 type subject struct {
 	name   string
 	port   int
+	other  int // what {free} stood for
 	dir    string
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -66,7 +67,7 @@ func start(ctx context.Context, cfg Config, name string, c Command, f files) (*s
 		return nil, err
 	}
 	args := fill(c.Args, port, other, dir, f)
-	s := &subject{name: name, port: port, dir: dir, exited: make(chan struct{}), said: &tail{}}
+	s := &subject{name: name, port: port, other: other, dir: dir, exited: make(chan struct{}), said: &tail{}}
 	s.cmd = exec.Command(c.Program, args...)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = dir, s.said, s.said
 	s.cmd.Env = append(os.Environ(), fill(c.Env, port, other, dir, f)...)
@@ -79,6 +80,9 @@ func start(ctx context.Context, cfg Config, name string, c Command, f files) (*s
 		_ = s.cmd.Wait() // how it ended is seen in what it said
 		close(s.exited)
 	}()
+	if c.API {
+		return s, nil // it has no names yet
+	}
 	if err := s.ready(ctx, cfg.Timeout); err != nil {
 		s.stop()
 		return nil, err

@@ -55,6 +55,8 @@ type Row struct {
 	// Memory is the subject's proportional memory in MiB behind the rounds, Resident what lay in memory of all its processes.
 	Memory   float64 `json:"pss_mib,omitempty"`
 	Resident float64 `json:"rss_mib,omitempty"`
+	// Changes of records a second, made meanwhile through the API.
+	Changes float64 `json:"changes,omitempty"`
 	// RateLeast and P99Most are the targets of the ratios; 0: none.
 	RateLeast float64 `json:"rate_ratio_least,omitempty"`
 	P99Most   float64 `json:"p99_ratio_most,omitempty"`
@@ -134,6 +136,9 @@ func figure(v float64, format string) string {
 func (r *Report) Lines() []string {
 	lines := []string{fmt.Sprintf("%s, %d cores, Linux %s, load %s", r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel, r.Machine.Load)}
 	for _, row := range r.Rows {
+		if row.Changes > 0 {
+			lines = append(lines, fmt.Sprintf("%s, %s: %.0f changes a second meanwhile", row.Group, row.Load, row.Changes))
+		}
 		if row.Wrong > 0 {
 			lines = append(lines, fmt.Sprintf("%s, %s: %d wrong answers to %s", row.Group, row.Subject, row.Wrong, row.Load))
 		}

@@ -129,11 +129,23 @@ func (r *run) owned(ctx context.Context) error {
 		}
 		subjects = append(subjects, s)
 	}
-	return r.compare(ctx, GroupOwned, subjects, func(row *Row) {
-		if row.Subject == subjectStill {
-			row.RateLeast = changesLeast
+	compare := func() error {
+		return r.compare(ctx, GroupOwned, subjects, func(row *Row) {
+			if row.Subject == subjectStill {
+				row.RateLeast = changesLeast
+			}
+		})
+	}
+	if !r.cfg.Owned.API {
+		return compare()
+	}
+	changes, err := r.feed(ctx, subjects, compare)
+	for i := range r.report.Rows {
+		if row := &r.report.Rows[i]; row.Group == GroupOwned && row.Subject == subjectKamado {
+			row.Changes = changes
 		}
-	})
+	}
+	return err
 }
 
 // measured is one round of one subject.
