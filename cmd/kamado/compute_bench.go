@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -29,22 +28,16 @@ The groups of figures are:
 Without --only or --all, start and api are measured, in less than a minute.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			program, err := os.Executable()
+			program, release, err := measured()
 			if err != nil {
 				return err
 			}
-			config.Program, config.Version, config.Command = program, currentVersion().Version, os.Args
-			if revision := currentVersion().Revision; revision != "" {
-				config.Version += " " + revision[:min(12, len(revision))]
-			}
+			config.Program, config.Version, config.Command = program, release, os.Args
 			if all {
 				config.Only = bench.Groups
 			}
 			config.Parts = a.guestParts()
-			config.Talk = io.Discard
-			if a.interactive() {
-				config.Talk = a.stderr
-			}
+			config.Talk = a.benchTalk()
 			if err := config.Validate(); err != nil {
 				return usagef("%w", err)
 			}
@@ -53,13 +46,7 @@ Without --only or --all, start and api are measured, in less than a minute.`,
 				return err
 			}
 			head, rows := report.Table()
-			if err := a.show(report, table{head: head, rows: rows}); err != nil {
-				return err
-			}
-			for _, line := range report.Lines() {
-				a.talkf("%s", line)
-			}
-			return nil
+			return a.showBench(report, head, rows)
 		},
 	}
 	flags := cmd.Flags()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,24 +52,16 @@ start says what that cannot do.`,
 	return cmd
 }
 
-// computeGC is the garbage collector's GOGC for the cloud, unless the environment says another: half as much work as with serveGC,
-// for 20 MiB more with 10,000 instances.
-const computeGC = 100
-
-// computeMemory is where collecting garbage becomes cheaper than growing: the cloud's own state for thousands of instances fits.
-const computeMemory = 192 * unit.MiB
+// computeMemory takes half as much work as serveMemory, for 20 MiB more with 10,000 instances; the cloud's own state for thousands of them fits
+// below the limit.
+var computeMemory = memoryPolicy{gc: 100, limit: 192 * unit.MiB}
 
 // serveCompute runs the compute service until ctx ends.
 func (a *app) serveCompute(ctx context.Context, c *configuration) error {
 	if c.set.Origin("http.access_log") == config.OriginDefault {
 		c.HTTP.AccessLog = httpserver.AccessLogErrors
 	}
-	if a.getenv("GOGC") == "" {
-		debug.SetGCPercent(computeGC)
-	}
-	if a.getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(computeMemory))
-	}
+	a.setMemory(computeMemory)
 	p, err := a.newProcess(ctx, c)
 	if err != nil {
 		return err

@@ -25,19 +25,14 @@ The groups of figures are:
   owned   owned records with tiers, weights and health, at rest and while 1,000 of them change a second`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			program, err := os.Executable()
+			program, release, err := measured()
 			if err != nil {
 				return err
 			}
-			config.Version, config.Command = currentVersion().Version, os.Args
-			if revision := currentVersion().Revision; revision != "" {
-				config.Version += " " + revision[:min(12, len(revision))]
-			}
+			config.Version, config.Command = release, os.Args
 			static := []string{"dns", "serve", "--dns", "{dns}", "--http", "{free}", "--data", "{dir}", "--threads", "1", "--node", "bench", "--log-level", "error"}
 			config.Kamado = bench.Command{Program: program, Args: append(static, "--domain", "kamado.test", "--zone-file", "{zone}={file}")}
-			if a.interactive() {
-				config.Talk = a.stderr
-			}
+			config.Talk = a.benchTalk()
 			if err := config.Validate(); err != nil {
 				return usagef("%w", err)
 			}
@@ -46,13 +41,7 @@ The groups of figures are:
 				return err
 			}
 			head, rows := report.Table()
-			if err := a.show(report, table{head: head, rows: rows}); err != nil {
-				return err
-			}
-			for _, line := range report.Lines() {
-				a.talkf("%s", line)
-			}
-			return nil
+			return a.showBench(report, head, rows)
 		},
 	}
 	flags := cmd.Flags()

@@ -136,13 +136,10 @@ func (q *recordQuery) values() url.Values {
 	return out
 }
 
-func newDNSRecordsCommand(a *app) *cobra.Command {
+// newRecordListCommand lists records that a query takes, as a table of its own.
+func newRecordListCommand(a *app, use, short string, checked bool, show func([]api.Record) table) *cobra.Command {
 	var q recordQuery
-	cmd := &cobra.Command{
-		Use:   "records [NAME]",
-		Short: "List the owned records of the cluster",
-		Args:  cobra.MaximumNArgs(1),
-	}
+	cmd := &cobra.Command{Use: use + " [NAME]", Short: short, Args: cobra.MaximumNArgs(1)}
 	v := dnsVerb(a, cmd)
 	q.bind(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -153,43 +150,29 @@ func newDNSRecordsCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		list, err := c.Records(cmd.Context(), q.values(), false)
+		list, err := c.Records(cmd.Context(), q.values(), checked)
 		if err != nil {
 			return err
 		}
-		return a.show(list, recordTable(list))
+		return a.show(list, show(list))
 	}
 	return cmd
 }
 
+func newDNSRecordsCommand(a *app) *cobra.Command {
+	return newRecordListCommand(a, "records", "List the owned records of the cluster", false, recordTable)
+}
+
 func newDNSHealthCommand(a *app) *cobra.Command {
-	var q recordQuery
-	cmd := &cobra.Command{
-		Use:   "health [NAME]",
-		Short: "List what the checks of the cluster say",
-		Args:  cobra.MaximumNArgs(1),
+	return newRecordListCommand(a, "health", "List what the checks of the cluster say", true, healthTable)
+}
+
+func healthTable(list []api.Record) table {
+	t := table{head: []string{"NAME", "DATA", "OWNER", "STATE", "SINCE", "CHECK", "SAYS"}}
+	for _, r := range list {
+		t.rows = append(t.rows, []string{r.Name, r.Data, r.Owner, recordState(r), ago(r.Health.Since), r.Check.Spec, r.Health.Output})
 	}
-	v := dnsVerb(a, cmd)
-	q.bind(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 1 {
-			q.name = args[0]
-		}
-		c, err := v.client()
-		if err != nil {
-			return err
-		}
-		list, err := c.Records(cmd.Context(), q.values(), true)
-		if err != nil {
-			return err
-		}
-		t := table{head: []string{"NAME", "DATA", "OWNER", "STATE", "SINCE", "CHECK", "SAYS"}}
-		for _, r := range list {
-			t.rows = append(t.rows, []string{r.Name, r.Data, r.Owner, r.Health.State, ago(r.Health.Since), r.Check.Spec, r.Health.Output})
-		}
-		return a.show(list, t)
-	}
-	return cmd
+	return t
 }
 
 func newDNSHeartbeatCommand(a *app) *cobra.Command {

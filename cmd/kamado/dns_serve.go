@@ -4,16 +4,13 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kamado/kamado/dns/server"
 	"github.com/kamado/kamado/internal/config"
 	"github.com/kamado/kamado/internal/httpserver"
-	"github.com/kamado/kamado/internal/resident"
 	"github.com/kamado/kamado/internal/unit"
 )
 
@@ -63,22 +60,14 @@ Without --gossip the member is alone. The token in DIR/operator.token opens the 
 }
 
 // Memory of a member: it is on every machine, so it collects early. The answers are made without garbage.
-const (
-	dnsGC     = 50
-	dnsMemory = 24 * unit.MiB
-)
+var dnsMemory = memoryPolicy{gc: 50, limit: 24 * unit.MiB}
 
 // serveDNS runs a member until ctx ends.
 func (a *app) serveDNS(ctx context.Context, c *configuration) error {
 	if c.set.Origin("http.access_log") == config.OriginDefault {
 		c.HTTP.AccessLog = httpserver.AccessLogErrors
 	}
-	if a.getenv("GOGC") == "" {
-		debug.SetGCPercent(dnsGC)
-	}
-	if a.getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(dnsMemory))
-	}
+	a.setMemory(dnsMemory)
 	p, err := a.newProcess(ctx, c)
 	if err != nil {
 		return err
@@ -94,27 +83,6 @@ func (a *app) serveDNS(ctx context.Context, c *configuration) error {
 	}
 	p.group.Add("memory", trim)
 	return p.run(ctx)
-}
-
-// How long a start may take until its pages are not needed any more, and how often those of rare work are given back.
-const (
-	trimAfter = 3 * time.Second
-	trimEvery = time.Minute
-)
-
-// trim gives back what only the start needed, and then what only rare work did.
-func trim(ctx context.Context) error {
-	for wait := trimAfter; ; wait = trimEvery {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(wait):
-		}
-		debug.FreeOSMemory()
-		if err := resident.Trim(); err != nil {
-			return err
-		}
-	}
 }
 
 // dnsListener is the dns service as a part of a process.

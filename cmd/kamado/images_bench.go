@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -27,19 +26,13 @@ The originals are DIR/{kind}/{id}.jpg, best 4:3. The npm packages sharp and calc
 $KAMADO_PEERS, .cache/peers, and .cache/peers beside the folder of this program; "./setup bench" puts them there.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			program, err := os.Executable()
+			program, release, err := measured()
 			if err != nil {
 				return err
 			}
-			config.Program, config.Version = program, currentVersion().Version
-			if revision := currentVersion().Revision; revision != "" {
-				config.Version += " " + revision[:min(12, len(revision))]
-			}
+			config.Program, config.Version = program, release
 			config.Peers = benchPeers(peers, a.getenv("KAMADO_PEERS"), program)
-			config.Talk = io.Discard
-			if a.interactive() {
-				config.Talk = a.stderr
-			}
+			config.Talk = a.benchTalk()
 			if err := config.Validate(); err != nil {
 				return usagef("%w", err)
 			}
@@ -51,13 +44,7 @@ $KAMADO_PEERS, .cache/peers, and .cache/peers beside the folder of this program;
 				return err
 			}
 			head, rows := report.Rows()
-			if err := a.show(report, table{head: head, rows: rows}); err != nil {
-				return err
-			}
-			for _, line := range report.Lines() {
-				a.talkf("%s", line)
-			}
-			return nil
+			return a.showBench(report, head, rows)
 		},
 	}
 	flags := cmd.Flags()

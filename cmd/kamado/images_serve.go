@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -20,9 +19,9 @@ import (
 // originalCacheMemory is what --original-cache on gives when the configuration says no size.
 const originalCacheMemory = 64 * unit.MiB
 
-// serveGC is the garbage collector's GOGC for a process that delivers pictures, unless the environment says another. Its memory
+// serveMemory is for a process that delivers pictures. Its memory
 // is mostly buffers that are used again, so collecting more often costs little, and the process stays small.
-const serveGC = 50
+var serveMemory = memoryPolicy{gc: 50}
 
 // imagesFlags are the names of flags that are not the path of their setting.
 var imagesFlags = map[string]string{
@@ -126,9 +125,7 @@ func (a *app) serveImages(ctx context.Context, c *configuration, sw *imagesSwitc
 	if c.set.Origin("http.access_log") == config.OriginDefault {
 		c.HTTP.AccessLog = httpserver.AccessLogErrors // a line for each picture would cost more than a cached picture
 	}
-	if a.getenv("GOGC") == "" {
-		debug.SetGCPercent(serveGC)
-	}
+	a.setMemory(serveMemory)
 	p, err := a.newProcess(ctx, c)
 	if err != nil {
 		return err
@@ -139,9 +136,7 @@ func (a *app) serveImages(ctx context.Context, c *configuration, sw *imagesSwitc
 	}
 	defer listener.close()
 	// Above what is expected, collecting garbage is cheaper than growing: there are few pointers to follow.
-	if a.getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(listener.room.Memory()))
-	}
+	a.setMemory(memoryPolicy{gc: serveMemory.gc, limit: listener.room.Memory()})
 	a.talkf("kamado images: delivering pictures at %s", listener.URL())
 	return p.run(ctx)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -109,9 +108,7 @@ func (a *app) runUp(ctx context.Context, c *configuration) error {
 	if byDefault("log.level") && a.interactive() {
 		c.Log.Level = "warn" // the table says where everything is; below it only trouble is worth a line
 	}
-	if a.getenv("GOGC") == "" {
-		debug.SetGCPercent(serveGC)
-	}
+	a.setMemory(serveMemory)
 	p, err := a.newProcess(ctx, c)
 	if err != nil {
 		return err
