@@ -45,6 +45,26 @@ func TestChaos(t *testing.T) {
 	}
 }
 
+// TestChaosNeedsTheRepair shows that the storm is one: with pushes alone members do
+// not become alike, so it is the repair that TestChaos tests.
+func TestChaosNeedsTheRepair(t *testing.T) {
+	t.Parallel()
+	apart := 0
+	for seed := range 5 {
+		c := newChaos(t, uint64(seed))
+		c.drop = func(m Message) bool { return m.Bytes[1] != msgPush }
+		c.storm(20 * time.Second)
+		c.calm()
+		c.runFor(20 * time.Second)
+		if c.converged() != nil {
+			apart++
+		}
+	}
+	if apart != 5 {
+		t.Errorf("without repair %d of 5 storms left members unlike, want all", apart)
+	}
+}
+
 func newChaos(t testing.TB, seed uint64) *chaos {
 	c := &chaos{
 		sim: newSim(t, seed, 5), rng: rand.New(rand.NewPCG(seed, 11)),

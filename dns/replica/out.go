@@ -12,8 +12,9 @@ import (
 type Out struct {
 	// Keep are entries for the journal.
 	Keep [][]byte
-	// Urgent says that Keep must be durable before Send leaves and before success is
-	// told. Else Keep may follow: the entries are other members', or can be made again.
+	// Urgent says that Keep must be durable before Send leaves, before a serial is
+	// shown, and before success is told. Else Keep may follow: the entries are other
+	// members', or can be made again.
 	Urgent bool
 	// Send are messages to peers. They may be lost, doubled and overtaken.
 	Send []Message

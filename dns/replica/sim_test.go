@@ -64,6 +64,7 @@ type sim struct {
 	loss, double float64
 	delay        func() time.Duration
 	side         func(node int) int // of a cut; nodes of one side reach each other
+	drop         func(m Message) bool
 
 	verified  map[uint64]bool
 	certs     map[string]dns.Certificate
@@ -291,6 +292,9 @@ func (s *sim) carry(from, to *simNode, m Message) {
 	s.sent += int64(len(m.Bytes))
 	s.messages++
 	copies := 1
+	if s.drop != nil && s.drop(m) {
+		return
+	}
 	if !m.Reliable {
 		if len(m.Bytes) > datagramMax {
 			s.t.Errorf("a datagram of %d bytes", len(m.Bytes))

@@ -64,13 +64,13 @@ func (st *step) finish(urgent bool) Out {
 			st.zone(z.Apex)
 		}
 	}
-	reserve := r.bumpSerials(st.zones)
+	reserve, first := r.bumpSerials(st.zones)
 	if overdue := r.now.After(time.UnixMilli(r.noted).Add(noteEvery)); !r.begun.IsZero() && (reserve || overdue) {
 		st.out.Keep = append(st.out.Keep, r.localEntry())
 	}
 	st.out.Names = slices.Sorted(maps.Keys(st.names))
 	st.out.Zones = slices.Sorted(maps.Keys(st.zones))
-	st.out.Urgent = urgent && len(st.own) > 0
+	st.out.Urgent = first || urgent && len(st.own) > 0
 	r.sendOwn(st)
 	return st.out
 }

@@ -340,9 +340,10 @@ func indexRR(list []dns.RR, rr dns.RR) int {
 	return slices.IndexFunc(list, func(o dns.RR) bool { return sameRR(o, rr) })
 }
 
-// bumpSerials counts the serials of zones up, and says whether numbers must be reserved.
-func (r *Replica) bumpSerials(zones map[dns.Name]struct{}) bool {
-	reserve := false
+// bumpSerials counts the serials of zones up. It says whether numbers must be
+// reserved, and whether that is urgent: a serial that was told must be on disk as
+// reserved, so numbers are reserved long before the last ones are used up.
+func (r *Replica) bumpSerials(zones map[dns.Name]struct{}) (reserve, urgent bool) {
 	for apex := range zones {
 		if z := r.zones[apex]; z == nil || r.begun.IsZero() {
 			continue
@@ -354,12 +355,13 @@ func (r *Replica) bumpSerials(zones map[dns.Name]struct{}) bool {
 		}
 		n.begin(r.now)
 		n.now++
-		if int32(n.now-n.reserved) >= 0 {
+		if int32(n.reserved-n.now) < reserveSerials/2 {
+			urgent = urgent || int32(n.reserved-n.now) <= 0
 			n.reserved = n.now + reserveSerials
 			reserve = true
 		}
 	}
-	return reserve
+	return reserve, urgent
 }
 
 // begin gives a serial number its first value: what was reserved before, or the time.
