@@ -501,3 +501,23 @@ func TestNewRefusesBadHooks(t *testing.T) {
 		}
 	}
 }
+
+// A member that left, and runs on, has run its hook of leaving then, and once.
+func TestLeavingRunsItsHookOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := pair(t, dns.FenceAlways)
+		w.see("n1", dns.MemberLeft, "n1")
+		w.see("n2", dns.MemberLeft, "n1")
+		time.Sleep(time.Second)
+		got := w.take()
+		slices.Sort(got)
+		if want := []string{"n1 inactivate", "n1 leave", "n2 activate"}; !slices.Equal(got, want) {
+			t.Errorf("ran %q, want %q", got, want)
+		}
+		w.members["n1"].stop()
+		if got := w.take(); len(got) != 0 {
+			t.Errorf("at the end ran %q", got)
+		}
+	})
+}

@@ -18,8 +18,13 @@ import (
 // gossip carries states, not conversations.
 const refreshEvery = time.Minute
 
-// syncPause is the least time between two readings of the own records.
-const syncPause = 10 * time.Millisecond
+// syncPause is the least time between two readings of the own records, and
+// syncShare by how much longer than a reading the pause after it is: thousands of records that are added
+// one by one must not be read thousands of times.
+const (
+	syncPause = 10 * time.Millisecond
+	syncShare = 10
+)
 
 // toldMax bounds the news that are told at once.
 const toldMax = 1000
@@ -113,14 +118,16 @@ func (c *checks) run(ctx context.Context) {
 	teller := spawn(ctx, c.tell)
 	defer teller.end()
 	for ctx.Err() == nil {
+		begin := time.Now()
 		own, changed := c.node.Own()
 		c.sync(own)
+		took := time.Since(begin)
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
 		}
-		pause := time.NewTimer(syncPause)
+		pause := time.NewTimer(max(syncPause, syncShare*took))
 		select {
 		case <-ctx.Done():
 			pause.Stop()

@@ -5,9 +5,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -252,10 +255,10 @@ func TestServiceLivesAndDies(t *testing.T) {
 	w := newWorld()
 	n1 := w.add("n1")
 	n1.own(checked("web.svc.test", "127.0.0.1", dns.Check{Spec: "tcp:" + l.Addr().String(), Interval: 100 * time.Millisecond, Unhealthy: 3}))
-	n1.own(checked("held.svc.test", "127.0.0.1", dns.Check{Spec: "tcp:" + l.Addr().String(), Interval: 100 * time.Millisecond}))
+	n1.own(checked("also.svc.test", "127.0.0.1", dns.Check{Spec: "tcp:" + l.Addr().String(), Interval: 100 * time.Millisecond}))
 	n1.start(t, health.Config{}, health.Deps{})
 	states := func() (live, dead int) {
-		for _, name := range []dns.Name{"web.svc.test", "held.svc.test"} {
+		for _, name := range []dns.Name{"web.svc.test", "also.svc.test"} {
 			for _, o := range n1.Set(name).Owned {
 				switch o.Health.State {
 				case dns.Healthy:
@@ -267,18 +270,10 @@ func TestServiceLivesAndDies(t *testing.T) {
 		}
 		return live, dead
 	}
-	wait := func(what string, ok func() bool) {
-		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) { // a condition is polled
-			if time.Now().After(deadline) {
-				t.Fatal(what)
-			}
-		}
-	}
-	wait("it does not live", func() bool { live, _ := states(); return live == 2 })
+	until(t, "it does not live", func() bool { live, _ := states(); return live == 2 })
 	died := time.Now()
 	l.Close() //nolint:errcheck // the service dies
-	wait("its death is not seen", func() bool { _, dead := states(); return dead == 2 })
+	until(t, "its death is not seen", func() bool { _, dead := states(); return dead == 2 })
 	if took := time.Since(died); took > 300*time.Millisecond+time.Second { // interval x threshold, and a busy machine's second
 		t.Errorf("seen after %v", took)
 	}
@@ -286,5 +281,36 @@ func TestServiceLivesAndDies(t *testing.T) {
 	defer w.mu.Unlock()
 	if n := len(n1.told); n != 4 {
 		t.Errorf("the member heard %d times of two records that lived and died: %v", n, n1.told)
+	}
+}
+
+// The death of a process is an event: it is told at once, whatever the interval.
+func TestHeldDeathIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("/bin/sleep", "1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	end := sync.OnceFunc(func() {
+		cmd.Process.Kill() //nolint:errcheck // it is there
+		cmd.Wait()         //nolint:errcheck // killed
+	})
+	t.Cleanup(end)
+	w := newWorld()
+	n1 := w.add("n1")
+	n1.own(checked("web.svc.test", "127.0.0.1", dns.Check{Spec: fmt.Sprintf("held:pid:%d", cmd.Process.Pid), Interval: time.Minute, Unhealthy: 5}))
+	n1.start(t, health.Config{}, health.Deps{})
+	is := func(s dns.State) func() bool {
+		return func() bool { told := n1.toldAll(); return len(told) > 0 && told[len(told)-1].State == s }
+	}
+	until(t, "it lives", is(dns.Healthy))
+	died := time.Now()
+	end()
+	until(t, "its death is told", is(dns.Unhealthy))
+	took := time.Since(died)
+	t.Logf("told %v after the kill", took)
+	if took > 500*time.Millisecond { // 100 ms, and a busy machine's rest
+		t.Errorf("told after %v", took)
 	}
 }

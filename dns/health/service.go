@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -94,6 +95,9 @@ type Service struct {
 	hooks   *hooks
 	notes   *notifier
 	seats   map[dns.Name]*seat
+
+	leave   sync.Once // runs the hook of leaving
+	leaving sync.WaitGroup
 }
 
 // New builds it. Run must follow.
@@ -170,8 +174,17 @@ func (s *Service) Run(ctx context.Context) error {
 	events := spawn(ctx, s.follow)
 	defer events.end()
 	s.activity(ctx)
-	s.hooks.member(context.WithoutCancel(ctx), eventLeave)
+	s.goodbye(ctx)
+	s.leaving.Wait()
 	return ctx.Err()
+}
+
+// goodbye runs the hook of leaving, once in a life: at the end, or when the
+// member left the others before that.
+func (s *Service) goodbye(ctx context.Context) {
+	s.leave.Do(func() {
+		s.leaving.Go(func() { s.hooks.member(context.WithoutCancel(ctx), eventLeave) })
+	})
 }
 
 // task is a goroutine that is waited for.
@@ -208,6 +221,9 @@ func (s *Service) follow(ctx context.Context) {
 				s.wake("")
 			default:
 				s.wake(e.Name)
+			}
+			if e.Kind == dns.EventMember && e.Owner == s.deps.Node.Self() && e.State == dns.MemberLeft.String() {
+				s.goodbye(ctx)
 			}
 			s.notes.event(e)
 		}
