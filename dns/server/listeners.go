@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kamado/kamado/dns"
+	"github.com/kamado/kamado/dns/answer"
 	"github.com/kamado/kamado/dns/dot"
 	"github.com/kamado/kamado/dns/forward"
 	"github.com/kamado/kamado/dns/listen"
@@ -99,20 +101,17 @@ func (s *Server) openTransfers(keys message.Keys, mux *listen.Mux) error {
 	if err != nil {
 		return err
 	}
-	mux.Transfer, mux.Signed, mux.Notify = transferring{transfers}, transferring{transfers}, transferring{transfers}
+	mux.Transfer, mux.Signed, mux.Notify = transferring{transfers}, signed{transfers}, signed{transfers}
 	s.notify, err = transfer.NewNotifier(transfer.NotifyConfig{Zones: late{s}, Targets: s.cfg.Notify, Log: s.deps.Log, Registerer: s.deps.Registerer})
 	return err
 }
 
 // ask answers a question whose signature was taken off.
 func (s *Server) ask(packet []byte, client netip.AddrPort, stream bool) []byte {
-	t := listen.UDP
-	if stream {
-		t = listen.TCP
-	}
-	reply, err := s.listen.Exchange(context.Background(), packet, client, t)
-	if err != nil {
-		return message.Failure(packet, message.ServFail)
+	q := answer.Query{Packet: packet, Client: client, Stream: stream, Random: rand.Uint64(), Now: uint32(time.Now().Unix())}
+	reply, verdict := s.table.Answer(q, nil)
+	if verdict > answer.Proven {
+		return nil // a signed question for others: keys are of this server
 	}
 	return reply
 }
@@ -136,7 +135,11 @@ func (s *Server) tlsConfig() (*tls.Config, error) {
 			who.Addrs = append(who.Addrs, a)
 		}
 	}
-	cert, err := dot.SelfSigned(filepath.Join(s.dir, "tls"), who, time.Now())
+	dir := filepath.Join(s.dir, "tls")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	cert, err := dot.SelfSigned(dir, who, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -195,10 +198,19 @@ func (u updating) Serve(ctx context.Context, r listen.Request, write func([]byte
 	return u.update.Serve(ctx, r.Packet, r.Client, r.Transport.Stream(), write)
 }
 
-// transferring serves transfers, notifications and signed questions.
+// transferring serves transfers.
 type transferring struct{ transfer *transfer.Handler }
 
-// Serve answers one request with any number of messages.
+// Serve answers one request with any number of messages. DNS over HTTPS has one
+// response for a request, so there, as over UDP, no zone is transferred.
 func (t transferring) Serve(ctx context.Context, r listen.Request, write func([]byte) error) error {
+	return t.transfer.Serve(ctx, r.Packet, r.Client, r.Transport == listen.TCP || r.Transport == listen.TLS, write)
+}
+
+// signed serves signed questions, and notifications.
+type signed struct{ transfer *transfer.Handler }
+
+// Serve answers one request with one message.
+func (t signed) Serve(ctx context.Context, r listen.Request, write func([]byte) error) error {
 	return t.transfer.Serve(ctx, r.Packet, r.Client, r.Transport.Stream(), write)
 }
