@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kamado/kamado/dns"
@@ -52,6 +53,9 @@ func check(c dns.Certificate) error {
 	}
 	for _, p := range c.Names {
 		errs = append(errs, dns.CheckPattern(p))
+		if strings.ContainsFunc(p, func(c rune) bool { return c <= ' ' || c > '~' }) {
+			errs = append(errs, fmt.Errorf("pattern %q is not in printable letters; write others as \\DDD", p)) // files show it in a comment
+		}
 	}
 	for _, p := range c.Ranges {
 		if !p.IsValid() {

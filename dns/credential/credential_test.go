@@ -85,7 +85,7 @@ func TestDerived(t *testing.T) {
 	if got := fmt.Sprintf("%x", key.Public()); got != wantPublic {
 		t.Errorf("Public = %s", got)
 	}
-	if bytes.Equal(key.Gossip(), other.Gossip()) || credential.NewKey() == credential.NewKey() {
+	if a, b := credential.NewKey(), credential.NewKey(); a == b || bytes.Equal(key.Gossip(), other.Gossip()) {
 		t.Error("two keys are one")
 	}
 }
@@ -151,6 +151,7 @@ func TestIssueRefusesNonsense(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*dns.Certificate){
 		"no node":                 func(c *dns.Certificate) { c.Node = "" },
+		"a pattern of two lines":  func(c *dns.Certificate) { c.Names = []string{"a\nprivate"} },
 		"a bad pattern":           func(c *dns.Certificate) { c.Names = []string{"a.*.b"} },
 		"too many names":          func(c *dns.Certificate) { c.Names = slices.Repeat([]string{"x"}, dns.PatternsMax+1) },
 		"a range that is none":    func(c *dns.Certificate) { c.Ranges = []netip.Prefix{{}} },

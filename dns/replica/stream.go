@@ -167,10 +167,6 @@ func takeHead(b []byte) (node string, h head, rest []byte, ok bool) {
 	return node, h, b[20:], true
 }
 
-func appendNode(b []byte, node string) []byte {
-	return append(append(b, byte(len(node))), node...)
-}
-
 func takeNode(b []byte) (node string, rest []byte, ok bool) {
 	if len(b) < 1 || len(b) < 1+int(b[0]) || b[0] > dns.NodeBytesMax {
 		return "", nil, false
