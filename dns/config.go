@@ -94,7 +94,7 @@ type HealthConfig struct {
 
 // HooksConfig is what is run or told when something changes. Programs get the facts in the environment as KAMADO_DNS_….
 type HooksConfig struct {
-	// Program that is run when this member starts.
+	// Program that is run when this member starts. All of these are an absolute path and arguments.
 	Start string `toml:"start"`
 	// Program that is run when a name becomes active here: this member is its effective owner.
 	Activate string `toml:"activate"`
@@ -111,14 +111,14 @@ type HooksConfig struct {
 	// Time that a program may take.
 	Timeout time.Duration `toml:"timeout"`
 
-	// URL that gets a POST with each change of health and of members.
+	// URL that gets a POST, as JSON, with each change of health, of activity and of members.
 	Webhook string `toml:"webhook"`
-	// Mail server, host:port, that gets a message with each change of health.
+	// Mail server, host:port, that gets a message with the same changes.
 	SMTP string `toml:"smtp"`
 	// Sender and receivers of those messages.
 	MailFrom string   `toml:"mail_from"`
 	MailTo   []string `toml:"mail_to"`
-	// Program that is run with each change of health.
+	// Program that is run with each of them: facts in KAMADO_DNS_…, and as JSON in its input.
 	Command string `toml:"command"`
 }
 
