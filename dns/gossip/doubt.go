@@ -11,6 +11,10 @@ import (
 // has. memberlist's own timeout of a question is Timing.ProbeTimeout.
 const questions = 5
 
+// doubtsMax bounds the doubts that are settled at a time: when half of a large
+// cluster is gone, its members must not drown each other in questions.
+const doubtsMax = 16
+
 // doubtAgain is the pause before a peer that answered us, but that memberlist
 // still holds for dead, is asked again.
 const doubtAgain = 200 * time.Millisecond
@@ -27,7 +31,13 @@ func (g *Gossip) doubt(ctx context.Context, p *peer) {
 		}
 		addr := p.addr
 		g.mu.Unlock()
+		select {
+		case g.doubts <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
 		answered := g.ask(ctx, p.node, net.UDPAddrFromAddrPort(addr))
+		<-g.doubts
 		if ctx.Err() != nil {
 			return
 		}

@@ -16,11 +16,14 @@ import (
 //	     3      n  the name
 //	   3+n         message: its bytes
 //	               leave: length and name of who leaves, then its 8 bytes of start
+//	               push, confirm: see push.go
 const (
 	frameVersion = 1
 
 	kindMessage = 1
 	kindLeave   = 2
+	kindPush    = 3
+	kindConfirm = 4
 )
 
 var errFrame = errors.New("not a message of a member")
@@ -36,7 +39,7 @@ func parseFrame(b []byte) (kind byte, from string, body []byte, err error) {
 		return 0, "", nil, errFrame
 	}
 	kind, from, body = b[1], string(b[3:3+int(b[2])]), b[3+int(b[2]):]
-	if dns.CheckNode(from) != nil || kind != kindMessage && kind != kindLeave {
+	if dns.CheckNode(from) != nil || kind < kindMessage || kind > kindConfirm {
 		return 0, "", nil, errFrame
 	}
 	return kind, from, body, nil

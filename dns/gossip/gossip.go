@@ -64,6 +64,15 @@ type Gossip struct {
 	repair  chan string   // a peer whose view differs from ours
 	tasks   sync.WaitGroup
 	streams chan struct{} // a slot for each stream that is being sent
+	doubts  chan struct{} // a slot for each doubt that is being settled
+
+	unconfirmed chan struct{} // something waits in pushes or confirms
+	pushing     sync.Mutex    // guards what follows; taken after mu
+	pushed      uint32        // counter of ids
+	pushes      map[uint64]*push
+	pushBytes   int
+	windows     map[string]*window
+	confirms    map[string][]uint64
 
 	keys sync.Mutex // serializes SetKeys
 	life sync.Mutex // held by Leave and by the end of Run: memberlist panics when it leaves after its end
@@ -102,9 +111,10 @@ func New(cfg Config, ev Events) (*Gossip, error) {
 	g := &Gossip{
 		cfg: cfg, ev: ev, log: cfg.Log, metrics: newMetrics(), keyring: keyring, start: binary.LittleEndian.Uint64(start[:]),
 		inbox: make(chan received, inboxMax), outbox: make(chan Message, outboxMax),
-		changed: make(chan struct{}, 1), alone: make(chan struct{}, 1), repair: make(chan string), streams: make(chan struct{}, sendsMax),
+		changed: make(chan struct{}, 1), alone: make(chan struct{}, 1), repair: make(chan string), streams: make(chan struct{}, sendsMax), doubts: make(chan struct{}, doubtsMax),
 		meta: cfg.Meta, peers: map[string]*peer{}, lanes: map[string]*lane{}, conflicts: map[string]*conflict{}, heard: time.Now(), view: view{of: map[string]uint64{}},
 	}
+	g.unconfirmed, g.pushes, g.windows, g.confirms = make(chan struct{}, 1), map[uint64]*push{}, map[string]*window{}, map[string][]uint64{}
 	g.goodbye.RetransmitMult, g.goodbye.NumNodes = 4, g.upCount
 	conf := cfg.memberlist()
 	conf.Keyring = keyring
@@ -139,6 +149,7 @@ func New(cfg Config, ev Events) (*Gossip, error) {
 func (g *Gossip) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	g.tasks.Go(func() { g.sendLoop(ctx) })
+	g.tasks.Go(func() { g.pushLoop(ctx) })
 	g.tasks.Go(func() { g.joinLoop(ctx) })
 	g.tasks.Go(func() { g.knockLoop(ctx) })
 	g.tasks.Go(func() { g.repairLoop(ctx) })

@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/kamado/kamado/dns/gossip/gossiptest"
@@ -107,6 +108,19 @@ type member struct {
 	node string
 	tr   *gossiptest.Transport // nil: the real network
 	stop func()
+}
+
+// bubble runs a test in its own time (testing/synctest), in which a busy machine
+// changes nothing. KAMADO_GOSSIP_REAL=1 has it run in real time, as members do.
+func bubble(t *testing.T, f func(*testing.T)) {
+	if os.Getenv("KAMADO_GOSSIP_REAL") != "" {
+		f(t)
+		return
+	}
+	synctest.Test(t, func(t *testing.T) {
+		t.Cleanup(func() { time.Sleep(time.Minute) }) // runs last: memberlist's probes end by their timers
+		f(t)
+	})
 }
 
 func addrOfMember(i int) netip.AddrPort {
@@ -228,146 +242,160 @@ func TestMessagesArrive(t *testing.T) {
 
 func TestADeadMemberIsNoticed(t *testing.T) {
 	t.Parallel()
-	n := gossiptest.New(1)
-	all := cluster(t, n, 5, Config{})
-	start := time.Now()
-	all[4].tr.Kill()
-	for _, m := range all[:4] {
-		m.until(t, "n4 is dead", func() bool { return len(m.downs) == 1 })
-		if d := m.downs[0]; d.node != "n4" || d.left {
-			t.Errorf("%s was told %+v", m.node, d)
+	bubble(t, func(t *testing.T) {
+		n := gossiptest.New(1)
+		all := cluster(t, n, 5, Config{})
+		start := time.Now()
+		all[4].tr.Kill()
+		for _, m := range all[:4] {
+			m.until(t, "n4 is dead", func() bool { return len(m.downs) == 1 })
+			if d := m.downs[0]; d.node != "n4" || d.left {
+				t.Errorf("%s was told %+v", m.node, d)
+			}
 		}
-	}
-	t.Logf("noticed by all after %v", time.Since(start))
+		t.Logf("noticed by all after %v", time.Since(start))
+	})
 }
 
 func TestGoodbyeIsNotDeath(t *testing.T) {
 	t.Parallel()
-	n := gossiptest.New(1)
-	all := cluster(t, n, 6, Config{})
-	if err := all[5].Leave(5 * time.Second); err != nil {
-		t.Fatal(err)
-	}
-	all[5].stop()
-	for _, m := range all[:5] {
-		m.until(t, "n5 left", func() bool { return len(m.downs) > 0 })
-		if d := m.downs[0]; d.node != "n5" || !d.left || len(m.downs) != 1 {
-			t.Errorf("%s was told %+v", m.node, m.downs)
+	bubble(t, func(t *testing.T) {
+		n := gossiptest.New(1)
+		all := cluster(t, n, 6, Config{})
+		if err := all[5].Leave(5 * time.Second); err != nil {
+			t.Fatal(err)
 		}
-	}
-	back := begin(t, Config{Join: []string{all[0].Addr().String()}}, n, 5)
-	back.until(t, "it knows all", func() bool { return len(back.up) == 5 })
-	for _, m := range all[:5] {
-		m.until(t, "n5 is back", func() bool { return m.up["n5"].IsValid() })
-	}
+		all[5].stop()
+		for _, m := range all[:5] {
+			m.until(t, "n5 left", func() bool { return len(m.downs) > 0 })
+			if d := m.downs[0]; d.node != "n5" || !d.left || len(m.downs) != 1 {
+				t.Errorf("%s was told %+v", m.node, m.downs)
+			}
+		}
+		back := begin(t, Config{Join: []string{all[0].Addr().String()}}, n, 5)
+		back.until(t, "it knows all", func() bool { return len(back.up) == 5 })
+		for _, m := range all[:5] {
+			m.until(t, "n5 is back", func() bool { return m.up["n5"].IsValid() })
+		}
+	})
 }
 
 // TestAMemberThatRestartsAtOnceIsTakenBack has nobody notice that it was away but
 // by a second Up.
 func TestAMemberThatRestartsAtOnceIsTakenBack(t *testing.T) {
 	t.Parallel()
-	n := gossiptest.New(1)
-	all := cluster(t, n, 4, Config{})
-	all[3].stop()
-	start := time.Now()
-	back := begin(t, Config{Join: []string{all[0].Addr().String()}}, n, 3)
-	for _, m := range all[:3] {
-		m.until(t, "n3 is up again", func() bool { return m.ups["n3"] == 2 })
-		if len(m.downs) != 0 {
-			t.Errorf("%s was told %+v", m.node, m.downs)
+	bubble(t, func(t *testing.T) {
+		n := gossiptest.New(1)
+		all := cluster(t, n, 4, Config{})
+		all[3].stop()
+		start := time.Now()
+		back := begin(t, Config{Join: []string{all[0].Addr().String()}}, n, 3)
+		for _, m := range all[:3] {
+			m.until(t, "n3 is up again", func() bool { return m.ups["n3"] == 2 })
+			if len(m.downs) != 0 {
+				t.Errorf("%s was told %+v", m.node, m.downs)
+			}
 		}
-	}
-	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("taken back after %v", took)
-	}
-	back.until(t, "it knows all", func() bool { return len(back.up) == 3 })
-	back.Send(Message{Bytes: []byte("here")})
-	all[1].until(t, "it is heard", func() bool { return len(all[1].got) == 1 })
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("taken back after %v", took)
+		}
+		back.until(t, "it knows all", func() bool { return len(back.up) == 3 })
+		back.Send(Message{Bytes: []byte("here")})
+		all[1].until(t, "it is heard", func() bool { return len(all[1].got) == 1 })
+	})
 }
 
 func TestADeadMembersNameIsTakenBackAtAnotherAddress(t *testing.T) {
 	t.Parallel()
-	n := gossiptest.New(1)
-	all := cluster(t, n, 4, Config{})
-	all[3].tr.Kill()
-	begin(t, Config{Node: "n3", Join: []string{all[0].Addr().String()}}, n, 77)
-	for _, m := range all[:3] {
-		m.until(t, "n3 is at its new address", func() bool { return m.up["n3"] == addrOfMember(77) })
-	}
+	bubble(t, func(t *testing.T) {
+		n := gossiptest.New(1)
+		all := cluster(t, n, 4, Config{})
+		all[3].tr.Kill()
+		begin(t, Config{Node: "n3", Join: []string{all[0].Addr().String()}}, n, 77)
+		for _, m := range all[:3] {
+			m.until(t, "n3 is at its new address", func() bool { return m.up["n3"] == addrOfMember(77) })
+		}
+	})
 }
 
 func TestTwoMachinesWithOneName(t *testing.T) {
 	t.Parallel()
-	n := gossiptest.New(1)
-	all := cluster(t, n, 3, Config{})
-	second := begin(t, Config{Node: "n2"}, n, 99)
-	got, err := second.Join(t.Context(), []string{all[0].Addr().String()})
-	if got != 0 || kindOf(err) != "conflict" {
-		t.Fatalf("Join = %d, %v", got, err)
-	}
-	all[0].until(t, "a conflict is told", func() bool { return len(all[0].clashes) > 0 })
-	if want := fmt.Sprint("n2 ", addrOfMember(2), " ", addrOfMember(99)); all[0].clashes[0] != want {
-		t.Errorf("conflict %q, want %q", all[0].clashes[0], want)
-	}
-	for range 3 {
-		if _, err := second.Join(t.Context(), []string{all[1].Addr().String()}); kindOf(err) != "conflict" {
-			t.Fatalf("Join = %v", err)
+	bubble(t, func(t *testing.T) {
+		n := gossiptest.New(1)
+		all := cluster(t, n, 3, Config{})
+		second := begin(t, Config{Node: "n2"}, n, 99)
+		got, err := second.Join(t.Context(), []string{all[0].Addr().String()})
+		if got != 0 || kindOf(err) != "conflict" {
+			t.Fatalf("Join = %d, %v", got, err)
 		}
-	}
-	second.Send(Message{Bytes: []byte("intruder")})
-	all[2].Send(Message{Bytes: []byte("true")})
-	for _, m := range all[:2] {
-		m.until(t, "the true n2 is heard", func() bool { return len(m.got) > 0 })
-		m.guard.Lock()
-		if m.up["n2"] != addrOfMember(2) || m.ups["n2"] != 1 || len(m.downs) > 0 || string(m.got[0].msg) != "true" {
-			t.Errorf("%s saw n2 at %v, %d times up, downs %v, messages %q", m.node, m.up["n2"], m.ups["n2"], m.downs, m.got)
+		all[0].until(t, "a conflict is told", func() bool { return len(all[0].clashes) > 0 })
+		if want := fmt.Sprint("n2 ", addrOfMember(2), " ", addrOfMember(99)); all[0].clashes[0] != want {
+			t.Errorf("conflict %q, want %q", all[0].clashes[0], want)
 		}
-		m.guard.Unlock()
-	}
-	second.guard.Lock()
-	if len(second.up) != 0 {
-		t.Error("the second believes to be a member")
-	}
-	second.guard.Unlock()
-	// When the first is gone, the second is let in.
-	all[2].tr.Kill()
-	all[0].until(t, "n2 is dead", func() bool { return len(all[0].downs) == 1 })
-	if got, err := second.Join(t.Context(), []string{all[0].Addr().String()}); got != 1 || err != nil {
-		t.Fatalf("Join after the first is gone = %d, %v", got, err)
-	}
-	all[0].until(t, "the second is up", func() bool { return all[0].up["n2"] == addrOfMember(99) })
+		for range 3 {
+			if _, err := second.Join(t.Context(), []string{all[1].Addr().String()}); kindOf(err) != "conflict" {
+				t.Fatalf("Join = %v", err)
+			}
+		}
+		second.Send(Message{Bytes: []byte("intruder")})
+		all[2].Send(Message{Bytes: []byte("true")})
+		for _, m := range all[:2] {
+			m.until(t, "the true n2 is heard", func() bool { return len(m.got) > 0 })
+			m.guard.Lock()
+			if m.up["n2"] != addrOfMember(2) || m.ups["n2"] != 1 || len(m.downs) > 0 || string(m.got[0].msg) != "true" {
+				t.Errorf("%s saw n2 at %v, %d times up, downs %v, messages %q", m.node, m.up["n2"], m.ups["n2"], m.downs, m.got)
+			}
+			m.guard.Unlock()
+		}
+		second.guard.Lock()
+		if len(second.up) != 0 {
+			t.Error("the second believes to be a member")
+		}
+		second.guard.Unlock()
+		// When the first is gone, the second is let in.
+		all[2].tr.Kill()
+		all[0].until(t, "n2 is dead", func() bool { return len(all[0].downs) == 1 })
+		if got, err := second.Join(t.Context(), []string{all[0].Addr().String()}); got != 1 || err != nil {
+			t.Fatalf("Join after the first is gone = %d, %v", got, err)
+		}
+		all[0].until(t, "the second is up", func() bool { return all[0].up["n2"] == addrOfMember(99) })
+	})
 }
 
 func TestACutHeals(t *testing.T) {
 	t.Parallel()
-	n := gossiptest.New(1)
-	all := cluster(t, n, 8, Config{})
-	n.Cut(func(a netip.AddrPort) int { return int(a.Addr().As4()[3]) % 2 })
-	for _, m := range all {
-		m.until(t, "one half is left", func() bool { return len(m.up) == 3 })
-	}
-	start := time.Now()
-	n.Heal()
-	for _, m := range all {
-		m.until(t, "all are there again", func() bool { return len(m.up) == 7 })
-	}
-	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("one view %v after the heal, want 2 s", took)
-	}
+	bubble(t, func(t *testing.T) {
+		n := gossiptest.New(1)
+		all := cluster(t, n, 8, Config{})
+		n.Cut(func(a netip.AddrPort) int { return int(a.Addr().As4()[3]) % 2 })
+		for _, m := range all {
+			m.until(t, "one half is left", func() bool { return len(m.up) == 3 })
+		}
+		start := time.Now()
+		n.Heal()
+		for _, m := range all {
+			m.until(t, "all are there again", func() bool { return len(m.up) == 7 })
+		}
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("one view %v after the heal, want 2 s", took)
+		}
+	})
 }
 
 // TestRememberedMembersAreFound needs no list of members to join.
 func TestRememberedMembersAreFound(t *testing.T) {
 	t.Parallel()
-	n := gossiptest.New(1)
-	a, b := begin(t, Config{}, n, 0), begin(t, Config{}, n, 1)
-	b.Remember("n0", a.Addr())
-	b.Remember("n7", addrOfMember(7)) // is gone for good
-	a.until(t, "they find each other", func() bool { return len(a.up) == 1 })
-	b.until(t, "they find each other", func() bool { return len(b.up) == 1 })
-	b.Forget("n7")
-	b.Forget("n0") // lives: is not forgotten
-	if got := b.Peers(); len(got) != 1 || got[0].Node != "n0" {
-		t.Errorf("peers = %+v", got)
-	}
+	bubble(t, func(t *testing.T) {
+		n := gossiptest.New(1)
+		a, b := begin(t, Config{}, n, 0), begin(t, Config{}, n, 1)
+		b.Remember("n0", a.Addr())
+		b.Remember("n7", addrOfMember(7)) // is gone for good
+		a.until(t, "they find each other", func() bool { return len(a.up) == 1 })
+		b.until(t, "they find each other", func() bool { return len(b.up) == 1 })
+		b.Forget("n7")
+		b.Forget("n0") // lives: is not forgotten
+		if got := b.Peers(); len(got) != 1 || got[0].Node != "n0" {
+			t.Errorf("peers = %+v", got)
+		}
+	})
 }

@@ -6,10 +6,10 @@ import (
 
 // metrics of a member's gossip: kamado_dns_gossip_….
 type metrics struct {
-	messages      *prometheus.CounterVec // direction: in, out; kind: packet, stream, leave. Of those in, "packet" is any message
+	messages      *prometheus.CounterVec // direction: in, out; kind: packet, again, stream, confirm, leave
 	bytes         *prometheus.CounterVec // like messages
 	wireBytes     *prometheus.CounterVec // direction; transport: udp, tcp. Payload of datagrams and streams, everything in it
-	dropped       *prometheus.CounterVec // why: inbox, outbox, lane, datagram, stream, malformed, queue
+	dropped       *prometheus.CounterVec // why: inbox, outbox, lane, datagram, stream, malformed, queue, unconfirmed
 	sendFailures  *prometheus.CounterVec // kind: packet, stream
 	joins         *prometheus.CounterVec // outcome: joined, unreachable, key, conflict
 	undecryptable *prometheus.CounterVec // transport: udp, tcp

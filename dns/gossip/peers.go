@@ -194,15 +194,30 @@ func (d delegate) NotifyMsg(b []byte) {
 		g.metrics.drop("malformed")
 		return
 	}
-	if kind == kindLeave {
-		g.metrics.message("in", "leave", len(body))
-		g.left(body)
-		return
-	}
-	g.metrics.message("in", "packet", len(body))
 	g.mu.Lock()
 	g.heard = time.Now()
 	g.mu.Unlock()
+	switch kind {
+	case kindLeave:
+		g.metrics.message("in", "leave", len(body))
+		g.left(body)
+		return
+	case kindConfirm:
+		g.metrics.message("in", "confirm", len(body))
+		g.confirmed(from, body)
+		return
+	case kindPush:
+		g.metrics.message("in", "packet", len(body))
+		if len(g.inbox) == cap(g.inbox) { // it will come again
+			g.metrics.drop("inbox")
+			return
+		}
+		if body = g.takePush(from, body); body == nil {
+			return
+		}
+	case kindMessage:
+		g.metrics.message("in", "stream", len(body))
+	}
 	select {
 	case g.inbox <- received{from, append([]byte(nil), body...)}:
 	default:

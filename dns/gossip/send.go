@@ -49,16 +49,29 @@ func (g *Gossip) sendLoop(ctx context.Context) {
 
 func (g *Gossip) send(ctx context.Context, msg Message) {
 	g.mu.Lock()
-	var to []memberlist.Node
-	if msg.To == "" {
-		to = g.live()
-	} else if p := g.peers[msg.To]; p != nil && p.state == up {
-		to = append(to, p.list())
+	var peers []*peer
+	if p := g.peers[msg.To]; p != nil && p.state == up {
+		peers = append(peers, p)
+	}
+	for _, p := range g.peers {
+		if msg.To == "" && p.state == up {
+			peers = append(peers, p)
+		}
+	}
+	to := make([]memberlist.Node, len(peers))
+	for i, p := range peers {
+		to[i] = p.list()
+	}
+	byStream := msg.Reliable || len(msg.Bytes) > PacketBytesMax
+	var frame []byte
+	if byStream {
+		frame = appendFrame(nil, kindMessage, g.cfg.Node, msg.Bytes)
+	} else if len(peers) > 0 {
+		frame = g.newPush(msg.Bytes, peers)
 	}
 	g.mu.Unlock()
-	frame := appendFrame(nil, kindMessage, g.cfg.Node, msg.Bytes)
 	for i := range to {
-		if msg.Reliable || len(msg.Bytes) > PacketBytesMax {
+		if byStream {
 			g.stream(ctx, to[i], frame)
 		} else {
 			g.packet(&to[i], frame, "packet")
