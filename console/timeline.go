@@ -22,7 +22,7 @@ const (
 // lane is one record or member over the time that is shown.
 type lane struct {
 	Title, Link string
-	Owner       string // of the record; empty for a member
+	Data, Owner string // of the record; empty for a member
 	Parts       []lanePart
 	last        time.Time
 }
@@ -77,47 +77,66 @@ func (c *Console) timeline(w http.ResponseWriter, r *http.Request) {
 
 func clock(t time.Time) string { return t.UTC().Format(time.TimeOnly) }
 
-// lanesOf draws the states of records and members from the oldest event that is known until now.
+// lanesOf draws the states of records and members from the oldest event that is known until now. A record
+// whose health never changed has no lane.
 func lanesOf(newestFirst []nameEvent, now time.Time) (lanes []lane, from string) {
 	if len(newestFirst) == 0 {
 		return nil, ""
 	}
-	start := newestFirst[len(newestFirst)-1].Time
-	whole := max(now.Sub(start), time.Second)
-	at := func(t time.Time) int { return int(laneWidth * max(0, min(whole, t.Sub(start))) / whole) }
-	all := map[string][]nameEvent{}
+	s := span{start: newestFirst[len(newestFirst)-1].Time, now: now}
+	all, changed := map[string][]nameEvent{}, map[string]bool{}
 	for _, e := range slices.Backward(newestFirst) {
 		switch e.Kind {
-		case "health":
+		case "health", "record", "gone":
 			key := strings.Join([]string{e.Name, e.Type, e.Data, e.Owner}, " ")
 			all[key] = append(all[key], e)
+			changed[key] = changed[key] || e.Kind == "health"
 		case "member":
 			all[e.Owner] = append(all[e.Owner], e)
+			changed[e.Owner] = true
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(all)) {
-		events := all[key]
-		last := events[len(events)-1]
-		l := lane{Title: last.Owner, Link: "/names/members", last: last.Time}
-		if last.Name != "" {
-			l.Title, l.Owner, l.Link = last.Name, last.Owner, namePage(last.Name)
+	for _, key := range slices.Sorted(maps.Keys(changed)) {
+		if changed[key] {
+			lanes = append(lanes, s.lane(all[key]))
 		}
-		state, since := events[0].Before, start
-		for i := 0; i <= len(events); i++ {
-			until, next := now, ""
-			if i < len(events) {
-				until, next = events[i].Time, events[i].State
-			}
-			if state != "" && until.After(since) {
-				x := min(at(since), laneWidth-partLeast)
-				l.Parts = append(l.Parts, lanePart{X: x, Width: max(at(until)-x, partLeast), State: state, Tone: stateTone(state), From: clock(since)})
-			}
-			state, since = next, until
-		}
-		lanes = append(lanes, l)
 	}
 	slices.SortStableFunc(lanes, func(a, b lane) int { return b.last.Compare(a.last) })
-	return lanes[:min(lanesShown, len(lanes))], clock(start)
+	return lanes[:min(lanesShown, len(lanes))], clock(s.start)
+}
+
+// span is the time that lanes show.
+type span struct{ start, now time.Time }
+
+// at is the place of a time.
+func (s span) at(t time.Time) int {
+	whole := max(s.now.Sub(s.start), time.Second)
+	return int(laneWidth * max(0, min(whole, t.Sub(s.start))) / whole)
+}
+
+// lane draws the events of one record or member, the oldest first.
+func (s span) lane(events []nameEvent) lane {
+	last := events[len(events)-1]
+	l := lane{Title: last.Owner, Link: "/names/members", last: last.Time}
+	if last.Name != "" {
+		l.Title, l.Data, l.Owner, l.Link = last.Name, last.Data, last.Owner, namePage(last.Name)
+	}
+	state, since := events[0].Before, s.start
+	for i := 0; i <= len(events); i++ {
+		until, next := s.now, ""
+		if i < len(events) {
+			until = events[i].Time
+			if events[i].Kind != "gone" {
+				next = events[i].State
+			}
+		}
+		if state != "" && until.After(since) {
+			x := min(s.at(since), laneWidth-partLeast)
+			l.Parts = append(l.Parts, lanePart{X: x, Width: max(s.at(until)-x, partLeast), State: state, Tone: stateTone(state), From: clock(since)})
+		}
+		state, since = next, until
+	}
+	return l
 }
 
 // member is a member of the cluster.

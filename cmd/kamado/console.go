@@ -129,6 +129,7 @@ func newConsoleServeCommand(a *app) *cobra.Command {
 	c.set.BindFlag(flags, "console.http", "http", "address of the console, host:port")
 	flags.StringVar(&at.Images, "images", "http://127.0.0.1:7701", "where the pictures' service is, scheme and host")
 	flags.StringVar(&at.Compute, "compute", "", "where the cloud's APIs are, scheme and host; empty: no cloud is shown")
+	flags.StringVar(&at.DNS, "dns", "", "where the API of names is, scheme and host; empty: no names are shown")
 	c.bindShared(flags)
 	return cmd
 }
@@ -137,6 +138,7 @@ func newConsoleServeCommand(a *app) *cobra.Command {
 type consoleServices struct {
 	Images  string // scheme and host
 	Compute string // the same; empty: there is no cloud to show
+	DNS     string // the same; empty: there are no names to show
 	Admin   string // the same; empty: it is not shown
 
 	client *http.Client // nil: the console's own
@@ -154,6 +156,13 @@ func (a *app) addConsole(ctx context.Context, p *process, at consoleServices) (*
 	}
 	if at.Compute != "" {
 		if err := cloudOf(p.cfg, at.Compute, &cfg); err != nil {
+			return nil, err
+		}
+	}
+	if at.DNS != "" {
+		cfg.DNS = at.DNS
+		cfg.Services = append(cfg.Services, console.Service{Name: "dns", URL: at.DNS})
+		if cfg.TokenFile, err = filepath.Abs(filepath.Join(p.cfg.Data, operator.TokenFile)); err != nil {
 			return nil, err
 		}
 	}
@@ -214,6 +223,8 @@ func (u *up) startConsole(ctx context.Context) error {
 			at.Images = l.URL
 		case "compute":
 			at.Compute = l.URL
+		case "dns":
+			at.DNS = l.URL
 		}
 	}
 	if u.cfg.HTTP.TLS.Enabled() {
@@ -227,7 +238,7 @@ func (u *up) startConsole(ctx context.Context) error {
 		return err
 	}
 	u.consoleLink = u.guard.LoginLink(listener.URL())
-	u.links = slices.Insert(u.links, 0, upLink{Name: "console", URL: listener.URL(), What: "pictures and machines, in a browser"})
+	u.links = slices.Insert(u.links, 0, upLink{Name: "console", URL: listener.URL(), What: "pictures, names and machines, in a browser"})
 	return nil
 }
 

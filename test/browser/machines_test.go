@@ -210,14 +210,20 @@ func TestAccessibility(t *testing.T) {
 	pages = append(pages, "/", "/images", "/images/playground?key=photos/dune.jpg", "/images/presets", "/images/stats",
 		"/machines", "/machines#launch", "/machines/images", "/machines/networks", "/machines/hosts", "/machines/projects", "/nowhere")
 	for _, path := range pages {
-		p.visit(w.console + path)
-		eval[bool](p, "(() => {"+string(rules)+"\n})(); true")
-		found := eval[[]string](p, `axe.run(document).then((r) => r.violations.flatMap((v) => v.nodes.map((n) => v.id + ": " + v.help + " " + n.target)))`)
-		for _, violation := range found {
-			t.Errorf("%s: %s", path, violation)
-		}
-		if wide := eval[int](p, "document.documentElement.scrollWidth"); wide > 420 {
-			t.Errorf("%s is %d wide on a phone of 420", path, wide)
-		}
+		p.fits(w, path, string(rules))
+	}
+}
+
+// fits visits a page and demands that axe-core finds nothing, and that it is no wider than a phone.
+func (p *page) fits(w world, path, rules string) {
+	p.t.Helper()
+	p.visit(w.console + path)
+	eval[bool](p, "(() => {"+rules+"\n})(); true")
+	found := eval[[]string](p, `axe.run(document).then((r) => r.violations.flatMap((v) => v.nodes.map((n) => v.id + ": " + v.help + " " + n.target)))`)
+	for _, violation := range found {
+		p.t.Errorf("%s: %s", path, violation)
+	}
+	if wide := eval[int](p, "document.documentElement.scrollWidth"); wide > 420 {
+		p.t.Errorf("%s is %d wide on a phone of 420", path, wide)
 	}
 }
