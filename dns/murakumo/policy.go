@@ -49,10 +49,10 @@ func (p *parser) policies() {
 	for _, r := range rules {
 		switch {
 		case r.names == nil:
-			p.note(r.value, "is a regular expression that only Ruby reads", "set the policy of each name with the HTTP API: PUT /v1/names/NAME/policy")
+			p.note(r.value, "is a regular expression that only Ruby reads", `set the policy of each name with "kamado dns policy"`)
 		case !r.used:
 			p.note(r.value, "fits no alias of this file; a policy belongs to a name, not to the member that asks",
-				"import the file of a member that has such a name, or set the policy of the name with PUT /v1/names/NAME/policy")
+				`import the file of a member that has such a name, or set the policy of the name with "kamado dns policy"`)
 		}
 	}
 }
