@@ -23,7 +23,9 @@ func (r *Replica) accept(st *step, e *entry) {
 		return
 	}
 	if s == r.self && st.restoring {
-		r.hold(st, s, e) // what this member wrote itself: Start says it anew when its key changed
+		if old := s.slots[e.slot()]; old == nil || supersedes(e, old) {
+			r.hold(st, s, e) // what this member wrote itself: Start says it anew when its key changed
+		}
 		return
 	}
 	if s == nil || s.key(e.key()) == nil {

@@ -168,6 +168,9 @@ func (r *Replica) tickPulls(st *step) {
 		case !r.behind(s) || !s.up:
 			s.pull = pull{}
 			return true
+		case r.asked(s, pullAfter<<s.pull.tries):
+			s.pull.at = s.asked.Add(pullAfter << s.pull.tries)
+			return false
 		}
 		r.sendHave(st, s.node, []string{s.node})
 		if s.pull.tries++; s.pull.tries >= pullsMax {
@@ -233,6 +236,9 @@ func (r *Replica) receiveEntries(st *step, kind byte, body []byte) {
 				continue
 			}
 			r.accept(st, &e)
+			if kind == msgEntries && e.stream != nil {
+				e.stream.asked = r.now
+			}
 		case fieldHead:
 			r.hear(st.from, v)
 		case fieldMore:

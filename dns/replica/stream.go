@@ -36,6 +36,7 @@ type stream struct {
 	heard   head // what it said of itself last
 	heardAt time.Time
 	pull    pull
+	asked   time.Time // when somebody was asked for it, or told much of it, last
 }
 
 // memberKey is a key of a member with its newest certificate.

@@ -48,10 +48,12 @@ const (
 const (
 	// datagramMax keeps a message in one packet of the internet, with what memberlist puts around it.
 	datagramMax = 1200
-	// chunkMax is for messages over streams.
+	// chunkMax is for what is told to everybody over streams.
 	chunkMax = 64 << 10
-	// answerMax is what one message is answered with; the asker asks for more.
+	// answerMax is for what one peer is answered with; it asks for more.
 	answerMax = 256 << 10
+	// largeAnswer is one that takes a peer a while.
+	largeAnswer = 16 << 10
 	// messageMax is what is read at all.
 	messageMax = 1 << 20
 )
@@ -65,6 +67,8 @@ const (
 	rangesMax   = 512 // that one message is answered for
 	freshMax    = 16  // peers that came up lately
 	urgentEvery = 100 * time.Millisecond
+	// askAgainAfter is how long a digest's exchange waits for one that is under way.
+	askAgainAfter = 250 * time.Millisecond
 )
 
 // repairer decides when a digest goes to whom.
@@ -241,18 +245,22 @@ func (r *Replica) receiveVector(st *step, body []byte) {
 		}
 		heads = rest
 		listed[node] = true
-		if s := r.streams[node]; s == nil && dns.CheckNode(node) == nil || s != nil && !s.head().same(h) {
+		s := r.streams[node]
+		if s == nil && dns.CheckNode(node) == nil || s != nil && !s.head().same(h) && !r.asked(s, askAgainAfter) {
 			differ = append(differ, node)
 		}
 	}
 	for _, s := range r.streams {
-		if i, _ := bucketOf(s.node); mask&(1<<i) != 0 && len(s.slots) > 0 && !listed[s.node] {
+		if i, _ := bucketOf(s.node); mask&(1<<i) != 0 && len(s.slots) > 0 && !listed[s.node] && !r.asked(s, askAgainAfter) {
 			differ = append(differ, s.node)
 		}
 	}
 	slices.Sort(differ)
 	r.sendHave(st, st.from, differ)
 }
+
+// asked says whether a stream was asked for, or told of, so shortly ago that an answer may be on its way.
+func (r *Replica) asked(s *stream, ago time.Duration) bool { return r.now.Before(s.asked.Add(ago)) }
 
 // sendHave says what is here of some streams.
 func (r *Replica) sendHave(st *step, to string, nodes []string) {
@@ -264,6 +272,9 @@ func (r *Replica) sendHave(st *step, to string, nodes []string) {
 		}
 		b = field.AppendString(b, fieldNode, node)
 		b = appendHave(b, r.streams[node])
+		if s := r.streams[node]; s != nil {
+			s.asked = r.now
+		}
 		if len(b) > chunkMax {
 			st.send(to, b)
 			b = slices.Clone(start)
@@ -342,7 +353,7 @@ type answer struct {
 }
 
 // add takes up an entry, unless the answer is full.
-func (a *answer) add(e *entry) bool {
+func (a *answer) add(now time.Time, e *entry) bool {
 	if a.bytes+len(e.raw) > answerMax {
 		if node := e.node(); !slices.Contains(a.more, node) {
 			a.more = append(a.more, node)
@@ -351,6 +362,9 @@ func (a *answer) add(e *entry) bool {
 	}
 	a.entries = append(a.entries, e)
 	a.bytes += len(e.raw)
+	if a.bytes > largeAnswer {
+		e.stream.asked = now // the peer has a while to take it in
+	}
 	return true
 }
 
@@ -393,7 +407,7 @@ func (r *Replica) compareList(a *answer, node string, v []byte) {
 	}
 	if s := r.streams[node]; s != nil {
 		for _, e := range s.span(lo, hi) {
-			if !e.gone && !theirs[e.version] && !a.add(e) {
+			if !e.gone && !theirs[e.version] && !a.add(r.now, e) {
 				break
 			}
 			delete(theirs, e.version)
@@ -440,7 +454,7 @@ func (r *Replica) compareRange(a *answer, node string, v []byte) {
 	case uint32(len(mine)) == count && ours == sum:
 	case count == 0:
 		for _, e := range mine {
-			if !a.add(e) {
+			if !a.add(r.now, e) {
 				break
 			}
 		}
@@ -482,7 +496,7 @@ func (r *Replica) receiveWant(st *step, body []byte) {
 			s = r.streams[string(v)]
 		case fieldVersions:
 			for ; s != nil && len(v) >= 8; v = v[8:] {
-				if e := s.find(binary.BigEndian.Uint64(v)); e != nil && !a.add(e) {
+				if e := s.find(binary.BigEndian.Uint64(v)); e != nil && !a.add(r.now, e) {
 					break
 				}
 			}
@@ -501,10 +515,6 @@ func (st *step) sendEntries(a *answer) {
 	})
 	b := []byte{formatNow, msgEntries}
 	for _, e := range a.entries {
-		if len(b) > 2 && len(b)+len(e.raw) > chunkMax {
-			st.send(st.from, b)
-			b = []byte{formatNow, msgEntries}
-		}
 		b = field.Append(b, fieldEntry, e.raw)
 	}
 	for _, node := range a.more {
