@@ -222,7 +222,7 @@ func (n *Node) trustRing(now time.Time) {
 	r := n.deps.Ring
 	fail := func(what string, err error) {
 		if err != nil {
-			n.deps.Log.Error("keyring: "+what, "error", err)
+			n.deps.Log.Error("a change of the keyring is not carried out wholly", "step", what, "error", err)
 		}
 	}
 	if len(r.keys) > 0 {
