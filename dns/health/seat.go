@@ -35,6 +35,7 @@ type seat struct {
 	lease    Lease       // nil: no lock is needed
 	grant    *lock.Grant // nil: none
 	dying    bool        // the grant is not renewed any more
+	failed   error       // the last renewal that failed
 	next     time.Time   // the next use of the lease
 	wantedAt time.Time   // since when a majority wants it; zero: it does not
 	jobs     *jobs
@@ -161,6 +162,7 @@ func (t *seat) keep(ctx context.Context, v view) {
 		return
 	case !t.dying && !now.Before(t.graceEnd()):
 		t.dying = true
+		t.s.deps.Log.Warn("lock could not be renewed", "name", t.name, "error", t.failed)
 		t.decide(false, v, "the lock could not be renewed", t.grant.Token)
 	case !t.dying && !now.Before(t.next):
 		t.renew(ctx, v)
@@ -187,8 +189,8 @@ func (t *seat) renew(ctx context.Context, v view) {
 	case errors.Is(err, lock.ErrLost):
 		t.lost(v, "the lock was lost")
 	default:
+		t.failed = err
 		t.next = time.Now().Add(t.grant.Term / (2 * renewPart))
-		t.s.deps.Log.Debug("lock was not renewed", "name", t.name, "error", err)
 	}
 }
 

@@ -88,7 +88,8 @@ type Locker interface {
 	//  2. ErrHeld: somebody else has it;
 	//  3. another error: the engine is away. If it did grant the lock, nobody renews
 	//     that, and it ends by itself.
-	// A holder that asks again while it has the lock gets ErrHeld too. An engine may
+	// A holder that asks again while it has the lock gets ErrHeld too; one whose
+	// grant is over gets it again at once, if nobody else did. An engine may
 	// count the term of a dead holder from the first time that it was asked, or
 	// looked, here: whoever waits for a lock should look often from the beginning.
 	Acquire(ctx context.Context, name string, term time.Duration) (Grant, error)

@@ -28,19 +28,20 @@ const (
 // Run tests an engine. fresh gives a new, empty place; it may skip the test.
 func Run(t *testing.T, fresh func(t *testing.T) Place) {
 	for name, test := range map[string]func(*testing.T, Place){
-		"one of many gets it":                            one,
-		"a lock that was given back is free at once":     release,
-		"tokens grow":                                    tokens,
-		"renewals keep others out":                       renewals,
-		"a dead holder's lock passes after its term":     dead,
-		"a holder that stood still too long has lost":    stalled,
-		"a grant that is over cannot be renewed":         over,
-		"an old grant cannot give back a newer one":      late,
-		"a holder that starts again is another one":      restart,
-		"who looks often takes over as soon as who asks": looking,
-		"locks of other names are other locks":           names,
-		"bad names and terms are refused":                bad,
-		"no two work at once":                            exclusion,
+		"one of many gets it":                             one,
+		"a lock that was given back is free at once":      release,
+		"tokens grow":                                     tokens,
+		"renewals keep others out":                        renewals,
+		"a dead holder's lock passes after its term":      dead,
+		"a holder that stood still too long has lost":     stalled,
+		"a grant that is over cannot be renewed":          over,
+		"its own ended lock is free for a holder at once": again,
+		"an old grant cannot give back a newer one":       late,
+		"a holder that starts again is another one":       restart,
+		"who looks often takes over as soon as who asks":  looking,
+		"locks of other names are other locks":            names,
+		"bad names and terms are refused":                 bad,
+		"no two work at once":                             exclusion,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -161,7 +162,7 @@ func tokens(t *testing.T, p Place) {
 func renewals(t *testing.T, p Place) {
 	a, b := open(t, p, "a"), open(t, p, "b")
 	g := acquire(t, a, short)
-	for end := time.Now().Add(3 * short); time.Now().Before(end); time.Sleep(short / 8) {
+	for end := time.Now().Add(3 * short / 2); time.Now().Before(end); time.Sleep(short / 8) {
 		renewed, err := a.Renew(t.Context(), g)
 		if err != nil || !renewed.Until.After(g.Until) {
 			t.Fatalf("Renew = %+v, %v after %+v", renewed, err, g)
@@ -209,6 +210,19 @@ func over(t *testing.T, p Place) {
 	}
 }
 
+func again(t *testing.T, p Place) {
+	a := open(t, p, "a")
+	g := acquire(t, a, short)
+	held(t, a, "a")
+	for !time.Now().After(g.Until) {
+		time.Sleep(time.Millisecond)
+	}
+	if next := acquire(t, a, long); next.Token <= g.Token {
+		t.Errorf("token %d after %d", next.Token, g.Token)
+	}
+	held(t, open(t, p, "b"), "a")
+}
+
 func late(t *testing.T, p Place) {
 	a, b := open(t, p, "a"), open(t, p, "b")
 	old := acquire(t, a, long)
@@ -237,7 +251,7 @@ func restart(t *testing.T, p Place) {
 func looking(t *testing.T, p Place) {
 	a, b := open(t, p, "a"), open(t, p, "b")
 	g := acquire(t, a, short)
-	for time.Now().Before(g.Until.Add(short)) {
+	for time.Now().Before(g.Until.Add(short / 2)) {
 		if s, err := b.Look(t.Context(), "x"); err != nil || s.Holder != "a" && s.Holder != "" {
 			t.Fatalf("Look = %+v, %v", s, err)
 		}
@@ -279,7 +293,7 @@ func exclusion(t *testing.T, p Place) {
 	var mu sync.Mutex
 	var spans []span
 	var wg sync.WaitGroup
-	end := time.Now().Add(5 * short)
+	end := time.Now().Add(3 * short)
 	for i := range 4 {
 		l := open(t, p, fmt.Sprint("holder", i))
 		wg.Go(func() {

@@ -49,6 +49,9 @@ type Locker struct {
 
 	mu        sync.Mutex
 	sightings map[string]sighting
+	// grants are those that this process got, until it gave them back or lost them.
+	grants map[string]lock.Grant
+	asking map[string]bool // names for which an Acquire is under way
 }
 
 var _ lock.Locker = (*Locker)(nil)
@@ -72,7 +75,7 @@ func Open(ctx context.Context, db sqldb.DB, holder string) (*Locker, error) {
 	}
 	var id [16]byte
 	rand.Read(id[:]) //nolint:errcheck // never fails (crypto/rand)
-	return &Locker{db: db, holder: holder, session: hex.EncodeToString(id[:]), sightings: map[string]sighting{}}, nil
+	return &Locker{db: db, holder: holder, session: hex.EncodeToString(id[:]), sightings: map[string]sighting{}, grants: map[string]lock.Grant{}, asking: map[string]bool{}}, nil
 }
 
 // read gives the row of a lock; the zero lease when there is none.
@@ -89,6 +92,10 @@ func (l *Locker) Acquire(ctx context.Context, name string, term time.Duration) (
 	if err := lock.Check(name, term); err != nil {
 		return lock.Grant{}, err
 	}
+	if !l.ask(name) {
+		return lock.Grant{}, &lock.HeldError{Name: name, Holder: l.holder}
+	}
+	defer l.asked(name)
 	asked := time.Now()
 	var seen, mine lease
 	err := l.db.Write(ctx, func(w sqldb.Writer) error {
@@ -115,7 +122,41 @@ func (l *Locker) Acquire(ctx context.Context, name string, term time.Duration) (
 	case err != nil:
 		return lock.Grant{}, fmt.Errorf("acquire lock %s: %w", name, err)
 	}
-	return lock.Grant{Name: name, Token: uint64(mine.token), Term: term, Until: asked.Add(term)}, nil
+	g := lock.Grant{Name: name, Token: uint64(mine.token), Term: term, Until: asked.Add(term)}
+	l.keep(g)
+	return g, nil
+}
+
+// ask says whether no other Acquire of the name is under way here, and makes this one the one.
+func (l *Locker) ask(name string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.asking[name] {
+		return false
+	}
+	l.asking[name] = true
+	return true
+}
+
+func (l *Locker) asked(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.asking, name)
+}
+
+// keep remembers a grant, and drop forgets it.
+func (l *Locker) keep(g lock.Grant) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.grants[g.Name] = g
+}
+
+func (l *Locker) drop(g lock.Grant) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.grants[g.Name].Token == g.Token {
+		delete(l.grants, g.Name)
+	}
 }
 
 // patience is how long a lease must have stood still.
@@ -124,11 +165,14 @@ func (s lease) patience() time.Duration {
 	return term + term/lock.DriftMax
 }
 
-// over says whether a lease has been seen to stand still for so long that its
-// holder has stopped believing in it.
+// over says whether the holder of a lease has stopped believing in it: because it
+// is this process, which knows, or because the lease has stood still for so long.
 func (l *Locker) over(name string, seen lease, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if seen.session == l.session {
+		return !now.Before(l.grants[name].Until)
+	}
 	s, ok := l.sightings[name]
 	return ok && s.lease == seen && now.Sub(s.at) > s.patience()
 }
@@ -165,6 +209,7 @@ func (l *Locker) forget() {
 func (l *Locker) Renew(ctx context.Context, g lock.Grant) (lock.Grant, error) {
 	asked := time.Now()
 	if !asked.Before(g.Until) {
+		l.drop(g)
 		return lock.Grant{}, fmt.Errorf("renew lock %s: %w: it was not renewed in time", g.Name, lock.ErrLost)
 	}
 	n, err := l.change(ctx, "UPDATE lock_leases SET beat = beat + 1 WHERE name = ? AND session = ? AND token = ?", g.Name, l.session, int64(g.Token))
@@ -172,9 +217,11 @@ func (l *Locker) Renew(ctx context.Context, g lock.Grant) (lock.Grant, error) {
 		return lock.Grant{}, fmt.Errorf("renew lock %s: %w", g.Name, err)
 	}
 	if n == 0 {
+		l.drop(g)
 		return lock.Grant{}, fmt.Errorf("renew lock %s: %w", g.Name, lock.ErrLost)
 	}
 	g.Until = asked.Add(g.Term)
+	l.keep(g)
 	return g, nil
 }
 
@@ -184,6 +231,7 @@ func (l *Locker) Release(ctx context.Context, g lock.Grant) error {
 	if err != nil {
 		return fmt.Errorf("release lock %s: %w", g.Name, err)
 	}
+	l.drop(g)
 	return nil
 }
 
