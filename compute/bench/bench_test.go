@@ -84,14 +84,18 @@ func TestFake(t *testing.T) {
 	}
 }
 
-// TestGuests boots guests on either side, and finds one again. It judges the CPU
-// that a guest takes until it can be logged in to: a test has no machine to itself.
+// guestCPUMax is what the CPU that a guest takes until it can be logged in to may
+// be of bare QEMU's in a test, which has no machine to itself. A guest on the
+// machine pc takes more.
+const guestCPUMax = 1.2
+
+// TestGuests boots guests on either side, and finds one again.
 func TestGuests(t *testing.T) {
 	if os.Getenv("KAMADO_TEST_ALL") == "" {
 		t.Skip("long: ./setup test --all runs it")
 	}
 	c := Default()
-	c.Program, c.Only, c.Rounds, c.Guests = program(t), []string{GroupGuest, GroupAdopt}, 3, 1
+	c.Program, c.Only, c.Rounds, c.Guests = program(t), []string{GroupGuest, GroupAdopt}, 5, 1
 	c.Parts, _ = filepath.Abs("../../bin/guest")
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
@@ -111,8 +115,8 @@ func TestGuests(t *testing.T) {
 			t.Errorf("%s: %v", row.Name, row.Value)
 		}
 		t.Logf("%s: %.2f %s, %s", row.Name, row.Value, row.Unit, row.Detail)
-		if strings.HasPrefix(row.Name, "CPU of QEMU") && !row.Met() {
-			t.Errorf("%s: %.2f, want at most %.2f", row.Name, row.Value, ratioMax)
+		if strings.HasPrefix(row.Name, "CPU of QEMU") && row.Value > guestCPUMax {
+			t.Errorf("%s: %.2f, want at most %.2f", row.Name, row.Value, guestCPUMax)
 		}
 	}
 	if left := processesNaming("", tmp); len(left) > 0 {

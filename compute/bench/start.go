@@ -47,7 +47,7 @@ func (r *run) start(ctx context.Context) error {
 		}
 	}
 	r.add(times(GroupStart, "nothing to a usable API", usable).cpu(spent, r.cfg.Rounds).atMost(usableMsMax).
-		because("process start to a list of servers with a first token; the hashes of the two first passwords take %.0f ms of CPU each", hashTime()))
+		because("process start to a list of servers with a first token; the hashes of the two first passwords, %.0f ms of CPU each, are made while the API answers", hashTime()))
 	r.add(times(GroupStart, "nothing to ready, with the machine image", ready).atMost(readySecondMax * 1000))
 	return r.tokens(ctx, dir)
 }
