@@ -27,7 +27,7 @@ import (
 // readyTimeout ends a start, on machines that do other things as well;
 // pollInterval is how often a condition is looked at.
 const (
-	readyTimeout = time.Minute
+	readyTimeout = 3 * time.Minute
 	pollInterval = 250 * time.Millisecond
 )
 
