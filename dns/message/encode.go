@@ -76,12 +76,10 @@ func (e *encoder) u16(v uint16) { e.out = binary.BigEndian.AppendUint16(e.out, v
 // pointerMax is the first place that a pointer cannot name: it has 14 bits.
 const pointerMax = 1 << 14
 
-// learn notes a name, and the names above it, that will be written here.
+// learn notes the name of the first question, which will be written here, and the names above it.
 func (e *encoder) learn(n dns.Name) {
-	for at := len(e.out); n != dns.Root && at < pointerMax; n = n.Parent() {
-		if _, ok := e.names[n]; !ok {
-			e.names[n] = at
-		}
+	for at := len(e.out); n != dns.Root; n = n.Parent() {
+		e.names[n] = at
 		at += 1 + len(n.First()) - 3*strings.Count(n.First(), `\`)
 	}
 }

@@ -99,6 +99,28 @@ func TestMessageThatIsTooLongIsTruncated(t *testing.T) {
 	}
 }
 
+// TestNamesBehindThe14thBitAreNotPointedTo writes names so far from the start that pointers do not reach them.
+func TestNamesBehindThe14thBitAreNotPointedTo(t *testing.T) {
+	t.Parallel()
+	m := &message.Message{Response: true}
+	for i := range 1200 {
+		m.Answer = append(m.Answer, rr(t, fmt.Sprintf("host.n%d.example. 1 IN A 192.0.2.1", i)), rr(t, fmt.Sprintf("host.n%d.example. 1 IN NS ns.n%d.example.", i, i)))
+	}
+	packet, err := m.Encode(message.BytesMax)
+	if err != nil || len(packet) < 1<<15 {
+		t.Fatalf("%d bytes, %v", len(packet), err)
+	}
+	var theirs miekg.Msg
+	if err := theirs.Unpack(packet); err != nil || len(theirs.Answer) != len(m.Answer) {
+		t.Fatalf("%d records, %v", len(theirs.Answer), err)
+	}
+	for i, rr := range theirs.Answer {
+		if ours, err := message.FromRR(rr); err != nil || ours.Name != m.Answer[i].Name || !bytes.Equal(ours.Data, m.Answer[i].Data) {
+			t.Fatalf("record %d = %v, %v", i, rr, err)
+		}
+	}
+}
+
 func TestReplyRepeatsTheQuestionAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	var q miekg.Msg

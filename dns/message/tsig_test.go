@@ -134,6 +134,9 @@ func TestFaultsOfSignaturesAreToldAsRFC8945Says(t *testing.T) {
 		if c.fault != message.BadTime {
 			continue
 		}
+		if sent := tsigOf(t, c.packet).TimeSigned; tsig.TimeSigned != sent {
+			t.Errorf("%s: the client's time %d is repeated as %d", c.name, sent, tsig.TimeSigned)
+		}
 		if want := fmt.Sprintf("%012x", now.Unix()); tsig.OtherData != want {
 			t.Errorf("%s: our clock is told as %s, want %s", c.name, tsig.OtherData, want)
 		}

@@ -252,6 +252,9 @@ func TestWhoGetsWhat(t *testing.T) {
 		if r.Rcode != c.rcode || len(r.Answer) != want {
 			t.Errorf("%s = %s with %d records, want %s with %d", c.name, miekg.RcodeToString[r.Rcode], len(r.Answer), miekg.RcodeToString[c.rcode], want)
 		}
+		if transfer := c.typ == miekg.TypeAXFR || c.typ == miekg.TypeIXFR; transfer && c.rcode == 0 && !r.Authoritative {
+			t.Errorf("%s: not authoritative", c.name)
+		}
 		if c.secret == secret {
 			if err := miekg.TsigVerify(raw[0], secret, mac, false); err != nil {
 				t.Errorf("%s: %v", c.name, err)

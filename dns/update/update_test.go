@@ -49,8 +49,10 @@ func newMember(t *testing.T) *member {
 		set.Name, set.RRs = rr.Name, append(set.RRs, rr)
 		m.sets[rr.Name] = set
 	}
-	owned := dns.Owned{Record: dns.Record{RR: parse(t, "web.svc.test. 5 IN A 127.0.0.1")}, Owner: "n2"}
-	m.sets["web.svc.test"] = dns.Set{Name: "web.svc.test", Owned: []dns.Owned{owned}}
+	owned := dns.Owned{Record: dns.Record{RR: parse(t, "web.svc.test. 5 IN A 127.0.0.1")}, Owner: "n1"}
+	also := owned
+	also.Owner = "n2" // several members may own the same record
+	m.sets["web.svc.test"] = dns.Set{Name: "web.svc.test", Owned: []dns.Owned{owned, also}}
 	return m
 }
 

@@ -53,7 +53,7 @@ func Dig(t testing.TB, server netip.AddrPort, args ...string) string {
 // Eventually waits until done says so, and fails with its last words otherwise.
 func Eventually(t testing.TB, what string, done func() (bool, string)) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		ok, words := done()
 		if ok {
