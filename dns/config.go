@@ -41,8 +41,12 @@ type Config struct {
 	ZoneFiles map[string]string `toml:"zone_files"`
 	// Time that a negative answer from our own zones may be kept: it decides how soon a name that comes back is seen.
 	NegativeTTL time.Duration `toml:"negative_ttl"`
-	// Servers for all other names: host:port, tls://host:port. Empty: other names are refused.
+	// Servers for all other names: address:port, or over TLS tls://address:port#name, with the name in its certificate, or
+	// tls://address:port#pin=BASE64, with the SHA-256 of its public key. Empty: other names are refused.
 	Forward []string `toml:"forward"`
+	// Names of special use (test, local, 10.in-addr.arpa and others of RFC 6303 and RFC 6761) that are forwarded all the same, with what lies
+	// below; without it the answer is that nothing is there.
+	ForwardSpecial []string `toml:"forward_special"`
 	// Answers of forwarders that are kept.
 	ForwardCache int `toml:"forward_cache"`
 
@@ -166,6 +170,10 @@ func (c Config) Validate() error {
 	for name := range c.ZoneFiles {
 		_, err := ParseName(name)
 		complain("zone_files", err)
+	}
+	for _, name := range c.ForwardSpecial {
+		_, err := ParseName(name)
+		complain("forward_special", err)
 	}
 	for _, l := range []struct {
 		name string

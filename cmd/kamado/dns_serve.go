@@ -22,6 +22,7 @@ var dnsFlags = map[string]string{
 	"zone_files":      "zone-file",
 	"negative_ttl":    "negative-ttl",
 	"forward_cache":   "forward-cache",
+	"forward_special": "forward-special",
 	"allow_forward":   "allow-forward",
 	"allow_query":     "allow-query",
 	"allow_transfer":  "allow-transfer",

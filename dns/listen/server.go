@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kamado/kamado/dns"
 	"github.com/kamado/kamado/dns/answer"
 )
 
@@ -179,7 +180,7 @@ func (s *Server) close() {
 }
 
 // errNoAnswer is what Exchange gives for a packet that deserves none.
-var errNoAnswer = errors.New("no query")
+var errNoAnswer = &dns.Error{Op: "answer", Kind: dns.Invalid, Detail: "no query that gets an answer"}
 
 // Exchange answers one packet that came by other ways than the sockets: DNS over
 // HTTPS. It may be called from many goroutines.

@@ -81,6 +81,13 @@ func (s *Server) openForward(mux *listen.Mux) (err error) {
 	}
 	cfg := forward.Default()
 	cfg.Servers, cfg.Entries = s.cfg.Forward, s.cfg.ForwardCache
+	for _, text := range s.cfg.ForwardSpecial {
+		name, err := dns.ParseName(text)
+		if err != nil {
+			return fmt.Errorf("forward_special: %w", err)
+		}
+		cfg.Pass = append(cfg.Pass, name)
+	}
 	deps := forward.Deps{Log: s.deps.Log, Metrics: s.deps.Registerer, Ours: func(name dns.Name) bool { _, ours := s.table.ZoneOf(name); return ours }}
 	if s.tap != nil {
 		deps.Tap = s.tap.Forwarded
@@ -88,7 +95,7 @@ func (s *Server) openForward(mux *listen.Mux) (err error) {
 	if s.forward, err = forward.New(cfg, deps); err != nil {
 		return err
 	}
-	mux.Forward = forwarding{s.forward}
+	mux.Forward = s.forward
 	return nil
 }
 
@@ -158,36 +165,6 @@ func (l late) Zones() []dns.Zone                        { return l.s.member.Zone
 func (l late) Transfer(apex dns.Name) ([]dns.RR, error) { return l.s.member.Transfer(apex) }
 func (l late) ChangeZone(ctx context.Context, zone dns.Name, judge func(lookup func(dns.Name) dns.Set) ([]dns.Change, error)) (uint32, error) {
 	return l.s.member.ChangeZone(ctx, zone, judge)
-}
-
-// forwarding serves other people's names.
-type forwarding struct{ forward *forward.Forwarder }
-
-// Serve answers one query from memory or from a server.
-func (f forwarding) Serve(ctx context.Context, r listen.Request, write func([]byte) error) error {
-	reply, err := f.forward.Resolve(ctx, nil, r.Packet, replyBytes(r))
-	if err != nil {
-		return err
-	}
-	return write(reply)
-}
-
-// Sizes of a reply over UDP (RFC 6891 6.2.3; DNS flag day 2020).
-const (
-	udpBytesLeast = 512
-	udpBytesMost  = 1232
-)
-
-// replyBytes is how many bytes a reply may have.
-func replyBytes(r listen.Request) int {
-	if r.Transport.Stream() {
-		return message.BytesMax
-	}
-	m, err := message.Decode(r.Packet)
-	if err != nil || m.EDNS == nil {
-		return udpBytesLeast
-	}
-	return min(max(int(m.EDNS.UDPBytes), udpBytesLeast), udpBytesMost)
 }
 
 // updating serves changes of zones.

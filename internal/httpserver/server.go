@@ -88,15 +88,6 @@ func New(cfg Config, handler http.Handler, deps Deps) (*Server, error) {
 	return s, nil
 }
 
-// Certificate gives the certificate of a TLS handshake, so that a listener of another protocol may speak under the same
-// names; it is nil when the server speaks no TLS.
-func (s *Server) Certificate() func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if s.http.TLSConfig == nil {
-		return nil
-	}
-	return s.http.TLSConfig.GetCertificate
-}
-
 // headerSlack is what net/http reads beyond http.Server.MaxHeaderBytes before it refuses (bufio's size).
 const headerSlack = 4096
 
