@@ -73,8 +73,14 @@ func soon(t *testing.T, s seen, since time.Time) {
 	}
 }
 
-// slack is by how much a busy machine may be late.
-const slack = 5
+// slack is by how much a machine that does other things too may be late; the
+// long form of the tests runs on one that does not.
+var slack = func() time.Duration {
+	if os.Getenv("KAMADO_TEST_ALL") != "" {
+		return 2
+	}
+	return 25
+}()
 
 // keeper accepts connections and keeps them.
 type keeper struct {
