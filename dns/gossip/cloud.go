@@ -99,7 +99,7 @@ func (c Cloud) Find(ctx context.Context) ([]string, error) {
 	if token := os.Getenv("AWS_SESSION_TOKEN"); token != "" {
 		req.Header.Set("X-Amz-Security-Token", token)
 	}
-	sign(req, body, c.Region, id, secret, time.Now())
+	sign(req, body, c.Region, "ec2", id, secret, time.Now())
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, err
@@ -136,8 +136,8 @@ func (c Cloud) addresses(answer []byte) ([]string, error) {
 
 // sign makes the signature of version 4 (AWS, "Signing AWS API requests"): an HMAC
 // of what is asked, with a key that is good for one day, region and service.
-func sign(req *http.Request, body, region, id, secret string, now time.Time) {
-	const service, algorithm = "ec2", "AWS4-HMAC-SHA256"
+func sign(req *http.Request, body, region, service, id, secret string, now time.Time) {
+	const algorithm = "AWS4-HMAC-SHA256"
 	stamp := now.UTC().Format("20060102T150405Z")
 	req.Header.Set("X-Amz-Date", stamp)
 	headers, names := "", ""
@@ -156,7 +156,7 @@ func sign(req *http.Request, body, region, id, secret string, now time.Time) {
 	if path == "" {
 		path = "/"
 	}
-	canonical := strings.Join([]string{req.Method, path, "", headers, names, hexSum(body)}, "\n")
+	canonical := strings.Join([]string{req.Method, path, req.URL.Query().Encode(), headers, names, hexSum(body)}, "\n")
 	scope := strings.Join([]string{stamp[:8], region, service, "aws4_request"}, "/")
 	key := []byte("AWS4" + secret)
 	for part := range strings.SplitSeq(scope, "/") {

@@ -47,15 +47,16 @@ type Events interface {
 
 // Gossip is a member's end of the gossip. Safe for concurrent use.
 type Gossip struct {
-	cfg     Config
-	ev      Events
-	log     *slog.Logger
-	metrics *metrics
-	list    *memberlist.Memberlist
-	keyring *memberlist.Keyring
-	start   uint64         // of this process; see encodeMeta
-	addr    netip.AddrPort // at which peers reach us; set before anybody can reach us
-	goodbye memberlist.TransmitLimitedQueue
+	cfg       Config
+	ev        Events
+	log       *slog.Logger
+	metrics   *metrics
+	transport memberlist.NodeAwareTransport
+	list      *memberlist.Memberlist
+	keyring   *memberlist.Keyring
+	start     uint64         // of this process; see encodeMeta
+	addr      netip.AddrPort // at which peers reach us; set before anybody can reach us
+	goodbye   memberlist.TransmitLimitedQueue
 
 	inbox   chan received
 	outbox  chan Message
@@ -121,23 +122,20 @@ func New(cfg Config, ev Events) (*Gossip, error) {
 	conf.Logger = (&listLog{log: cfg.Log, metrics: g.metrics}).logger()
 	d := delegate{g}
 	conf.Delegate, conf.Events, conf.Ping, conf.Conflict, conf.Alive, conf.Merge = d, d, d, d, d, d
-	if cfg.Transport != nil {
-		conf.Transport = cfg.Transport
-	} else {
-		n, err := listen(&cfg, g.metrics)
-		if err != nil {
+	if g.transport = cfg.Transport; g.transport == nil {
+		if g.transport, err = listen(&cfg, g.metrics); err != nil {
 			return nil, err
 		}
-		conf.Transport = n
 	}
-	ip, port, err := conf.Transport.FinalAdvertiseAddr("", 0)
+	conf.Transport = g.transport
+	ip, port, err := g.transport.FinalAdvertiseAddr("", 0)
 	if err != nil {
-		conf.Transport.Shutdown()
+		g.transport.Shutdown()
 		return nil, err
 	}
 	g.addr = addrOf(&memberlist.Node{Addr: ip, Port: uint16(port)})
 	if g.list, err = memberlist.Create(conf); err != nil {
-		conf.Transport.Shutdown()
+		g.transport.Shutdown()
 		return nil, &dns.Error{Op: "start gossip", Kind: dns.Internal, Err: err}
 	}
 	g.metrics.register(cfg.Registerer, g)

@@ -55,8 +55,11 @@ func (e *ear) note(f func()) {
 }
 
 func (e *ear) Receive(from string, msg []byte) {
-	if e.hold != nil {
-		<-e.hold
+	e.guard.Lock()
+	hold := e.hold
+	e.guard.Unlock()
+	if hold != nil {
+		<-hold
 	}
 	e.note(func() { e.got = append(e.got, received{from, msg}); e.when = append(e.when, time.Now()) })
 }
@@ -105,10 +108,13 @@ func (e *ear) until(t *testing.T, what string, cond func() bool) {
 type member struct {
 	*Gossip
 	*ear
-	node string
-	tr   *gossiptest.Transport // nil: the real network
-	stop func()
+	node    string
+	tr      *gossiptest.Transport // nil: the real network
+	network *network
+	stop    func()
 }
+
+func silent() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // bubble runs a test in its own time (testing/synctest), in which a busy machine
 // changes nothing. KAMADO_GOSSIP_REAL=1 has it run in real time, as members do.
@@ -151,6 +157,7 @@ func begin(t *testing.T, cfg Config, n *gossiptest.Network, i int) *member {
 		t.Fatal(err)
 	}
 	m.Gossip = g
+	m.network, _ = g.transport.(*network)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()

@@ -75,6 +75,8 @@ type Transport struct {
 	stalled bool
 	held    []func() // deliveries that wait for the end of a stall
 	dead    bool
+	record  bool
+	tape    []*memberlist.Packet
 
 	Packets, Bytes atomic.Int64 // sent, streams included; bytes without heads of IP, UDP and TCP
 }
@@ -104,6 +106,19 @@ func (t *Transport) Stall(on bool) {
 	})
 	for _, deliver := range held {
 		deliver()
+	}
+}
+
+// Record notes the packets to the member, for Replay.
+func (t *Transport) Record(on bool) { t.n.change(func() { t.record = on }) }
+
+// Replay delivers the recorded packets again.
+func (t *Transport) Replay() {
+	t.n.mu.Lock()
+	tape := t.tape
+	t.n.mu.Unlock()
+	for _, p := range tape {
+		t.packets <- &memberlist.Packet{Buf: append([]byte(nil), p.Buf...), From: p.From, Timestamp: time.Now()}
 	}
 }
 
@@ -137,6 +152,9 @@ func (t *Transport) WriteToAddress(b []byte, a memberlist.Address) (time.Time, e
 	carries, _ := n.open(t, to)
 	if !carries || n.rand.Float64() < n.loss {
 		return time.Now(), nil
+	}
+	if to.record {
+		to.tape = append(to.tape, &memberlist.Packet{Buf: append([]byte(nil), b...), From: net.UDPAddrFromAddrPort(t.addr)})
 	}
 	deliver := func() {
 		select {
