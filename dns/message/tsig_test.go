@@ -180,15 +180,22 @@ func TestTruncatedAndOddSignatures(t *testing.T) {
 			t.Errorf("a record %s: %+v", name, r)
 		}
 	}
-	var m miekg.Msg
-	m.SetUpdate("static.test.")
-	m.SetTsig("k.test.", miekg.HmacSHA256, 300, now.Unix())
-	m.Extra = append(m.Extra, m.Extra[0])
-	if packet, err := m.Pack(); err != nil {
-		t.Fatal(err)
-	} else if r, err := keys.Open(packet, now); err == nil {
-		t.Errorf("two records: %+v", r)
+	good, _ := signed(t, "k.test.", miekg.HmacSHA256, secret, now)
+	for name, record := range map[string][]byte{
+		"an OPT record": {0, 0, 41, 4, 0xd0, 0, 0, 0, 0, 0, 0}, "a second signature": good[len(good)-tsigLen(t, good):],
+	} {
+		more := append(append([]byte(nil), good...), record...)
+		more[11]++
+		if r, err := keys.Open(more, now); err == nil {
+			t.Errorf("%s behind the signature: %+v", name, r)
+		}
 	}
+}
+
+// tsigLen is the length of the record that signs a message, which names nothing by a pointer.
+func tsigLen(t *testing.T, packet []byte) int {
+	t.Helper()
+	return miekg.Len(tsigOf(t, packet))
 }
 
 func withTSIG(t *testing.T, change func(*miekg.TSIG)) []byte {
