@@ -13,6 +13,7 @@ import (
 // crowd is a member that knows so many others, with so many records each.
 func crowd(t testing.TB, members, each int) (*sim, *simNode) {
 	s := newSim(t, 1, members)
+	_, s.cheap = t.(*testing.T)
 	n := s.nodes[0]
 	n.r, n.up, n.view = n.fresh(), true, map[string]bool{}
 	for i, p := range s.nodes[1:] {
@@ -56,7 +57,7 @@ func TestMemory(t *testing.T) {
 		t.Fatalf("%d entries", got)
 	}
 	s.nodes, s.index, s.verified, s.certs, s.queue, n.synced, n.written = nil, nil, nil, nil, nil, nil, nil
-	held.verify, held.certified = nil, nil
+	held.sign, held.verify, held.certified = nil, nil, nil
 	n.r = nil
 	runtime.GC()
 	runtime.GC()

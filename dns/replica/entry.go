@@ -112,8 +112,8 @@ func parseEntry(raw []byte, bytesMax int) (entry, error) {
 	return e, nil
 }
 
-// makeEntry signs an entry.
-func makeEntry(id credential.Identity, k kind, slot slotID, version uint64, payload []byte) []byte {
+// makeEntry signs an entry; sign is id.Sign.
+func makeEntry(id credential.Identity, sign func([]byte) []byte, k kind, slot slotID, version uint64, payload []byte) []byte {
 	node := id.Cert.Node
 	raw := make([]byte, 0, headBytes+len(node)+len(payload)+sigBytes)
 	raw = append(raw, formatNow, byte(k))
@@ -124,7 +124,7 @@ func makeEntry(id credential.Identity, k kind, slot slotID, version uint64, payl
 	raw = append(raw, byte(len(node)))
 	raw = append(raw, node...)
 	raw = append(raw, payload...)
-	return append(raw, id.Sign(append([]byte(signedAs), raw...))...)
+	return append(raw, sign(append([]byte(signedAs), raw...))...)
 }
 
 func keyIDOf(public []byte) keyID {

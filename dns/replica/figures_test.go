@@ -88,18 +88,19 @@ func quantile(d []time.Duration, q float64) time.Duration { return d[int(float64
 
 // TestFigures measures what design/dns.md promises of a change, with 5 to 25 ms from member to member.
 func TestFigures(t *testing.T) {
-	count, changes := 100, 100
+	count, changes := 100, 50
 	if longTests() {
 		count, changes = 1000, 60
 	}
 	var clean time.Duration
 	for _, loss := range []float64{0, 0.1} {
 		s := newSim(t, 3, count)
+		s.cheap = true
 		s.delay = func() time.Duration { return time.Duration(5000+s.rng.IntN(20000)) * time.Microsecond }
 		s.bootstrap()
 		sent := s.sent
-		s.runFor(20 * time.Second)
-		idle := float64(s.sent-sent) / 20 / float64(count)
+		s.runFor(10 * time.Second)
+		idle := float64(s.sent-sent) / 10 / float64(count)
 		s.loss = loss
 		took := s.spread(changes)
 		p50, p99 := quantile(took, 0.5), quantile(took, 0.99)
@@ -121,6 +122,7 @@ func TestCutAndHealed(t *testing.T) {
 		count = 1000
 	}
 	s := newSim(t, 4, count)
+	s.cheap = true
 	s.delay = func() time.Duration { return time.Duration(5000+s.rng.IntN(20000)) * time.Microsecond }
 	s.bootstrap()
 	s.side = func(i int) int { return i % 2 }

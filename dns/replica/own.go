@@ -151,7 +151,7 @@ func (r *Replica) publishInfo(st *step, info dns.Info, left bool) error {
 		return err
 	}
 	former := r.former()
-	raw := makeEntry(r.id, kindInfo, slotOf(kindInfo, r.id.Public()), r.next(), payload)
+	raw := r.make(kindInfo, slotOf(kindInfo, r.id.Public()), payload)
 	e := &entry{raw: raw, version: r.last, kind: kindInfo}
 	r.holdInfo(st, r.self, e, r.id.Cert, p)
 	st.own = append(st.own, e)

@@ -15,7 +15,9 @@ type Replica struct {
 	cfg     Config
 	id      credential.Identity
 	issuers [][]byte
-	// verify is ed25519.Verify, certified is credential.VerifyEncoded. A simulation remembers what they said.
+	// sign is Identity.Sign, verify ed25519.Verify, certified credential.VerifyEncoded. A large
+	// simulation has cheaper ones, and remembers what they said.
+	sign      func(id credential.Identity, message []byte) []byte
 	verify    func(public, message, sig []byte) bool
 	certified func(cert []byte, issuers [][]byte) (dns.Certificate, error)
 
@@ -64,7 +66,7 @@ func New(cfg Config) (*Replica, error) {
 	}
 	node := cfg.Identity.Cert.Node
 	r := &Replica{
-		cfg: cfg, id: cfg.Identity, issuers: cfg.Issuers, verify: verifyEd25519, certified: credential.VerifyEncoded,
+		cfg: cfg, id: cfg.Identity, issuers: cfg.Issuers, sign: credential.Identity.Sign, verify: verifyEd25519, certified: credential.VerifyEncoded,
 		streams: map[string]*stream{}, facts: map[slotID]*entry{}, names: map[dns.Name]*named{},
 		removed: map[string]fact{}, ring: map[string]fact{}, clock: dns.Clock{Node: node},
 		sources: map[dns.Name][]dns.Name{}, serials: map[dns.Name]*serial{},

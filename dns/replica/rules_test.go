@@ -32,7 +32,7 @@ func steal(n *simNode) *thief { return &thief{id: n.cfg.Identity, version: n.r.l
 
 func (h *thief) say(k kind, slot slotID, payload []byte) []byte {
 	h.version++
-	raw := makeEntry(h.id, k, slot, h.version, payload)
+	raw := makeEntry(h.id, h.id.Sign, k, slot, h.version, payload)
 	return field.Append([]byte{formatNow, msgPush}, fieldEntry, raw)
 }
 
@@ -101,7 +101,7 @@ func TestStolenKeyOfAMember(t *testing.T) {
 	})
 	t.Run("names the other's key, and signs with its own", func(t *testing.T) {
 		rec := record("web", 1)
-		raw := makeEntry(h.id, kindOwned, ownedSlot(rec.Name, rec.Type, rec.Data), 1<<63, appendOwned(nil, rec, dns.Health{}))
+		raw := makeEntry(h.id, h.id.Sign, kindOwned, ownedSlot(rec.Name, rec.Type, rec.Data), 1<<63, appendOwned(nil, rec, dns.Health{}))
 		raw = append(raw[:offNode:offNode], append([]byte{2, 'n', '0'}, raw[headBytes+len("narrow"):]...)...)
 		id := keyIDOf(victim.cfg.Identity.Public())
 		copy(raw[offKey:], id[:])

@@ -75,10 +75,16 @@ func (st *step) finish(urgent bool) Out {
 	return st.out
 }
 
+// make signs an entry of this member with the next version.
+func (r *Replica) make(k kind, slot slotID, payload []byte) []byte {
+	sign := func(message []byte) []byte { return r.sign(r.id, message) }
+	return makeEntry(r.id, sign, k, slot, r.next(), payload)
+}
+
 // said makes an entry of this member, holds it and has it kept and pushed.
 func (st *step) said(k kind, slot slotID, payload []byte) {
 	r := st.r
-	raw := makeEntry(r.id, k, slot, r.next(), payload)
+	raw := r.make(k, slot, payload)
 	e := &entry{raw: raw, version: r.last, kind: k}
 	r.hold(st, r.self, e)
 	st.own = append(st.own, e)

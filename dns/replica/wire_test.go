@@ -216,7 +216,7 @@ func TestTheNextReleasePassesThrough(t *testing.T) {
 	payload := appendOwned(nil, rec, dns.Health{})
 	payload = field.AppendString(payload, 77, "what a later release says of a record")
 	later := func(k kind, slot slotID, version uint64, payload []byte) []byte {
-		raw := makeEntry(id, k, slot, version, payload)
+		raw := makeEntry(id, id.Sign, k, slot, version, payload)
 		raw[0] = formatNow + 1
 		return append(raw[:len(raw)-sigBytes:len(raw)-sigBytes], id.Sign(append([]byte(signedAs), raw[:len(raw)-sigBytes]...))...)
 	}
