@@ -126,12 +126,22 @@ func (h *Handler) reply(ctx context.Context, r *message.Request, client netip.Ad
 		if r.Fault() != 0 {
 			outcome = r.Fault()
 		}
-		if v.rcode == message.ServFail {
-			h.cfg.Log.Warn("update failed", "client", client, "error", err)
-		}
+		h.tell(r, v, client, err)
 	}
 	h.updates.WithLabelValues(outcome.String()).Inc()
 	return reply
+}
+
+// tell logs what a client with a key cannot see: the common tools speak no EDNS.
+// Prerequisites that do not hold are an answer, and strangers could fill the log.
+func (h *Handler) tell(r *message.Request, v *verdict, client netip.AddrPort, err error) {
+	switch {
+	case v.rcode == message.ServFail:
+		h.cfg.Log.Warn("update failed", "client", client, "error", err)
+	case r.Key == nil:
+	case v.rcode == message.Refused, v.rcode == message.FormErr, v.rcode == message.NotZone, v.rcode == message.NotAuth:
+		h.cfg.Log.Info("update refused", "key", r.Key.Name, "client", client, "rcode", v.rcode.String(), "why", v.text)
+	}
 }
 
 func extended(rcode message.Rcode) uint16 {

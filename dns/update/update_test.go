@@ -1,6 +1,7 @@
 package update_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -409,6 +410,36 @@ func TestOddMessages(t *testing.T) {
 		return nil
 	}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTheLogSaysWhyAKeyWasRefused, for tools without EDNS, and nothing of strangers.
+func TestTheLogSaysWhyAKeyWasRefused(t *testing.T) {
+	t.Parallel()
+	known, err := message.ParseKeys(keys, "keys")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	h, err := update.New(update.Config{Keys: known, Zones: newMember(t), Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := func(prerequisites, changes, key string) string {
+		log.Reset()
+		send(t, h, msg(t, "svc.test.", prerequisites, changes), key, time.Now())
+		return log.String()
+	}
+	if text := said("", "web.svc.test. 0 ANY A", "k.test."); !strings.Contains(text, "update refused") || !strings.Contains(text, "[n1 n2]") || !strings.Contains(text, "key=k.test") {
+		t.Errorf("of a refusal the log says %q", text)
+	}
+	if text := said("none.svc.test. 0 ANY ANY", "", "k.test."); text != "" {
+		t.Errorf("of a prerequisite the log says %q", text)
+	}
+	for _, key := range []string{"", "other.test."} {
+		if text := said("", "web.svc.test. 0 ANY A", key); text != "" {
+			t.Errorf("of a stranger the log says %q", text)
+		}
 	}
 }
 

@@ -19,10 +19,21 @@ import (
 func Need(t testing.TB, packages string, programs ...string) {
 	t.Helper()
 	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
+		if find(p) == "" {
 			t.Skipf("needs %s (./setup test installs %s)", p, packages)
 		}
 	}
+}
+
+// find gives the path of a program: servers lie where the PATH of plain users does not look. Empty: it is not installed.
+func find(program string) string {
+	if path, err := exec.LookPath(program); err == nil {
+		return path
+	}
+	if path, err := exec.LookPath("/usr/sbin/" + program); err == nil {
+		return path
+	}
+	return ""
 }
 
 // Run runs a program with some input and gives what it says, and its error.
@@ -73,7 +84,7 @@ func Eventually(t testing.TB, what string, done func() (bool, string)) {
 // start runs a server until the test ends. Its output is shown when the test fails.
 func start(t testing.TB, program string, args ...string) {
 	t.Helper()
-	cmd := exec.Command(program, args...)
+	cmd := exec.Command(find(program), args...)
 	var out lockedBuffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
