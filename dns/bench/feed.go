@@ -17,7 +17,7 @@ import (
 )
 
 // feedWorkers is how many requests of the feeder wait at once.
-const feedWorkers = 16
+const feedWorkers = 64
 
 // feeder makes and changes owned records through the API of a subject.
 type feeder struct {
@@ -51,8 +51,19 @@ func newFeeder(ctx context.Context, s *subject, cfg Config) (*feeder, error) {
 	}
 }
 
-// record k of host i: two masters of different weight, and for every tenth host a
-// backup; every tenth record has a check, which passes. turn changes the weight of the first.
+// records is how many records host i has: a master; every second one another of
+// twice the weight; every tenth a backup, too.
+func records(i int) int {
+	switch {
+	case i%10 == 0:
+		return 3
+	case i%2 == 0:
+		return 2
+	}
+	return 1
+}
+
+// record is record k of host i. Every hundredth host has a check, which passes. turn changes the weight of the first.
 func (f *feeder) record(i, k, turn int) api.Record {
 	a := Address(i).As4()
 	a[0] += byte(k)
@@ -64,7 +75,7 @@ func (f *feeder) record(i, k, turn int) api.Record {
 	if k == 2 {
 		r.Priority = "backup"
 	}
-	if i%10 == k {
+	if i%100 == 0 {
 		r.Check = &api.Check{Spec: "ttl:1h", Initial: "healthy"}
 	}
 	return r
@@ -73,10 +84,7 @@ func (f *feeder) record(i, k, turn int) api.Record {
 // fill makes all records.
 func (f *feeder) fill(ctx context.Context) error {
 	return f.each(ctx, f.names, func(i int) error {
-		for k := range 3 {
-			if k == 2 && i%10 != 0 {
-				continue
-			}
+		for k := range records(i) {
 			if _, err := f.client.Add(ctx, f.record(i, k, 0)); err != nil {
 				return err
 			}
