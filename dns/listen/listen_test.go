@@ -16,7 +16,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -454,75 +453,6 @@ func TestShutdown(t *testing.T) {
 	again.close()
 }
 
-// TestTakenAddress wants the error to name who has the address.
-func TestTakenAddress(t *testing.T) {
-	t.Parallel()
-	me, err := os.ReadFile("/proc/self/comm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := fmt.Sprintf("taken by %s (process %d)", strings.TrimSpace(string(me)), os.Getpid())
-	s := serve(t, Config{Threads: 2}, table(t, answer.Config{}), Mux{}) // shares its address among its own threads alone
-	at := s.Addresses()[0]
-	for _, threads := range []int{1, 2} {
-		_, err := New(Config{DNS: []string{at.String()}, Threads: threads}, table(t, answer.Config{}), Mux{})
-		if dns.KindOf(err) != dns.Conflict || !strings.Contains(fmt.Sprint(err), want) {
-			t.Errorf("%d threads: %v, want %q", threads, err, want)
-		}
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, err = New(Config{DNS: []string{l.Addr().String()}}, table(t, answer.Config{}), Mux{})
-	if dns.KindOf(err) != dns.Conflict || !strings.Contains(fmt.Sprint(err), "tcp") || !strings.Contains(fmt.Sprint(err), want) {
-		t.Errorf("TCP: %v, want %q", err, want)
-	}
-	if _, err := New(Config{DNS: []string{"192.0.2.1:53"}}, table(t, answer.Config{}), Mux{}); dns.KindOf(err) != dns.Invalid {
-		t.Errorf("an address of nobody: %v", err)
-	}
-	for _, bad := range []string{"", "1.2.3.4", "x:y:z", ":http2000"} {
-		if _, err := New(Config{DNS: []string{bad}}, table(t, answer.Config{}), Mux{}); dns.KindOf(err) != dns.Invalid {
-			t.Errorf("%q: %v", bad, err)
-		}
-	}
-}
-
-// TestHolder reads the tables of a machine whose port 53 systemd-resolved has.
-func TestHolder(t *testing.T) {
-	t.Parallel()
-	proc := t.TempDir()
-	for file, text := range map[string]string{
-		"net/udp": "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n" +
-			"  10: 3500007F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000   101        0 4242 2 0 0\n",
-		"net/tcp6":  "  0: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 77 1 0 0\n",
-		"312/comm":  "systemd-resolve\n",
-		"9/comm":    "nginx\n",
-		"9/fd/none": "",
-	} {
-		path := filepath.Join(proc, file)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := errors.Join(os.MkdirAll(filepath.Join(proc, "312/fd"), 0o700), os.Symlink("socket:[4242]", filepath.Join(proc, "312/fd/12")), os.Symlink("socket:[77]", filepath.Join(proc, "9/fd/3"))); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct{ network, at, want string }{
-		{"udp", "0.0.0.0:53", "systemd-resolved (process 312); set DNSStubListener=no"},
-		{"udp", "127.0.0.53:53", "systemd-resolved (process 312)"},
-		{"udp", "127.0.0.1:53", "only root may see"},
-		{"udp", "0.0.0.0:54", "only root may see"},
-		{"tcp", "[::1]:80", "nginx (process 9); stop it"},
-		{"tcp", "0.0.0.0:80", "nginx (process 9)"},
-	} {
-		if got := holderText(findHolder(proc, c.network, netip.MustParseAddrPort(c.at))); !strings.Contains(got, c.want) {
-			t.Errorf("%s %s: %q, want %q", c.network, c.at, got, c.want)
-		}
-	}
-}
-
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
@@ -638,84 +568,4 @@ func metric(t testing.TB, g prometheus.Gatherer, name string, labels ...string) 
 		}
 	}
 	return -1
-}
-
-func TestRateLimit(t *testing.T) {
-	t.Parallel()
-	l := newLimiter(10)
-	now := time.Now()
-	count := func(client string, n int, at time.Time) (c [3]int) {
-		for range n {
-			c[l.judge(netip.MustParseAddr(client), at)]++
-		}
-		return c
-	}
-	if got := count("192.0.2.1", 30, now); got != [3]int{10, 10, 10} {
-		t.Errorf("30 in a second: %v, want 10 passed, 10 dropped, 10 slipped", got)
-	}
-	if got := count("192.0.2.200", 2, now); got[pass] != 0 {
-		t.Errorf("another address of the /24: %v", got)
-	}
-	if got := count("192.0.2.1", 5, now.Add(time.Second)); got[pass] != 5 {
-		t.Errorf("a second later: %v", got)
-	}
-	if got := count("2001:db8:0:1::1", 20, now); got[pass] != 10 {
-		t.Errorf("IPv6: %v", got)
-	}
-	if got := count("2001:db8:0:2::1", 1, now); got[pass] != 0 {
-		t.Errorf("the same /56: %v", got)
-	}
-	if newLimiter(0).guarded() || !l.guarded() {
-		t.Error("guarded is wrong")
-	}
-}
-
-// TestRateLimitOnTheWire floods, and wants few answers, some of them truncated, TCP to answer, and a client with a cookie to be believed.
-func TestRateLimitOnTheWire(t *testing.T) {
-	t.Parallel()
-	s := serve(t, Config{RateLimit: 5, Threads: 1}, table(t, answer.Config{Cookies: true}), Mux{})
-	at := s.Addresses()[0].String()
-	conn, err := net.Dial("udp", at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	b, _ := question("web.svc.test", "A").Pack()
-	until(t, "answers were dropped and slipped", func() bool {
-		_, _ = conn.Write(b)
-		c := s.workers[0].counts
-		return c.dropped.Load() > 3 && c.slipped.Load() > 3
-	})
-	if r := exchange(t, "tcp", at, question("web.svc.test", "A")); len(r.Answer) != 1 {
-		t.Errorf("over TCP: %v", r)
-	}
-	buf := make([]byte, 512)
-	tc := false
-	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
-	for !tc {
-		n, err := conn.Read(buf)
-		if err != nil {
-			t.Fatalf("no truncated answer: %v", err)
-		}
-		m := new(miekg.Msg)
-		if err := m.Unpack(buf[:n]); err != nil {
-			t.Fatal(err)
-		}
-		tc = m.Truncated && len(m.Answer) == 0 && len(m.Question) == 1
-	}
-	ask := func(cookie string) (*miekg.Msg, string) {
-		m := question("web.svc.test", "A").SetEdns0(1232, false)
-		m.IsEdns0().Option = []miekg.EDNS0{&miekg.EDNS0_COOKIE{Code: miekg.EDNS0COOKIE, Cookie: cookie}}
-		r := exchange(t, "tcp", at, m)
-		if cookie == "" || len(cookie) == 48 {
-			r = exchange(t, "udp", at, m)
-		}
-		return r, r.IsEdns0().Option[0].(*miekg.EDNS0_COOKIE).Cookie
-	}
-	_, cookie := ask("0102030405060708")
-	for range 50 {
-		if r, _ := ask(cookie); len(r.Answer) != 1 {
-			t.Fatalf("with a cookie: %v", r)
-		}
-	}
 }
