@@ -25,10 +25,12 @@ type Query struct {
 // Verdict says what is to be done with a packet.
 type Verdict uint8
 
-// The verdicts. Only with the first two is there an answer.
+// The verdicts. Only with the first three is there an answer.
 const (
 	// Answered: send the answer.
 	Answered Verdict = iota
+	// Alias: as Answered, and the answer ends in an alias to a name of others, which the client may have forwarded.
+	Alias
 	// Proven: as Answered, and a cookie proved the client's address: no limit of rates is due.
 	Proven
 	// Dropped: send nothing. It was no query.
@@ -46,7 +48,7 @@ const (
 	verdictCount
 )
 
-var verdictNames = [verdictCount]string{"answered", "proven", "dropped", "forward", "update", "notify", "transfer", "signed"}
+var verdictNames = [verdictCount]string{"answered", "alias", "proven", "dropped", "forward", "update", "notify", "transfer", "signed"}
 
 func (v Verdict) String() string { return verdictNames[v] }
 
@@ -116,7 +118,9 @@ func (r *reply) judge() Verdict {
 	case r.class != classIN:
 		r.fail(rcodeRefused, codeNotAuthoritative)
 	default:
-		return max(verdict, r.internet(addr))
+		if v := r.internet(addr); v != Answered {
+			return v
+		}
 	}
 	return verdict
 }
@@ -154,14 +158,19 @@ func (r *reply) internet(addr netip.Addr) Verdict {
 		r.clientClass, _ = r.t.views.clients.find(addr)
 	}
 	r.mask = r.t.views.classes[r.clientClass]
-	r.resolve(z)
+	if leads := r.resolve(z); leads && r.recursion() && r.t.forward.allows(addr) {
+		return Alias
+	}
 	return Answered
 }
 
+// recursion says whether the client wants answers of others, and there are forwarders.
+func (r *reply) recursion() bool { return r.query.Packet[2]&flagRD != 0 && r.t.config.Forwarding }
+
 // foreign is what is done about names of others.
 func (r *reply) foreign(addr netip.Addr) Verdict {
-	switch wanted := r.query.Packet[2]&flagRD != 0 && r.t.config.Forwarding; {
-	case r.typ == dns.TypeAXFR || r.typ == dns.TypeIXFR || !wanted:
+	switch {
+	case r.typ == dns.TypeAXFR || r.typ == dns.TypeIXFR || !r.recursion():
 		r.fail(rcodeRefused, codeNotAuthoritative)
 	case !r.t.forward.allows(addr):
 		r.fail(rcodeRefused, codeProhibited)

@@ -9,8 +9,8 @@ const hopsMax = 16
 
 // resolve answers the question from a zone, and from others of ours that an
 // alias leads to (RFC 1034 4.3.2). DNSSEC apart, the names of an alias chain are
-// answered in one response.
-func (r *reply) resolve(z *zone) {
+// answered in one response. leads: it ends in an alias to a name of others.
+func (r *reply) resolve(z *zone) (leads bool) {
 	r.authoritative = true
 	r.apex = headerBytes + r.length - len(z.apex)
 	var owners [hopsMax]int // names that were looked up, so that a loop ends
@@ -18,24 +18,25 @@ func (r *reply) resolve(z *zone) {
 		owners[hop] = r.owner
 		target := r.step(z)
 		if target == 0 {
-			return
+			return false
 		}
 		// The name that is looked up next stands in the data of the record that was written last.
 		used := r.follow(target)
 		for _, at := range owners[:hop+1] {
 			if used && r.nameIs(at) {
-				return
+				return false
 			}
 		}
 		next := r.t.find(&r.question, r.count)
 		if !used || next == nil {
-			return // others know
+			return used // others know
 		}
 		if len(next.apex) != len(z.apex) || !r.ended {
 			r.apex = target + r.length - len(next.apex)
 		}
 		r.owner, z = target, next
 	}
+	return false
 }
 
 // step looks up the name in one zone. It gives where in the response the target of an alias stands, or 0 when the response is whole.

@@ -36,6 +36,8 @@ type Request struct {
 	Client    netip.AddrPort
 	Server    netip.AddrPort // the address that was asked; of HTTPS, none
 	Transport Transport
+	// begun is the answer as far as the table knows it, when an alias leads on from there.
+	begun []byte
 }
 
 // Handler serves slow packets. Serve calls write for each message of the answer,
@@ -46,7 +48,7 @@ type Handler interface {
 }
 
 // Mux are the handlers of slow packets, by verdict. Without one the client hears
-// REFUSED or NOTIMP.
+// REFUSED or NOTIMP. Forward also answers what an alias of ours leads to.
 type Mux struct {
 	Forward  Handler
 	Update   Handler

@@ -354,14 +354,10 @@ func TestSilentAndSlowClients(t *testing.T) {
 	defer c.Close()
 	_ = c.(*net.TCPConn).SetReadBuffer(4096)
 	_ = c.SetWriteDeadline(time.Now().Add(20 * time.Second))
-	cut := false
-	for range 100_000 { // nobody reads the answers
-		if _, err := c.Write(framed); err != nil {
-			cut = true
-			break
-		}
+	for err = nil; err == nil; { // nobody reads the answers, and no buffer is endless
+		_, err = c.Write(framed)
 	}
-	if !cut {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error("a client that does not read is not cut")
 	}
 	alive(t, s)

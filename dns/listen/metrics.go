@@ -9,7 +9,7 @@ import (
 )
 
 // verdicts is how many verdicts there are.
-const verdicts = 8
+const verdicts = 9
 
 // counts are the counters of one worker, or of all streams of one kind. Workers
 // have their own, so that no two write to one line of a cache.
@@ -49,7 +49,7 @@ func (c *counted) flush(to *counts) {
 var rcodeNames = [16]string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE",
 	"11", "12", "13", "14", "15"}
 
-// collector sums counters when they are asked for. Labels: transport (4), verdict (8), rcode (16), action (2).
+// collector sums counters when they are asked for. Labels: transport (4), verdict (9), rcode (16), action (2).
 type collector struct {
 	s                                                     *Server
 	queries, responses, limited, refused, errors          *prometheus.Desc

@@ -20,8 +20,8 @@ const (
 	controlBytes     = 64                  // for a packet info of IPv6: 16 bytes of head, 20 of data, aligned
 )
 
-// message is struct mmsghdr.
-type message struct {
+// mmsghdr is the struct of that name (recvmmsg(2)).
+type mmsghdr struct {
 	header unix.Msghdr
 	length uint32
 	_      [4]byte
@@ -29,7 +29,7 @@ type message struct {
 
 // ring is where one worker receives its batches; allocated once.
 type ring struct {
-	in       [batch]message
+	in       [batch]mmsghdr
 	vec      [batch]unix.Iovec
 	names    [batch]unix.RawSockaddrInet6 // of the clients; for IPv4 the first 16 bytes, and the others are 0
 	controls [batch][controlBytes]byte

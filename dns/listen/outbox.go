@@ -28,7 +28,7 @@ type outbox struct {
 	// was pushed out of its place gets no more responses, and another begins.
 	places [2 * batch]uint8
 
-	out       [batch]message
+	out       [batch]mmsghdr
 	vec       [batch]unix.Iovec
 	controls  [batch][controlBytes]byte
 	used      int // of responses

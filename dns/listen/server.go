@@ -179,6 +179,14 @@ func (s *Server) close() {
 	s.workers = nil
 }
 
+// isSlow says whether a verdict is for a handler.
+func (s *Server) isSlow(v answer.Verdict) bool {
+	if v == answer.Alias {
+		return s.mux.Forward != nil // else the alias is the answer
+	}
+	return v > answer.Dropped
+}
+
 // errNoAnswer is what Exchange gives for a packet that deserves none.
 var errNoAnswer = &dns.Error{Op: "answer", Kind: dns.Invalid, Detail: "no query that gets an answer"}
 
@@ -194,7 +202,7 @@ func (s *Server) Exchange(ctx context.Context, packet []byte, client netip.AddrP
 	switch {
 	case v == answer.Dropped:
 		return nil, errNoAnswer
-	case v <= answer.Proven:
+	case !s.isSlow(v):
 		if s.config.Tap != nil {
 			s.config.Tap.Tap(r, out, now, time.Now())
 		}
@@ -206,6 +214,7 @@ func (s *Server) Exchange(ctx context.Context, packet []byte, client netip.AddrP
 			return nil, ctx.Err()
 		}
 		defer s.slow.done()
+		r.begun, out = out, nil
 		s.serve(ctx, r, v, func(response []byte) error {
 			if out != nil {
 				return errors.New("one response only over HTTPS")

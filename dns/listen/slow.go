@@ -46,6 +46,8 @@ func (m Mux) handler(v answer.Verdict) (h Handler, rcode uint16) {
 	switch v {
 	case answer.Forward:
 		return m.Forward, refused
+	case answer.Alias:
+		return completer{m.Forward}, refused
 	case answer.Update:
 		return m.Update, notImplemented
 	case answer.Notify:

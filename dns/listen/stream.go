@@ -221,7 +221,7 @@ func (c *stream) take(ctx context.Context, packet []byte) bool {
 	out, v := c.s.table.Answer(answer.Query{Packet: packet, Client: c.client, Stream: true, Random: rand.Uint64(), Now: uint32(now.Unix())}, append(c.out, 0, 0))
 	c.counts.verdicts[v].Add(1)
 	r := Request{Packet: packet, Client: c.client, Server: c.server, Transport: c.transport}
-	if v <= answer.Proven {
+	if !c.s.isSlow(v) && v != answer.Dropped {
 		response := out[from+2:]
 		binary.BigEndian.PutUint16(out[from:], uint16(len(response)))
 		c.counts.rcodes[response[3]&15].Add(1)
@@ -232,6 +232,7 @@ func (c *stream) take(ctx context.Context, packet []byte) bool {
 		c.mu.Unlock()
 		return true
 	}
+	r.begun = append([]byte(nil), out[from+2:]...)
 	c.mu.Unlock()
 	if v == answer.Dropped {
 		return false

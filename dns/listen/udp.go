@@ -75,10 +75,11 @@ func (w *worker) answer(n int) {
 		server, _ := r.source(i)
 		response, v := w.s.table.Answer(q, room)
 		w.batch.verdicts[v]++
-		if v > answer.Proven {
-			if v != answer.Dropped {
-				w.slow(i, v, server)
-			}
+		if w.s.isSlow(v) {
+			w.slow(i, v, server, response)
+			continue
+		}
+		if v == answer.Dropped {
 			continue
 		}
 		if w.s.limits != nil && v != answer.Proven {
@@ -120,11 +121,12 @@ func (w *worker) limit(client netip.Addr, now time.Time, response []byte) []byte
 	return nil
 }
 
-// slow hands query i to a handler.
-func (w *worker) slow(i int, v answer.Verdict, server netip.Addr) {
+// slow hands query i to a handler, with the answer as far as it is known.
+func (w *worker) slow(i int, v answer.Verdict, server netip.Addr, begun []byte) {
 	r := w.ring
 	packet := append([]byte(nil), r.queries[i][:min(int(r.in[i].length), packetBytesMax)]...)
 	q := w.request(answer.Query{Packet: packet, Client: r.client(i)}, server)
+	q.begun = append([]byte(nil), begun...)
 	to := r.names[i]
 	length := r.in[i].header.Namelen
 	control := append([]byte(nil), r.controls[i][:min(int(r.in[i].header.Controllen), controlBytes)]...)
