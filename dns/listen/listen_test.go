@@ -409,7 +409,8 @@ func TestShutdown(t *testing.T) {
 		return ctx.Err()
 	})
 	a := table(t, answer.Config{Forwarding: true, AllowForward: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
-	s, err := New(Config{DNS: []string{"127.0.0.1:0"}, Threads: 2}, a, Mux{Forward: slow})
+	// An address of its own: no other test's socket takes its port when it is free again.
+	s, err := New(Config{DNS: []string{"127.0.7.1:0"}, Threads: 2}, a, Mux{Forward: slow})
 	if err != nil {
 		t.Fatal(err)
 	}
