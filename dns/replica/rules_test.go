@@ -134,6 +134,13 @@ func TestStolenKeyOfAMember(t *testing.T) {
 		cert.Names = []string{"*"}
 		refused(t, other, h.info(cert), BadCertificate)
 	})
+	t.Run("puts its certificate under the name of another key", func(t *testing.T) {
+		msg := h.info(h.id.Cert)
+		raw := msg[len(msg)-len(makeEntry(h.id, h.id.Sign, kindInfo, slotID{}, 1, infoPayload{cert: credential.Encode(h.id.Cert)}.append(nil))):]
+		raw[offKey] ^= 1
+		copy(raw[len(raw)-sigBytes:], h.id.Sign(append([]byte(signedAs), raw[:len(raw)-sigBytes]...)))
+		refused(t, other, msg, BadCertificate)
+	})
 	t.Run("publishes another's certificate as its own", func(t *testing.T) {
 		refused(t, other, h.info(victim.cfg.Identity.Cert), BadCertificate)
 	})

@@ -72,7 +72,6 @@ type sim struct {
 	hash      maphash.Seed
 	cheap     bool  // signatures that anybody could make
 	sent      int64 // bytes, by all
-	messages  int64
 	onReceive func(n *simNode, out Out)
 	rejected  []Rejection
 }
@@ -308,12 +307,11 @@ func (n *simNode) pause(d time.Duration) {
 
 // carry takes a message over the network.
 func (s *sim) carry(from, to *simNode, m Message) {
-	s.sent += int64(len(m.Bytes))
-	s.messages++
-	copies := 1
 	if s.drop != nil && s.drop(m) {
 		return
 	}
+	s.sent += int64(len(m.Bytes))
+	copies := 1
 	if !m.Reliable {
 		if len(m.Bytes) > datagramMax {
 			s.t.Errorf("a datagram of %d bytes", len(m.Bytes))

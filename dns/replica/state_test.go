@@ -52,6 +52,52 @@ func TestTTLOfASetIsThatOfTheNewestRecord(t *testing.T) {
 	}
 }
 
+// TestTTLOfASetThatTwoMembersWrote wants one TTL, that of the record with the newest stamp.
+func TestTTLOfASetThatTwoMembersWrote(t *testing.T) {
+	t.Parallel()
+	s := started(t, 3)
+	a, b := s.nodes[0], s.nodes[1]
+	outA, errA := a.r.ChangeZone(a.now(), domain, []dns.Change{added(txt("x.svc.test", "a", 10))})
+	s.now = s.now.Add(10 * time.Millisecond)
+	outB, errB := b.r.ChangeZone(b.now(), domain, []dns.Change{added(txt("x.svc.test", "b", 20))})
+	a.take(outA, errA)
+	b.take(outB, errB)
+	s.wait(time.Second)
+	for _, n := range s.nodes {
+		if set, _ := n.r.Set("x.svc.test"); rrTexts(set) != `TXT 20 "\x01a", TXT 20 "\x01b"` {
+			t.Errorf("%s: RRs = %s", n.name(), rrTexts(set))
+		}
+	}
+}
+
+// TestSerialsAreReservedFirst wants that no serial is shown which a start after a crash would not skip.
+func TestSerialsAreReservedFirst(t *testing.T) {
+	t.Parallel()
+	s := started(t, 2)
+	a, b := s.nodes[0], s.nodes[1]
+	zone := dns.Zone{Apex: "app.test", SOA: dns.DefaultSOA("app.test", "ns.app.test", time.Second)}
+	out, err := a.r.CreateZone(a.now(), zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, err := b.r.Receive(b.now(), "n0", out.Send[0].Bytes)
+	if err != nil || !told.Urgent {
+		t.Errorf("a zone that is heard of for the first time: Urgent %v, %v", told.Urgent, err)
+	}
+	n := b.r.serials["app.test"]
+	for range reserveSerials/2 + 10 {
+		if int32(n.reserved-n.now) <= 0 {
+			t.Fatal("the reserved numbers are used up")
+		}
+		if reserve, urgent := b.r.bumpSerials(map[dns.Name]struct{}{"app.test": {}}); urgent {
+			t.Fatal("urgent although half of the reserve was left")
+		} else if reserve {
+			return
+		}
+	}
+	t.Error("numbers were not reserved when half of them were left")
+}
+
 func TestStepsOfAChangeSeeEachOther(t *testing.T) {
 	t.Parallel()
 	n := started(t, 1).nodes[0]
