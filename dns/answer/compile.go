@@ -74,9 +74,15 @@ func (c *compiler) variant(apex []byte, set *dns.Set, own, mask presence) *node 
 	}
 	slices.Sort(c.types)
 	c.types = slices.Compact(c.types)
-	n := &node{own: own, sets: make([]rrset, 0, len(c.types))}
+	n := &node{own: own}
 	for _, t := range c.types {
-		n.sets = append(n.sets, c.rrset(apex, set, t, mask))
+		s := c.rrset(apex, set, t, mask)
+		if len(c.types) == 1 && len(c.wire) <= singleBytes {
+			n = single(own, s, c.wire)
+		} else {
+			s.wire = string(c.wire)
+			n.sets = append(n.sets, s)
+		}
 		switch {
 		case t == dns.TypeDNAME:
 			n.kind |= kindDNAME
@@ -87,7 +93,7 @@ func (c *compiler) variant(apex []byte, set *dns.Set, own, mask presence) *node 
 	return n
 }
 
-// rrset compiles the records of one type.
+// rrset compiles the records of one type; the records themselves are left in c.wire.
 func (c *compiler) rrset(apex []byte, set *dns.Set, t dns.Type, mask presence) rrset {
 	s := rrset{typ: t}
 	c.found = c.found[:0]
@@ -187,7 +193,6 @@ func (c *compiler) encode(s *rrset, apex []byte) {
 	} else {
 		s.more = &weights{ends: ends}
 	}
-	s.wire = string(c.wire)
 }
 
 // weights fills what the way of balancing needs.

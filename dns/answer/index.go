@@ -22,11 +22,42 @@ type slots[T any] struct {
 	at   []atomic.Pointer[item[T]]
 }
 
-// item is a name and its value. A grave is an item without a name: what lay there was removed.
+// item is a name and its value. A grave is an item without a name: what lay there
+// was removed. Short names lie in the item itself, so that to find one costs one
+// way to memory less.
 type item[T any] struct {
-	name  string // wire form, lower case
 	hash  uint64
+	bytes uint8 // of the name in wire form, lower case; 0: a grave
+	short [shortName]byte
+	long  string // the name, when it has more bytes than short
 	value T
+}
+
+// shortName is the bytes of a name that lies in its item: most do.
+const shortName = 39
+
+func (it *item[T]) setName(name []byte, hash uint64) {
+	it.hash, it.bytes = hash, uint8(len(name))
+	if copy(it.short[:], name) < len(name) {
+		it.long = string(name)
+	}
+}
+
+func (it *item[T]) is(name []byte, hash uint64) bool {
+	if it.hash != hash || int(it.bytes) != len(name) {
+		return false
+	}
+	if len(name) <= shortName {
+		return string(it.short[:len(name)]) == string(name)
+	}
+	return it.long == string(name)
+}
+
+func (it *item[T]) name() string {
+	if it.bytes <= shortName {
+		return string(it.short[:it.bytes])
+	}
+	return it.long
 }
 
 const indexLeast = 8
@@ -50,7 +81,7 @@ func (x *index[T]) get(name []byte) *T {
 		if it == nil {
 			return nil
 		}
-		if it.hash == h && it.name == string(name) {
+		if it.is(name, h) {
 			return &it.value
 		}
 	}
@@ -61,7 +92,7 @@ func (x *index[T]) put(name []byte, value *item[T]) *T {
 	if 2*(x.used+1) > len(x.slots.Load().at) {
 		x.resize()
 	}
-	value.name, value.hash = string(name), maphash.Bytes(x.seed, name)
+	value.setName(name, maphash.Bytes(x.seed, name))
 	s := x.slots.Load()
 	i := value.hash & s.mask
 	for s.at[i].Load() != nil {
@@ -82,7 +113,7 @@ func (x *index[T]) remove(name []byte) {
 		if it == nil {
 			return
 		}
-		if it.hash == h && it.name == string(name) {
+		if it.is(name, h) {
 			s.at[i].Store(&item[T]{}) // a grave: no name in wire form is empty
 			x.live--
 			return
@@ -99,7 +130,7 @@ func (x *index[T]) resize() {
 	old, s := x.slots.Load(), &slots[T]{mask: uint64(size - 1), at: make([]atomic.Pointer[item[T]], size)}
 	for n := range old.at {
 		it := old.at[n].Load()
-		if it == nil || it.name == "" {
+		if it == nil || it.bytes == 0 {
 			continue
 		}
 		i := it.hash & s.mask
@@ -116,7 +147,7 @@ func (x *index[T]) resize() {
 func (x *index[T]) each(yield func(name string, value *T) bool) {
 	s := x.slots.Load()
 	for i := range s.at {
-		if it := s.at[i].Load(); it != nil && it.name != "" && !yield(it.name, &it.value) {
+		if it := s.at[i].Load(); it != nil && it.bytes != 0 && !yield(it.name(), &it.value) {
 			return
 		}
 	}

@@ -2,6 +2,7 @@ package answer
 
 import (
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/kamado/kamado/dns"
 )
@@ -30,6 +31,25 @@ type node struct {
 	sets []rrset
 	// variants are the nodes of the classes, when they differ; then sets is empty.
 	variants []*node
+}
+
+// singleBytes is how long the records of a node can be that has one short set: two
+// IPv4 addresses, or one of IPv6.
+const singleBytes = 32
+
+// single makes a node of one short set that lies in memory in one piece: most do,
+// and ways to memory are most of what an answer costs.
+func single(own presence, s rrset, wire []byte) *node {
+	piece := &struct {
+		node
+		set  [1]rrset
+		wire [singleBytes]byte
+	}{node: node{own: own}, set: [1]rrset{s}}
+	if n := copy(piece.wire[:], wire); n > 0 {
+		piece.set[0].wire = unsafe.String(&piece.wire[0], n) // never changed from now on
+	}
+	piece.sets = piece.set[:]
+	return &piece.node
 }
 
 // nodeKind tells names at which the search for others ends.
