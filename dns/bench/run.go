@@ -97,11 +97,11 @@ func (r *run) static(ctx context.Context) error {
 		}
 	}
 	return r.compare(ctx, GroupStatic, subjects, func(row *Row) {
-		row.RateLeast = rateLeast[row.Subject]
-		if row.Load == LoadSpread && row.Subject == PeerFloor {
-			row.RateLeast = 0 // told, as the figure is about one client
+		if row.Load == LoadSpread {
+			return // told; the targets are about dnsperf and the batched load
 		}
-		if row.Subject == PeerNSD && row.Load != LoadDnsperf {
+		row.RateLeast = rateLeast[row.Subject]
+		if row.Subject == PeerNSD && row.Load == LoadBatched {
 			row.P99Most = p99Most
 		}
 	})
@@ -131,7 +131,7 @@ func (r *run) owned(ctx context.Context) error {
 	}
 	compare := func() error {
 		return r.compare(ctx, GroupOwned, subjects, func(row *Row) {
-			if row.Subject == subjectStill {
+			if row.Subject == subjectStill && row.Load != LoadSpread {
 				row.RateLeast = changesLeast
 			}
 		})
