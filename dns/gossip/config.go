@@ -84,7 +84,7 @@ type Timing struct {
 	Fanout       int           // peers that get news each Gossip
 	PushPull     time.Duration // between two exchanges of all that memberlist knows, up to 32 members; 3 times that at 100. Rare, since views are compared with each probe
 	Stream       time.Duration // a stream may last
-	Retry        time.Duration // before an unconfirmed push is sent again, beside two round trips
+	Retry        time.Duration // before an unconfirmed push is sent again, beside two round trips that count at most as much
 	Doubt        time.Duration // a peer that memberlist holds for dead may take to answer us
 	Isolated     time.Duration // without a packet from anybody (of 3 or more), in which we believe that it is us and not them
 	Knock        time.Duration // between two questions to dead peers, while many are

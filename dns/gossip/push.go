@@ -41,9 +41,9 @@ type push struct {
 type waiting struct {
 	p    *peer
 	node string
-	next time.Time // to send again
-	left int       // tries
-	rtt  time.Duration
+	next time.Time     // to send again
+	left int           // tries
+	wait time.Duration // between them
 }
 
 // window is what came from one sender lately.
@@ -86,9 +86,11 @@ func (g *Gossip) newPush(msg []byte, to []*peer) []byte {
 		return frame
 	}
 	p := &push{frame: frame}
-	next := time.Now().Add(g.cfg.Timing.Retry)
+	now := time.Now()
 	for _, peer := range to {
-		p.to = append(p.to, waiting{peer, peer.node, next.Add(2 * peer.rtt), pushTries - 1, peer.rtt})
+		// One slow answer of a busy machine must not make us wait long.
+		wait := g.cfg.Timing.Retry + min(2*peer.rtt, g.cfg.Timing.Retry)
+		p.to = append(p.to, waiting{peer, peer.node, now.Add(wait), pushTries - 1, wait})
 	}
 	g.pushes[id] = p
 	g.pushBytes += len(frame)
@@ -210,7 +212,7 @@ func (g *Gossip) again(now time.Time) bool {
 		for i := range p.to {
 			if w := &p.to[i]; !now.Before(w.next) {
 				w.left--
-				w.next = now.Add(g.cfg.Timing.Retry + 2*w.rtt)
+				w.next = now.Add(w.wait)
 				due = append(due, resend{p.frame, w.p})
 			}
 		}
