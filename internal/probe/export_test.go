@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"io"
+	"time"
 )
 
 // Fake is a polled spec that does what f does.
@@ -51,6 +52,14 @@ func dnsOf(text string) dnsCheck {
 		panic(err)
 	}
 	return s.polled.(dnsCheck)
+}
+
+// Settling is a held TCP spec whose connections count after d.
+func (s Spec) Settling(d time.Duration) Spec {
+	c := s.held.(heldTCP)
+	c.settle = d
+	s.held = c
+	return s
 }
 
 // Attempt makes one attempt of a polled spec.

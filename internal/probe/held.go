@@ -22,7 +22,7 @@ func parseHeld(target string, o *options) (Spec, error) {
 			return Spec{}, err
 		}
 		reopen, err := o.flag("reopen")
-		return Spec{held: heldTCP{address: a, reopen: reopen}}, err
+		return Spec{held: heldTCP{address: a, reopen: reopen, settle: settleMin}}, err
 	case "pid":
 		pid, err := parsePID(rest)
 		if err != nil {

@@ -31,6 +31,11 @@ func hold(t *testing.T, spec string) (*probe.Runner, <-chan seen) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return holdSpec(t, s)
+}
+
+func holdSpec(t *testing.T, s probe.Spec) (*probe.Runner, <-chan seen) {
+	t.Helper()
 	changes := make(chan seen, 100)
 	r := probe.NewRunner(probe.Check{Spec: s, Interval: 200 * time.Millisecond, Timeout: time.Second, Limits: probe.Limits{Healthy: 5, Unhealthy: 5}},
 		probe.RunnerConfig{Report: func(u probe.Update) {
@@ -121,7 +126,7 @@ func keep(t *testing.T, addr string) *keeper {
 
 func TestHeldTCP(t *testing.T) {
 	t.Parallel()
-	k := keep(t, "127.0.0.1:0")
+	k := keep(t, closedPort(t))
 	addr := k.l.Addr().String()
 	r, changes := hold(t, "held:tcp:"+addr)
 	next(t, changes, probe.Healthy, "connection holds")
@@ -152,7 +157,11 @@ func TestHeldTCPThatDoesNotSettle(t *testing.T) {
 	for _, option := range []string{"", " reopen"} {
 		var n atomic.Int32
 		addr := serve(t, func(net.Conn) { n.Add(1) })
-		_, changes := hold(t, "held:tcp:"+addr+option)
+		s, err := probe.Parse("held:tcp:" + addr + option)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, changes := holdSpec(t, s.Settling(10*time.Second)) // far more than a busy machine needs to close
 		next(t, changes, probe.Unhealthy, "closed")
 		for deadline := time.Now().Add(10 * time.Second); n.Load() < 4 && time.Now().Before(deadline); time.Sleep(time.Millisecond) { // a condition is polled
 		}
@@ -166,7 +175,7 @@ func TestHeldTCPThatDoesNotSettle(t *testing.T) {
 
 func TestHeldTCPReopens(t *testing.T) {
 	t.Parallel()
-	k := keep(t, "127.0.0.1:0")
+	k := keep(t, closedPort(t))
 	r, changes := hold(t, "held:tcp:"+k.l.Addr().String()+" reopen")
 	next(t, changes, probe.Healthy, "connection holds")
 	var c *net.TCPConn

@@ -22,6 +22,7 @@ type heldTCP struct {
 	// reopen says that a peer which closed the connection and accepts another one at
 	// once lives: one that closes what is idle.
 	reopen bool
+	settle time.Duration // settleMin, but in tests
 }
 
 func (c heldTCP) hold(ctx context.Context, t timing, say func(Result)) {
@@ -55,7 +56,7 @@ func (c heldTCP) keep(ctx context.Context, conn net.Conn, settled func()) (held 
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // it ends the read
 	defer stop()
-	conn.SetReadDeadline(time.Now().Add(settleMin)) //nolint:errcheck // the read fails then
+	conn.SetReadDeadline(time.Now().Add(c.settle)) //nolint:errcheck // the read fails then
 	buf := make([]byte, 512)
 	for {
 		_, err := conn.Read(buf)

@@ -1,7 +1,6 @@
 package probe_test
 
 import (
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -55,15 +54,6 @@ func eventually(t *testing.T, spec string, lives bool) string {
 			t.Fatalf("%s: %q, %v, want lives = %v", spec, text, err, lives)
 		}
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	_, port, err := net.SplitHostPort(closedPort(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 func TestRealMemcached(t *testing.T) {

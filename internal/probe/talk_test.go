@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -40,7 +41,7 @@ func serveOn(t *testing.T, l net.Listener, handle func(net.Conn)) {
 			if err != nil {
 				return
 			}
-			c.SetDeadline(time.Now().Add(10 * time.Second)) //nolint:errcheck // a bound for a broken test
+			c.SetDeadline(time.Now().Add(30 * time.Second)) //nolint:errcheck // a bound for a broken test
 			handle(c)
 			c.Close() //nolint:errcheck // over
 		}
@@ -63,14 +64,14 @@ func say(parts ...string) func(net.Conn) {
 	}
 }
 
-// attempt makes one attempt within a second.
+// attempt makes one attempt, with time enough for a busy machine.
 func attempt(t *testing.T, spec string) (string, error) {
 	t.Helper()
 	s, err := probe.Parse(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	return s.Attempt(ctx)
 }
@@ -87,15 +88,31 @@ func expect(t *testing.T, spec string, lives bool, words string) {
 	}
 }
 
+// freePort is a port that nobody has. It lies below the range from which the
+// system takes ports by itself (32768 and above), so that no connection and no
+// listener of another test gets it meanwhile.
+func freePort(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return port
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
 // closedPort is an address where nobody listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return "127.0.0.1:" + freePort(t)
 }
 
 func TestTCP(t *testing.T) {
