@@ -119,9 +119,10 @@ type HooksConfig struct {
 	Webhook string `toml:"webhook"`
 	// Mail server, host:port, that gets a message with the same changes.
 	SMTP string `toml:"smtp"`
-	// Sender and receivers of those messages.
-	MailFrom string   `toml:"mail_from"`
-	MailTo   []string `toml:"mail_to"`
+	// Sender of those messages.
+	MailFrom string `toml:"mail_from"`
+	// Receivers of those messages.
+	MailTo []string `toml:"mail_to"`
 	// Program that is run with each of them: facts in KAMADO_DNS_…, and as JSON in its input.
 	Command string `toml:"command"`
 }

@@ -31,7 +31,9 @@ The groups of figures are:
 			}
 			config.Version, config.Command = release, os.Args
 			static := []string{"dns", "serve", "--dns", "{dns}", "--http", "{free}", "--data", "{dir}", "--threads", "1", "--node", "bench", "--log-level", "error"}
-			config.Kamado = bench.Command{Program: program, Args: append(static, "--domain", "kamado.test", "--zone-file", "{zone}={file}")}
+			config.Kamado = bench.Command{Program: program, Args: append(slices.Clone(static), "--domain", "kamado.test", "--zone-file", "{zone}={file}")}
+			config.Owned = bench.Command{Program: program, Args: append(slices.Clone(static), "--domain", "{zone}"), API: true}
+			config.Still = config.Owned
 			config.Talk = a.benchTalk()
 			if err := config.Validate(); err != nil {
 				return usagef("%w", err)

@@ -60,8 +60,9 @@ Without --gossip the member is alone. The token in DIR/operator.token opens the 
 	return cmd
 }
 
-// Memory of a member: it is on every machine, so it collects early. The answers are made without garbage.
-var dnsMemory = memoryPolicy{gc: 50, limit: 24 * unit.MiB}
+// dnsMemory is for what runs on every machine: it collects early, since answers are made without garbage. The limit is far above what ten thousand
+// names need; near it, collecting would cost more than all answers.
+var dnsMemory = memoryPolicy{gc: 50, limit: 256 * unit.MiB}
 
 // serveDNS runs a member until ctx ends.
 func (a *app) serveDNS(ctx context.Context, c *configuration) error {

@@ -331,6 +331,7 @@ func (n *Node) mayChange(zone dns.Name) error {
 func (n *Node) set(name dns.Name) dns.Set {
 	set, _ := n.rep.Set(name)
 	set.Name = name
+	n.place(&set)
 	return set
 }
 

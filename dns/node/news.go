@@ -96,6 +96,7 @@ type seen struct {
 	typ   dns.Type
 	data  string
 	state string
+	check dns.Check // of own records
 }
 
 // stateOf is the state of a record in a word.
@@ -109,13 +110,16 @@ func stateOf(o dns.Owned) string {
 	return o.Health.State.String()
 }
 
-// tell compares a name with what was told of it, and says whether an own record is or was in it. Preconditions: mu is held.
+// tell compares a name with what was told of it, and says whether the own records
+// or their checks are others. Preconditions: mu is held.
 func (n *Node) tell(set dns.Set) (own bool) {
 	before := n.seen[set.Name]
 	now := make([]seen, 0, len(set.Owned))
 	for _, o := range set.Owned {
-		own = own || o.Owner == n.cfg.Node
-		s := seen{o.Owner, o.Type, string(o.Data), stateOf(o)}
+		s := seen{owner: o.Owner, typ: o.Type, data: string(o.Data), state: stateOf(o)}
+		if o.Owner == n.cfg.Node {
+			s.check = o.Check
+		}
 		now = append(now, s)
 		i := slices.IndexFunc(before, func(b seen) bool { return b.owner == s.owner && b.typ == s.typ && b.data == s.data })
 		e := dns.Event{Name: set.Name, Type: o.Type, Data: s.data, Owner: o.Owner, State: s.state}
@@ -126,6 +130,7 @@ func (n *Node) tell(set dns.Set) (own bool) {
 			e.Kind, e.Before, e.Text = dns.EventHealth, before[i].state, o.Health.Output
 			n.metrics.changes.Inc()
 		}
+		own = own || o.Owner == n.cfg.Node && (i < 0 || before[i].check != s.check)
 		if i >= 0 {
 			before[i].owner = "" // was found again
 		}
@@ -162,7 +167,7 @@ func (n *Node) tellMember(m dns.Member) {
 	n.deps.Log.Info("member "+m.State.String(), "member", m.Node)
 }
 
-// Own gives this member's records, and a channel that is closed when they have changed.
+// Own gives this member's records, and a channel that is closed when there are others, or their checks are.
 func (n *Node) Own() ([]dns.Owned, <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -88,7 +88,9 @@ type Node struct {
 	news    news
 	seen    map[dns.Name][]seen
 	members map[string]dns.MemberState
-	metrics *metrics
+	// locations are where members are; those without one are not in it.
+	locations map[string]string
+	metrics   *metrics
 }
 
 // static is a zone from a master file.
@@ -105,7 +107,7 @@ const stepsMax = 4096
 func New(cfg Config, deps Deps) (*Node, error) {
 	n := &Node{
 		cfg: cfg, deps: deps, rep: deps.Replica, steps: make(chan *change, stepsMax), kick: make(chan struct{}, 1), own: make(chan struct{}),
-		statics: map[dns.Name]static{}, zones: map[dns.Name]bool{}, seen: map[dns.Name][]seen{}, members: map[string]dns.MemberState{}, metrics: newMetrics(),
+		statics: map[dns.Name]static{}, zones: map[dns.Name]bool{}, seen: map[dns.Name][]seen{}, members: map[string]dns.MemberState{}, locations: map[string]string{}, metrics: newMetrics(),
 	}
 	n.news.init()
 	if deps.Registerer != nil {
@@ -314,8 +316,18 @@ func (n *Node) publishAll() {
 func (n *Node) publishName(name dns.Name) (own bool) {
 	set, _ := n.rep.Set(name)
 	set.Name = name
+	n.place(&set)
 	n.deps.Table.Put(set)
 	return n.tell(set)
+}
+
+// place gives records without a location that of their member. Preconditions: mu is held.
+func (n *Node) place(set *dns.Set) {
+	for i := range set.Owned {
+		if o := &set.Owned[i]; o.Location == "" {
+			o.Location = n.locations[o.Owner]
+		}
+	}
 }
 
 // putZone answers a zone, unless a file of this member hides it. Preconditions: mu is held.
@@ -379,6 +391,10 @@ func (n *Node) publishMembers() {
 	var ns []dns.Name
 	for _, m := range n.rep.Members() {
 		n.tellMember(m)
+		if at := m.Info.Location; at != n.locations[m.Node] {
+			n.locations[m.Node] = at
+			n.moveRecords(m.Node)
+		}
 		if m.State != dns.MemberAlive || len(ns) == nsMax {
 			continue
 		}
@@ -392,6 +408,15 @@ func (n *Node) publishMembers() {
 	n.ns = ns
 	for _, z := range n.rep.Zones() {
 		n.putZone(z)
+	}
+}
+
+// moveRecords answers the records of a member from where it is now. Preconditions: mu is held.
+func (n *Node) moveRecords(owner string) {
+	for _, o := range n.rep.Records(replica.Filter{Owner: owner}) {
+		if o.Location == "" {
+			n.publishName(o.Name)
+		}
 	}
 }
 

@@ -41,8 +41,9 @@ func (d *disk) Append(entries [][]byte) journal.Wait {
 
 // cluster carries messages between members of one process, at once and in order.
 type cluster struct {
-	mu      sync.Mutex
-	members map[string]*member
+	location string // of members that start
+	mu       sync.Mutex
+	members  map[string]*member
 }
 
 // member is a node with a real journal and a real replica.
@@ -103,7 +104,7 @@ func (c *cluster) start(t *testing.T, name, dir string, keys []credential.Key) *
 	if m.table, err = answer.New(answer.Config{}); err != nil {
 		t.Fatal(err)
 	}
-	m.Node, err = node.New(node.Config{Node: name, Domain: domain, NegativeTTL: time.Second, Origin: netip.MustParseAddr("127.0.0.1")}, node.Deps{
+	m.Node, err = node.New(node.Config{Node: name, Domain: domain, Info: dns.Info{Location: c.location}, NegativeTTL: time.Second, Origin: netip.MustParseAddr("127.0.0.1")}, node.Deps{
 		Replica: rep, Journal: m.disk, Table: m.table, Ring: ring, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -354,4 +355,63 @@ func TestAWatcherThatIsTooSlowIsLetGo(t *testing.T) {
 	if e := <-a.Watch(ctx, 1<<40); e.Kind != dns.EventLost {
 		t.Errorf("a number of another start is answered with %q, want lost", e.Kind)
 	}
+}
+
+// TestARecordIsWhereItsMemberIs: unless it says otherwise, and on all members.
+func TestARecordIsWhereItsMemberIs(t *testing.T) {
+	t.Parallel()
+	c, keys := newCluster(), []credential.Key{credential.NewKey()}
+	b := c.start(t, "n2", t.TempDir(), keys)
+	c.location = "rack-1"
+	a := c.start(t, "n1", t.TempDir(), keys)
+	other := record("web", "127.0.0.8")
+	other.Location = "rack-2"
+	for _, rec := range []dns.Record{record("web", "127.0.0.7"), other} {
+		if _, err := a.Add(t.Context(), rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the locations on the other member", func() bool {
+		var at []string
+		for _, o := range b.Set("web.svc.test").Owned {
+			at = append(at, o.Location)
+		}
+		return slices.Equal(at, []string{"rack-1", "rack-2"})
+	})
+}
+
+// TestOwnTellsOfRecordsAndChecksAlone: what checks find is no reason to read them again.
+func TestOwnTellsOfRecordsAndChecksAlone(t *testing.T) {
+	t.Parallel()
+	c, keys := newCluster(), []credential.Key{credential.NewKey()}
+	a := c.start(t, "n1", t.TempDir(), keys)
+	told := func(what string, want bool, do func() error) {
+		t.Helper()
+		_, changed := a.Own()
+		if err := do(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-changed:
+			if !want {
+				t.Errorf("%s was told", what)
+			}
+		default:
+			if want {
+				t.Errorf("%s was not told", what)
+			}
+		}
+	}
+	rec := record("web", "127.0.0.7")
+	rec.Check.Spec = "tcp:127.0.0.7:80"
+	add := func() error { return second(a.Add(t.Context(), rec)) }
+	told("a record", true, add)
+	id := dns.RecordID{Owner: "n1", Name: rec.Name, Type: rec.Type, Data: string(rec.Data)}
+	told("a state", false, func() error {
+		a.SetHealth([]dns.HealthChange{{ID: id, Health: dns.Health{State: dns.Healthy, Since: time.Now()}}})
+		return nil
+	})
+	rec.Check.Interval = time.Minute
+	told("another check", true, add)
+	told("a removal", true, func() error { return a.Remove(t.Context(), id) })
 }

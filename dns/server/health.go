@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -29,7 +30,7 @@ func (s *Server) openLease(ctx context.Context) (health.Lease, func() error, err
 	}
 	locks, err := locksql.Open(ctx, db, s.node)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the locks: %w", err)
+		return nil, nil, fmt.Errorf("open the locks: %w", errors.Join(err, db.Close()))
 	}
 	return locks, db.Close, nil
 }
