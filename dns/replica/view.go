@@ -17,11 +17,10 @@ func (r *Replica) Set(name dns.Name) (dns.Set, bool) {
 	if n == nil {
 		return dns.Set{Name: name}, false
 	}
-	set := dns.Set{Name: name, Policy: r.policy(name), Owned: r.owned(n)}
+	set := dns.Set{Name: name, Policy: r.policy(name), Owned: exclude(r.owned(n))}
 	if z := r.zoneOf(name); z != nil {
 		set.RRs = r.standing(name, z.Apex)
 	}
-	exclude(&set)
 	if set.Policy.Balance == dns.FixBySource {
 		set.Clients = r.addresses(set.Policy.Sources)
 	}
@@ -55,14 +54,20 @@ func (r *Replica) zoneRRs(name, apex dns.Name) []dns.RR {
 }
 
 // standing is zoneRRs after the choice between a CNAME and other data, which
-// cannot both stand (RFC 2181 10.1): the newest stamp wins; of several CNAMEs too.
+// cannot both stand (RFC 2181 10.1). Owned records hide what excludes them; in the
+// zone the newest stamp wins, of several CNAMEs too.
 func (r *Replica) standing(name, apex dns.Name) []dns.RR {
 	list, newest := r.zoneFacts(name, apex)
-	cname, ok := newest[dns.TypeCNAME]
-	if !ok {
-		return list
+	if len(list) == 0 {
+		return nil
 	}
-	wins := true
+	cname, wins := newest[dns.TypeCNAME]
+	switch data, alias := ownedTypes(r.names[name]); {
+	case data:
+		wins = false
+	case alias:
+		return nil
+	}
 	for t, f := range newest {
 		wins = wins && (t == dns.TypeCNAME || f.stamp.Compare(cname.stamp) < 0)
 	}
@@ -72,6 +77,19 @@ func (r *Replica) standing(name, apex dns.Name) []dns.RR {
 		}
 		return rr.Type == dns.TypeCNAME
 	})
+}
+
+// ownedTypes says whether a name has owned records that are no CNAME, and such that are.
+func ownedTypes(n *named) (data, alias bool) {
+	for _, e := range n.owned {
+		if e.stream.stale {
+			continue
+		}
+		if rec, _, err := parseOwned(e.payload()); err == nil {
+			data, alias = data || rec.Type != dns.TypeCNAME, alias || rec.Type == dns.TypeCNAME
+		}
+	}
+	return data, alias
 }
 
 // zoneFacts gives zone records, and of each type the newest.
@@ -104,18 +122,14 @@ func compareRR(a, b dns.RR) int {
 	return cmp.Or(cmp.Compare(a.Type, b.Type), bytes.Compare(a.Data, b.Data))
 }
 
-// exclude makes a set that may be answered: a CNAME stands alone (RFC 2181 10.1).
-// Members that wrote a CNAME and other data of one name at the same time must all
-// see the same: owned records hide what excludes them in the zone, and of owned
-// records that exclude each other the CNAMEs are hidden.
-func exclude(set *dns.Set) {
+// exclude hides the CNAMEs of owned records that members made at the same time as
+// others made other data: all must choose alike.
+func exclude(list []dns.Owned) []dns.Owned {
 	cname := func(o dns.Owned) bool { return o.Type == dns.TypeCNAME }
-	if slices.ContainsFunc(set.Owned, func(o dns.Owned) bool { return !cname(o) }) {
-		set.Owned = slices.DeleteFunc(set.Owned, cname)
-		set.RRs = slices.DeleteFunc(set.RRs, func(rr dns.RR) bool { return rr.Type == dns.TypeCNAME })
-	} else if len(set.Owned) > 0 {
-		set.RRs = nil
+	if slices.ContainsFunc(list, func(o dns.Owned) bool { return !cname(o) }) {
+		return slices.DeleteFunc(list, cname)
 	}
+	return list
 }
 
 // addresses gives the addresses of a name in order, each once: the clients of FixBySource.
