@@ -18,13 +18,13 @@ type Records struct {
 
 // filter is which records a request asks for.
 type filter struct {
-	name         dns.Name
-	owner        string
-	typ          dns.Type
-	state        string
-	after        string
-	limit        int
-	checked, own bool
+	name    dns.Name
+	owner   string
+	typ     dns.Type
+	state   string
+	after   string
+	limit   int
+	checked bool
 }
 
 func (a *api) filter(r *http.Request) (f filter, err error) {

@@ -246,14 +246,6 @@ func asBool(v any) (value, ok bool) {
 	return false, false
 }
 
-// strictBool takes true and false only.
-func strictBool(path string, v any) error {
-	if _, ok := v.(bool); !ok {
-		return mismatch(path, v, "%s is not of type 'boolean'", repr(v))
-	}
-	return nil
-}
-
 // oneOf takes one of some strings.
 func oneOf(words ...string) check {
 	return func(path string, v any) error {
