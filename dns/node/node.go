@@ -217,7 +217,7 @@ func (n *Node) Run(ctx context.Context) error {
 }
 
 // tickLeast bounds how often the replica is woken.
-const tickLeast = 5 * time.Millisecond
+const tickLeast = time.Millisecond
 
 // keepTime calls Tick when the replica asks for it.
 func (n *Node) keepTime(ctx context.Context) error {

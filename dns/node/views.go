@@ -20,6 +20,13 @@ func (n *Node) Self() string { return n.cfg.Node }
 // Domain is the zone of owned names.
 func (n *Node) Domain() dns.Name { return n.cfg.Domain }
 
+// Twin says why another machine is believed in this member's place; empty: none is.
+func (n *Node) Twin() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.rep.Twin()
+}
+
 // Status is the member in numbers.
 func (n *Node) Status() dns.Status {
 	n.mu.Lock()

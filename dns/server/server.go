@@ -364,6 +364,12 @@ func (s *Server) AddChecks(h *httpserver.Health) {
 			return fmt.Errorf("%w: what is remembered is being read", httpserver.ErrStarting)
 		}
 	})
+	h.AddCheck("dns-node-name", func(context.Context) error {
+		if why := s.member.Twin(); why != "" {
+			return errors.New(why)
+		}
+		return nil
+	})
 	if s.gossip == nil || len(s.cfg.Join) == 0 && s.cfg.JoinCloud == "" {
 		return
 	}
