@@ -97,6 +97,7 @@ const (
 	WeightDefault = 100
 	WeightMax     = 65535
 	TTLDefault    = 60 // seconds
+	TTLOrigin     = 5  // seconds, of members' own names: they may move
 	LabelMax      = 64 // bytes of a location label
 	ViewMax       = 64 // bytes of a view's name
 )

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -63,13 +64,11 @@ func attempt(ctx context.Context, spec probe.Spec, timeout time.Duration) probe.
 			}
 		},
 	})
-	if err := r.Run(ctx); err != nil {
-		return probe.Result{Err: err, Text: err.Error()}
-	}
+	err := r.Run(ctx)
 	select {
 	case res := <-first:
 		return res
 	default:
-		return probe.Result{Err: context.Cause(ctx), Text: "nothing was found before it was ended"}
+		return probe.Result{Err: cmp.Or(err, context.Cause(ctx)), Text: "nothing was found before it was ended"}
 	}
 }

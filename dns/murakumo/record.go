@@ -66,7 +66,7 @@ func (p *parser) readHost(v value) {
 		p.note(v, "has no name: this machine's is taken", "")
 	}
 	if len(parts) > 2 && p.ttl(v, parts[2]) != dns.TTLDefault {
-		p.note(v, fmt.Sprintf("the record of a member's own name has a TTL of %d s", dns.TTLDefault), "")
+		p.note(v, fmt.Sprintf("the record of a member's own name has a TTL of %d s", dns.TTLOrigin), "")
 	}
 }
 

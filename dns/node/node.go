@@ -159,12 +159,9 @@ func (n *Node) startStep() *change {
 	}}
 }
 
-// originTTL is the TTL of members' own names in seconds.
-const originTTL = 5
-
 func (n *Node) originRecord() (dns.Record, error) {
 	name, err := dns.Name(n.cfg.Node).Join(n.cfg.Domain)
-	return dns.Record{RR: dns.AddrRR(name, n.cfg.Origin, originTTL), Tier: dns.Origin, Weight: dns.WeightDefault, Location: n.cfg.Info.Location}, err
+	return dns.Record{RR: dns.AddrRR(name, n.cfg.Origin, dns.TTLOrigin), Tier: dns.Origin, Weight: dns.WeightDefault, Location: n.cfg.Info.Location}, err
 }
 
 // merge puts the effects of a second step behind those of a first.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -30,6 +31,7 @@ type cluster struct {
 type member struct {
 	dns, gossip, http netip.AddrPort
 	dir               string
+	stop              func() // as an operator does; the member says goodbye
 }
 
 // newCluster starts n members with some more flags.
@@ -63,14 +65,27 @@ func newCluster(t *testing.T, n int, flags ...string) *cluster {
 func (c *cluster) start(i int, flags ...string) {
 	c.t.Helper()
 	node := fmt.Sprintf("n%d", i+1)
+	c.startNode(node, append([]string{"--node", node, "--gossip-key-file", filepath.Join(c.dir, "cluster.key")}, flags...)...)
+}
+
+// startNode starts one more member, whatever makes it one.
+func (c *cluster) startNode(node string, flags ...string) {
+	c.t.Helper()
 	m := &member{dns: dnspeer.Port(c.t), gossip: dnspeer.Port(c.t), http: dnspeer.Port(c.t), dir: filepath.Join(c.dir, node)}
-	args := append([]string{
-		"dns", "serve", "--node", node, "--domain", "svc.test", "--dns", m.dns.String(), "--gossip", m.gossip.String(), "--http", m.http.String(),
-		"--data", m.dir, "--gossip-key-file", filepath.Join(c.dir, "cluster.key"), "--tsig-key-file", filepath.Join(c.dir, "tsig.key"),
-	}, flags...)
-	if i > 0 {
-		args = append(args, "--join", c.members[0].gossip.String())
+	if len(c.members) > 0 {
+		flags = append(flags, "--join", c.members[0].gossip.String())
 	}
+	c.members = append(c.members, m)
+	c.again(m, flags...)
+}
+
+// again starts a member, perhaps once more.
+func (c *cluster) again(m *member, flags ...string) {
+	c.t.Helper()
+	args := append([]string{
+		"dns", "serve", "--domain", "svc.test", "--dns", m.dns.String(), "--gossip", m.gossip.String(), "--http", m.http.String(),
+		"--data", m.dir, "--tsig-key-file", filepath.Join(c.dir, "tsig.key"),
+	}, flags...)
 	cmd := exec.Command(c.program, args...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.dir}
 	cmd.Stdout, cmd.Stderr = c.t.Output(), c.t.Output()
@@ -78,11 +93,12 @@ func (c *cluster) start(i int, flags ...string) {
 	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
-	c.t.Cleanup(func() {
+	m.stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait() // ended by the signal
 	})
-	dnspeer.Eventually(c.t, node+" ready", func() (bool, string) {
+	c.t.Cleanup(m.stop)
+	dnspeer.Eventually(c.t, m.dir+" ready", func() (bool, string) {
 		resp, err := http.Get("http://" + m.http.String() + "/readyz")
 		if err != nil {
 			return false, err.Error()
@@ -90,15 +106,27 @@ func (c *cluster) start(i int, flags ...string) {
 		resp.Body.Close()
 		return resp.StatusCode == http.StatusOK, resp.Status
 	})
-	c.members = append(c.members, m)
+}
+
+// try runs a client verb of `kamado dns` on a member, and gives its error too.
+func (c *cluster) try(i int, args ...string) (string, error) {
+	c.t.Helper()
+	m := c.members[i]
+	args = append([]string{"dns"}, append(args, "--api", "http://"+m.http.String(), "--token-file", filepath.Join(m.dir, "operator.token"))...)
+	cmd := exec.CommandContext(c.t.Context(), c.program, args...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.dir}
+	var out, talk strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &talk
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("kamado %s: %w: %s", strings.Join(args, " "), err, talk.String())
+	}
+	return out.String(), nil
 }
 
 // run runs a client verb of `kamado dns` on a member.
 func (c *cluster) run(i int, args ...string) string {
 	c.t.Helper()
-	m := c.members[i]
-	args = append([]string{"dns"}, append(args, "--api", "http://"+m.http.String(), "--token-file", filepath.Join(m.dir, "operator.token"))...)
-	out, err := dnspeer.Run(c.t, "", c.program, args...)
+	out, err := c.try(i, args...)
 	if err != nil {
 		c.t.Fatal(err)
 	}
