@@ -97,7 +97,7 @@ func newFake(t *testing.T) *fake {
 	})
 	mux.HandleFunc("GET /compute/v2.1/servers", func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Auth-Token") != "secret" || r.Header.Get("OpenStack-API-Version") != "compute 2.93" {
-			http.Error(w, "no", 401)
+			http.Error(w, "no", http.StatusUnauthorized)
 			return
 		}
 		if r.URL.Query().Get("marker") == "" {

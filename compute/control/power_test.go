@@ -213,9 +213,9 @@ func TestMetadataAndTags(t *testing.T) {
 	w := newWorld(t, nil)
 	ctx := t.Context()
 	id := w.create().ID
-	got, err := w.c.SetMetadata(ctx, w.who, id, map[string]string{"a": "1"}, false)
+	_, err := w.c.SetMetadata(ctx, w.who, id, map[string]string{"a": "1"}, false)
 	w.must(err)
-	got, err = w.c.SetMetadata(ctx, w.who, id, map[string]string{"b": "2"}, false)
+	got, err := w.c.SetMetadata(ctx, w.who, id, map[string]string{"b": "2"}, false)
 	w.must(err)
 	if len(got) != 2 {
 		t.Errorf("metadata = %v", got)

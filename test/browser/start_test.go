@@ -97,14 +97,17 @@ type world struct {
 	link    string // opens a session once
 }
 
-// program builds what is tested, once, into a directory that outlives the tests that share it.
+// program gives what is tested: the one that KAMADO_BIN names, or one that is built once, into a directory that outlives the tests that share it.
 var program = sync.OnceValues(func() (string, error) {
+	if built := os.Getenv("KAMADO_BIN"); built != "" {
+		return built, nil
+	}
 	dir, err := os.MkdirTemp("", "kamado-browser-")
 	if err != nil {
 		return "", err
 	}
 	built := filepath.Join(dir, "kamado")
-	build := exec.Command("go", "build", "-o", built, "./cmd/kamado")
+	build := exec.Command("go", "build", "-trimpath", "-o", built, "./cmd/kamado")
 	build.Dir, build.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
@@ -119,7 +122,7 @@ var program = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if built, err := program(); err == nil {
+	if built, err := program(); err == nil && built != os.Getenv("KAMADO_BIN") {
 		os.RemoveAll(filepath.Dir(built))
 	}
 	os.Exit(code)

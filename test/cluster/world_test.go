@@ -406,7 +406,7 @@ func built(t *testing.T) string {
 		return program
 	}
 	program := filepath.Join(t.TempDir(), "kamado")
-	cmd := exec.Command("go", "build", "-o", program, "./cmd/kamado")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", program, "./cmd/kamado")
 	cmd.Dir, cmd.Env = filepath.Join("..", ".."), append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatal(errors.Join(err, errors.New(string(out))))

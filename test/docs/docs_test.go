@@ -87,7 +87,7 @@ func build(t *testing.T) string {
 		return filepath.Dir(built)
 	}
 	dir := t.TempDir()
-	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "kamado"), "./cmd/kamado")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, "kamado"), "./cmd/kamado")
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -63,7 +63,7 @@ func build(dir string) error {
 	}
 	program = filepath.Join(dir, "kamado")
 	compile := func(cgo, out, pkg string) ([]byte, error) {
-		cmd := exec.Command("go", "build", "-o", out, pkg)
+		cmd := exec.Command("go", "build", "-trimpath", "-o", out, pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 		return cmd.CombinedOutput()
 	}

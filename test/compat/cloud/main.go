@@ -89,7 +89,7 @@ func build(dir string) error {
 		return err
 	}
 	Program = filepath.Join(dir, "kamado")
-	cmd := exec.Command("go", "build", "-o", Program, "github.com/kamado/kamado/cmd/kamado")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", Program, "github.com/kamado/kamado/cmd/kamado")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build kamado: %w\n%s", err, out)

@@ -77,7 +77,7 @@ func built(t *testing.T) (program, parts string) {
 		t.Fatal(err)
 	}
 	program = filepath.Join(t.TempDir(), "kamado")
-	cmd := exec.Command("go", "build", "-o", program, "./cmd/kamado")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", program, "./cmd/kamado")
 	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build kamado: %v\n%s", err, out)
