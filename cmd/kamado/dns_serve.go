@@ -11,7 +11,6 @@ import (
 	"github.com/kamado/kamado/dns/server"
 	"github.com/kamado/kamado/internal/config"
 	"github.com/kamado/kamado/internal/httpserver"
-	"github.com/kamado/kamado/internal/unit"
 )
 
 // dnsFlags are the names of flags that are not the path of their setting.
@@ -60,9 +59,9 @@ Without --gossip the member is alone. The token in DIR/operator.token opens the 
 	return cmd
 }
 
-// dnsMemory is for what runs on every machine: it collects early, since answers are made without garbage. The limit is far above what ten thousand
-// names need; near it, collecting would cost more than all answers.
-var dnsMemory = memoryPolicy{gc: 50, limit: 256 * unit.MiB}
+// dnsMemory is for what runs on every machine: it collects early, since answers are made without garbage. It has no limit: near one, collecting
+// would cost more than all answers.
+var dnsMemory = memoryPolicy{gc: 50}
 
 // serveDNS runs a member until ctx ends.
 func (a *app) serveDNS(ctx context.Context, c *configuration) error {

@@ -27,7 +27,7 @@ func (a *app) setMemory(p memoryPolicy) {
 // How long a start may take until its pages are not needed any more, and how often those of rare work are given back.
 const (
 	trimAfter = 3 * time.Second
-	trimEvery = time.Minute
+	trimEvery = 30 * time.Second
 )
 
 // trim gives back what only the start needed, and then what only rare work did, until ctx ends.
