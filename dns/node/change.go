@@ -321,7 +321,7 @@ func (n *Node) mayChange(zone dns.Name) error {
 	if _, ok := n.statics[zone]; ok {
 		return &dns.Error{Kind: dns.Denied, Detail: fmt.Sprintf("%s comes from a master file of this member: change the file", zone)}
 	}
-	if !slices.ContainsFunc(n.rep.Zones(), func(z dns.Zone) bool { return z.Apex == zone }) {
+	if _, ok := n.zone(zone); !ok {
 		return &dns.Error{Kind: dns.NotFound, Detail: fmt.Sprintf("there is no zone %s; \"kamado dns zone create\" makes one", zone)}
 	}
 	return nil
@@ -339,11 +339,11 @@ func (n *Node) set(name dns.Name) dns.Set {
 func (n *Node) lookupIn(zone dns.Name) func(dns.Name) dns.Set {
 	return func(name dns.Name) dns.Set {
 		set := n.set(name)
-		i := slices.IndexFunc(n.rep.Zones(), func(z dns.Zone) bool { return z.Apex == name })
-		if name != zone || i < 0 {
+		z, ok := n.zone(name)
+		if name != zone || !ok {
 			return set
 		}
-		z := n.dress(n.rep.Zones()[i])
+		z = n.dress(z)
 		set.RRs = append(slices.Clone(set.RRs), startOf(z))
 		if z.Kind == dns.DomainZone {
 			set.RRs = append(set.RRs, n.serversOf(z)...)
@@ -379,7 +379,8 @@ func restore(before map[dns.Name][]dns.RR) []dns.Change {
 func (n *Node) CreateZone(ctx context.Context, apex dns.Name) error {
 	return n.do(ctx, &change{
 		do: func(now time.Time) (replica.Out, error) {
-			if _, ok := n.statics[apex]; ok || slices.ContainsFunc(n.rep.Zones(), func(z dns.Zone) bool { return z.Apex == apex }) {
+			_, static := n.statics[apex]
+			if _, shared := n.zone(apex); static || shared {
 				return replica.Out{}, &dns.Error{Kind: dns.Conflict, Detail: fmt.Sprintf("the zone %s is there already", apex)}
 			}
 			mname := n.cfg.Domain
@@ -418,11 +419,7 @@ func (n *Node) DeleteZone(ctx context.Context, apex dns.Name) error {
 			if apex == n.cfg.Domain {
 				return replica.Out{}, &dns.Error{Kind: dns.Conflict, Detail: fmt.Sprintf("%s is the domain of this cluster", apex)}
 			}
-			for _, z := range n.rep.Zones() {
-				if z.Apex == apex {
-					zone = z
-				}
-			}
+			zone, _ = n.zone(apex) // mayChange has found it
 			rrs = slices.Collect(n.rep.ZoneRRs(apex))
 			return n.rep.DeleteZone(now, apex)
 		},

@@ -336,29 +336,38 @@ func (n *Node) putZone(z dns.Zone) {
 	n.deps.Table.PutZone(n.dress(z), n.ns)
 }
 
+// zone finds the domain or a shared zone. Preconditions: mu is held.
+func (n *Node) zone(apex dns.Name) (dns.Zone, bool) {
+	for _, z := range n.rep.Zones() {
+		if z.Apex == apex {
+			return z, true
+		}
+	}
+	return dns.Zone{}, false
+}
+
 // publishZone answers a zone as it is now. Preconditions: mu is held.
 func (n *Node) publishZone(apex dns.Name) {
 	if _, hidden := n.statics[apex]; hidden {
 		return
 	}
 	known := n.zones[apex]
-	i := slices.IndexFunc(n.rep.Zones(), func(z dns.Zone) bool { return z.Apex == apex })
+	z, there := n.zone(apex)
 	e := dns.Event{Kind: dns.EventZone, Name: apex, State: "gone"}
-	if i >= 0 {
-		z := n.rep.Zones()[i]
+	if there {
 		n.putZone(z)
 		e.State, e.Text = "changed", fmt.Sprintf("serial %d", z.Serial)
 	} else {
 		delete(n.zones, apex)
 		n.deps.Table.RemoveZone(apex)
 	}
-	if known != (i >= 0) {
+	if known != there {
 		n.moveNames(apex)
 	}
 	if apex != n.cfg.Domain { // whose every change is told as what it is
 		n.event(e)
 	}
-	if i >= 0 && n.deps.ZoneChanged != nil {
+	if there && n.deps.ZoneChanged != nil {
 		n.deps.ZoneChanged(apex)
 	}
 }
@@ -399,7 +408,7 @@ func (n *Node) publishMembers() {
 			ns = append(ns, name)
 		}
 	}
-	if fmt.Sprint(ns) == fmt.Sprint(n.ns) {
+	if slices.Equal(ns, n.ns) {
 		return
 	}
 	n.ns = ns

@@ -99,10 +99,8 @@ func (n *Node) ZoneRRs(apex dns.Name) (serial uint32, rrs []dns.RR, err error) {
 		}
 		return s.serial, rrs, nil
 	}
-	for _, z := range n.rep.Zones() {
-		if z.Apex == apex {
-			return z.Serial, slices.Collect(n.rep.ZoneRRs(apex)), nil
-		}
+	if z, ok := n.zone(apex); ok {
+		return z.Serial, slices.Collect(n.rep.ZoneRRs(apex)), nil
 	}
 	return 0, nil, &dns.Error{Kind: dns.NotFound, Detail: fmt.Sprintf("there is no zone %s", apex)}
 }
@@ -155,11 +153,11 @@ func (n *Node) Transfer(apex dns.Name) ([]dns.RR, error) {
 		i := slices.IndexFunc(s.rrs, func(rr dns.RR) bool { return rr.Type == dns.TypeSOA })
 		return append([]dns.RR{s.rrs[i]}, slices.Delete(slices.Clone(s.rrs), i, i+1)...), nil
 	}
-	i := slices.IndexFunc(n.rep.Zones(), func(z dns.Zone) bool { return z.Apex == apex })
-	if i < 0 {
+	z, ok := n.zone(apex)
+	if !ok {
 		return nil, &dns.Error{Kind: dns.NotFound, Detail: fmt.Sprintf("there is no zone %s", apex)}
 	}
-	z := n.dress(n.rep.Zones()[i])
+	z = n.dress(z)
 	rrs := []dns.RR{startOf(z)}
 	if z.Kind == dns.DomainZone {
 		rrs = append(rrs, n.serversOf(z)...)
