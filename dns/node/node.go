@@ -213,29 +213,29 @@ func (n *Node) Run(ctx context.Context) error {
 	return g.Run(ctx)
 }
 
-// tickLeast bounds how often the replica is woken.
+// tickLeast is the least time between two ticks of the replica.
 const tickLeast = time.Millisecond
 
-// keepTime calls Tick when the replica asks for it.
+// keepTime calls Tick when the replica asks for it, however much else happens.
 func (n *Node) keepTime(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	next := n.deps.Now() // not before this
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-n.kick:
 		case <-timer.C:
-			n.mu.Lock()
-			now := n.deps.Now()
-			if !now.Before(n.rep.Wake()) {
-				n.follow(n.rep.Tick(now))
-			}
-			n.useDue(now)
-			n.mu.Unlock()
 		}
 		n.mu.Lock()
-		wait := max(n.rep.Wake().Sub(n.deps.Now()), tickLeast)
+		now := n.deps.Now()
+		if !now.Before(next) && !now.Before(n.rep.Wake()) {
+			n.follow(n.rep.Tick(now))
+			n.useDue(now)
+			next = now.Add(tickLeast)
+		}
+		wait := max(n.rep.Wake().Sub(now), next.Sub(now), 0)
 		n.mu.Unlock()
 		timer.Reset(min(wait, time.Second))
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/kamado/kamado/dns"
@@ -414,4 +415,31 @@ func TestOwnTellsOfRecordsAndChecksAlone(t *testing.T) {
 	rec.Check.Interval = time.Minute
 	told("another check", true, add)
 	told("a removal", true, func() error { return a.Remove(t.Context(), id) })
+}
+
+// TestManyStepsDoNotHoldUpTime: what a push lost is repaired while both members
+// take steps more often than they look at the clock.
+func TestManyStepsDoNotHoldUpTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, keys := newCluster(), []credential.Key{credential.NewKey()}
+		a, b := c.start(t, "n1", t.TempDir(), keys), c.start(t, "n2", t.TempDir(), keys)
+		ctx, cancel := context.WithCancel(t.Context())
+		var busy sync.WaitGroup
+		defer func() { cancel(); busy.Wait() }()
+		for _, m := range []*member{a, b} {
+			busy.Go(func() {
+				for ctx.Err() == nil {
+					m.SetHealth(nil)
+					time.Sleep(100 * time.Microsecond) // in the bubble's time
+				}
+			})
+		}
+		b.cut.Store(true)
+		if _, err := a.Add(ctx, record("web", "127.0.0.7")); err != nil {
+			t.Fatal(err)
+		}
+		b.cut.Store(false)
+		eventually(t, "the record that no push brought", func() bool { return len(b.answers("web")) == 1 })
+	})
 }
