@@ -28,7 +28,7 @@ func newDNSMemberCommands(a *app) []*cobra.Command {
 	return []*cobra.Command{newDNSMembersCommand(a), leave, remove, newDNSKeyringCommand(a)}
 }
 
-// simpleVerb gives a command work that prints nothing.
+// simpleVerb gives a command the flags that say which member is asked, and work to do with its client.
 func simpleVerb(a *app, cmd *cobra.Command, do func(ctx context.Context, c *client.Client, args []string) error) {
 	v := dnsVerb(a, cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kamado/kamado/dns/api"
+	"github.com/kamado/kamado/dns/client"
 )
 
 // newDNSRecordCommands are the verbs on owned records.
@@ -95,22 +97,17 @@ func newDNSDeleteCommand(a *app) *cobra.Command {
 		Example: "  kamado dns delete web 10.0.0.1",
 		Args:    cobra.RangeArgs(1, 2),
 	}
-	v := dnsVerb(a, cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := v.client()
-		if err != nil {
-			return err
-		}
+	simpleVerb(a, cmd, func(ctx context.Context, c *client.Client, args []string) error {
 		data := ""
 		if len(args) == 2 {
 			data = args[1]
 		}
-		n, err := c.Remove(cmd.Context(), args[0], typ, data)
+		n, err := c.Remove(ctx, args[0], typ, data)
 		if err != nil {
 			return err
 		}
 		return a.show(api.Removed{Removed: n}, table{rows: [][]string{{fmt.Sprintf("removed %d", n)}}})
-	}
+	})
 	cmd.Flags().StringVar(&typ, "type", "", "only records of this type")
 	return cmd
 }
@@ -184,13 +181,8 @@ func newDNSHeartbeatCommand(a *app) *cobra.Command {
 		Example: "  kamado dns heartbeat batch",
 		Args:    cobra.ExactArgs(1),
 	}
-	v := dnsVerb(a, cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := v.client()
-		if err != nil {
-			return err
-		}
-		list, err := c.Records(cmd.Context(), url.Values{"name": {args[0]}, "owner": {"self"}}, true)
+	simpleVerb(a, cmd, func(ctx context.Context, c *client.Client, args []string) error {
+		list, err := c.Records(ctx, url.Values{"name": {args[0]}, "owner": {"self"}}, true)
 		if err != nil {
 			return err
 		}
@@ -203,7 +195,7 @@ func newDNSHeartbeatCommand(a *app) *cobra.Command {
 			if failed {
 				beat.State = "unhealthy"
 			}
-			if err := c.Do(cmd.Context(), "POST", "records/"+r.ID+"/heartbeat", beat, nil); err != nil {
+			if err := c.Do(ctx, "POST", "records/"+r.ID+"/heartbeat", beat, nil); err != nil {
 				return err
 			}
 			told++
@@ -212,7 +204,7 @@ func newDNSHeartbeatCommand(a *app) *cobra.Command {
 			return notFoundf("the member has no record of %s with a check ttl:", args[0])
 		}
 		return nil
-	}
+	})
 	cmd.Flags().BoolVar(&failed, "failed", false, "tell that it does not live")
 	cmd.Flags().StringVar(&output, "output-text", "", "words that are kept with the state")
 	return cmd

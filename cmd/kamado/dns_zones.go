@@ -157,18 +157,13 @@ func newDNSExplainCommand(a *app) *cobra.Command {
 		Example: "  kamado dns explain web\n  kamado dns explain web AAAA --from 10.1.2.3",
 		Args:    cobra.RangeArgs(1, 2),
 	}
-	v := dnsVerb(a, cmd)
 	cmd.Flags().StringVar(&from, "from", "", "address of the client that asks (default: this machine)")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := v.client()
-		if err != nil {
-			return err
-		}
+	simpleVerb(a, cmd, func(ctx context.Context, c *client.Client, args []string) error {
 		typ := "A"
 		if len(args) == 2 {
 			typ = args[1]
 		}
-		e, err := c.Explain(cmd.Context(), args[0], typ, from)
+		e, err := c.Explain(ctx, args[0], typ, from)
 		if err != nil {
 			return err
 		}
@@ -184,7 +179,7 @@ func newDNSExplainCommand(a *app) *cobra.Command {
 			t.rows = append(t.rows, []string{mark, ch.Record.Data + " of " + ch.Record.Owner + ": " + ch.Why})
 		}
 		return a.show(e, t)
-	}
+	})
 	return cmd
 }
 
@@ -195,14 +190,9 @@ func newDNSActiveCommand(a *app) *cobra.Command {
 		Long:  "Active ends with exit code 0 when the member is the one that the others would choose first, and with 1 when it is not; scripts of services with one active side ask it before they act.",
 		Args:  cobra.ExactArgs(1),
 	}
-	v := dnsVerb(a, cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := v.client()
-		if err != nil {
-			return err
-		}
+	simpleVerb(a, cmd, func(ctx context.Context, c *client.Client, args []string) error {
 		var out api.Active
-		if err := c.Do(cmd.Context(), "GET", "active/"+url.PathEscape(args[0]), nil, &out); err != nil {
+		if err := c.Do(ctx, "GET", "active/"+url.PathEscape(args[0]), nil, &out); err != nil {
 			return err
 		}
 		word := map[bool]string{true: "active", false: "not active"}[out.Active]
@@ -213,6 +203,6 @@ func newDNSActiveCommand(a *app) *cobra.Command {
 			return fmt.Errorf("%s is not active here", out.Name)
 		}
 		return nil
-	}
+	})
 	return cmd
 }
