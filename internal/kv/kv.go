@@ -39,10 +39,13 @@ var (
 	ErrAway = errors.New("shard away")
 	// ErrFull: there is no space for the value. Nothing was written.
 	ErrFull = errors.New("no space left")
-	// ErrInvalid: the key or the value breaks a bound. Nothing was written.
+	// ErrInvalid: a key, a value or another argument breaks a bound. Nothing was written.
 	ErrInvalid = errors.New("invalid")
 	// ErrClosed: the store was closed. Nothing was written.
 	ErrClosed = errors.New("store closed")
+	// ErrStopped: a disk failed under the store, which stopped itself, since what it
+	// would say next could be untrue. It recovers by being opened anew. Nothing was written.
+	ErrStopped = errors.New("store stopped after a fault")
 )
 
 // ExhaustedError names the bound that was reached; it is ErrExhausted.
@@ -141,28 +144,33 @@ type Entry struct {
 }
 
 // Store is a place of values. Its methods may be called concurrently. Each error
-// wraps one of this package's, or is that of ctx when nothing was begun.
+// wraps one of this package's, or is that of ctx when nothing was begun. A value
+// that is handed in may be changed once the method has returned.
 type Store interface {
 	// Get gives the value of a key: the newest one, but where the engine is Stale.
-	// ErrNotFound when there is none.
+	// ErrNotFound when there is none. An empty value is a value.
 	Get(ctx context.Context, key Key) (Entry, error)
 	// Put writes a value. Four things might happen:
 	//  1. nil: it is durable under the version that is returned;
 	//  2. ErrConflict: the key's version is not base (Absent: it has a value);
 	//  3. ErrDoubt: see there;
-	//  4. another error: nothing was written.
+	//  4. another error: nothing was written. So it is after a ctx that ended too
+	//     early; one that ends while the write is under way makes it ErrDoubt.
+	// The version is neither Absent nor Any.
 	Put(ctx context.Context, key Key, value []byte, base Version) (Version, error)
-	// Delete removes a value; outcomes as of Put. With Any, a key without value is no
-	// error; Absent is ErrInvalid.
+	// Delete removes a value; outcomes as of Put, so that a version of a key without
+	// value is ErrConflict. With Any, a key without value is no error; Absent is ErrInvalid.
 	Delete(ctx context.Context, key Key, base Version) error
 	// List gives entries of a group in the order of their names (by bytes), from
-	// behind after ("" for the first page), at most limit (1 to ListMax). It ends
-	// when fewer came.
+	// behind after ("" for the first page, else a name, which need not exist), at
+	// most limit (1 to ListMax). It ends when fewer came. It is no snapshot: entries
+	// may be of different moments, each as of Get.
 	List(ctx context.Context, group, after string, limit int) ([]Entry, error)
 	// Scan gives every entry to fn, in no order of groups, until fn fails, whose
 	// error it returns. A key that was there all the time is given once; one that
 	// changes meanwhile in some state that it had. fn may use the store.
 	Scan(ctx context.Context, fn func(Entry) error) error
+	// Close waits for calls that are under way; later ones, but for Close, are ErrClosed.
 	Close() error
 }
 
@@ -170,6 +178,14 @@ type Store interface {
 type Stale interface {
 	// Staleness says in words when, for documentation and status pages.
 	Staleness() string
+}
+
+// Fallible is a Store that may stop itself (ErrStopped).
+type Fallible interface {
+	// Stopped is closed when it did.
+	Stopped() <-chan struct{}
+	// Fault is why it did; nil before.
+	Fault() error
 }
 
 // Replica is a member of a shard.
@@ -212,7 +228,8 @@ type Movable interface {
 }
 
 // Snapshotter is a Store that can copy itself, as of one moment, into a directory
-// on the same file system, while it is written to.
+// on the same file system, while it is written to. The directory must not exist;
+// it is a store of the same engine afterwards, durable when Snapshot returns.
 type Snapshotter interface {
 	Snapshot(ctx context.Context, dir string) error
 }
