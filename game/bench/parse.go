@@ -96,7 +96,8 @@ type head struct {
 func parseHead(b []byte) (head, error) {
 	h := head{length: -1}
 	const least = len("HTTP/1.1 200\r\n")
-	if len(b) < least || string(b[:9]) != "HTTP/1.1 " || b[12] != ' ' && b[12] != '\r' {
+	first := b[:bytes.Index(b, crlf)]
+	if len(b) < least || string(b[:9]) != "HTTP/1.1 " || b[12] != ' ' && b[12] != '\r' || bare(first) {
 		return h, fmt.Errorf("%w: the first line is %.40q", errAnswer, b)
 	}
 	for _, c := range b[9:12] {
@@ -108,10 +109,10 @@ func parseHead(b []byte) (head, error) {
 	if h.status < 100 {
 		return h, fmt.Errorf("%w: the status is %q", errAnswer, b[9:12])
 	}
-	for line := b[bytes.Index(b, crlf)+2:]; len(line) > 0; {
+	for line := b[len(first)+2:]; len(line) > 0; {
 		end := bytes.Index(line, crlf)
 		name, value, ok := bytes.Cut(line[:end], colon)
-		if !ok || len(name) == 0 || name[0] == ' ' || name[0] == '\t' {
+		if !ok || len(name) == 0 || name[0] == ' ' || name[0] == '\t' || bare(line[:end]) {
 			return h, fmt.Errorf("%w: a line %.40q of the head", errAnswer, line[:end])
 		}
 		if err := h.field(name, bytes.Trim(value, " \t")); err != nil {
@@ -180,7 +181,7 @@ func (p *parser) chunked(b []byte) (int, error) {
 			return 0, partBound(b[at:])
 		}
 		size, ok := hexadecimal(b[at : at+end])
-		if !ok {
+		if !ok || bare(b[at:at+end]) {
 			return 0, fmt.Errorf("%w: a chunk of %.20q bytes", errAnswer, b[at:at+end])
 		}
 		at += end + 2
@@ -209,11 +210,19 @@ func trailer(b []byte, at int) (int, error) {
 		if end < 0 {
 			return 0, partBound(b[at:])
 		}
+		if bare(b[at : at+end]) {
+			return 0, fmt.Errorf("%w: a line %.40q behind the chunks", errAnswer, b[at:at+end])
+		}
 		at += end + 2
 		if end == 0 {
 			return at, nil
 		}
 	}
+}
+
+// bare says whether a line holds half an end of a line: others could see two lines there (RFC 9112 §2.2).
+func bare(line []byte) bool {
+	return bytes.IndexByte(line, '\n') >= 0 || bytes.IndexByte(line, '\r') >= 0
 }
 
 // partBound complains about a line that does not end.
