@@ -13,6 +13,7 @@ import (
 
 	"github.com/kamado/kamado/dns"
 	"github.com/kamado/kamado/dns/health"
+	"github.com/kamado/kamado/internal/lock"
 	"github.com/kamado/kamado/internal/lock/sql"
 	"github.com/kamado/kamado/internal/sqldb"
 	"github.com/kamado/kamado/internal/sqldb/postgres"
@@ -125,8 +126,8 @@ func realLocks(t *testing.T, open func(context.Context) (sqldb.DB, error), own b
 			if !own {
 				end = nil
 			}
-			l, err := sql.Open(ctx, db, node)
-			return l, end, err
+			place, err := sql.Open(ctx, db)
+			return lock.NewLocker(place, node, nil), end, err
 		}})
 	}
 	active := func(node string) bool {

@@ -10,6 +10,7 @@ import (
 	"github.com/kamado/kamado/dns"
 	"github.com/kamado/kamado/dns/gossip"
 	"github.com/kamado/kamado/dns/health"
+	"github.com/kamado/kamado/internal/lock"
 	locksql "github.com/kamado/kamado/internal/lock/sql"
 	"github.com/kamado/kamado/internal/sqldb/postgres"
 )
@@ -28,11 +29,11 @@ func (s *Server) openLease(ctx context.Context) (health.Lease, func() error, err
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the database of locks: %w", err)
 	}
-	locks, err := locksql.Open(ctx, db, s.node)
+	place, err := locksql.Open(ctx, db)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the locks: %w", errors.Join(err, db.Close()))
 	}
-	return locks, db.Close, nil
+	return lock.NewLocker(place, s.node, nil), db.Close, nil
 }
 
 // meetEvery is how often a member that joins looks whether it met somebody.

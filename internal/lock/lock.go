@@ -1,25 +1,40 @@
 // Package lock gives one of several processes the right to do something for a
-// time. An engine is a package one level below; locktest holds what all of them
-// promise.
+// time. An engine is a package one level below and keeps the leases (Place); the
+// rules are here, the same for all engines, and locktest holds them as tests.
 //
 // Vocabulary. A lock has a name. A grant is the right of one holder to it, for
 // its term (a time to live) from the moment that it was asked for or last renewed. A
 // token is the number of a grant: it grows with each grant of one name, so that
 // whoever keeps the guarded thing can refuse what comes late from an older
-// holder (fencing).
+// holder (fencing; Fence is that rule). A lease is what the engine keeps of a lock; its
+// version grows with each change. A sighting is a lease together with the moment, on
+// this process's monotonic clock, at which it was first seen so. A Locker is locks
+// for one holder, which is this process. A Registry is locks for holders elsewhere,
+// who ask through any of several servers; the secret that each of their grants has is
+// its session.
+//
+// Time. No clock but the monotonic one is read, neither ours nor the engine's. Whoever
+// wants a lock that somebody holds watches its version: when it has stood still for the term,
+// and a tenth of it, since this process first saw it, the holder's own term
+// must be over, because that began before the version could be seen. So an engine that
+// moves to a machine with another clock changes nothing, and the price is that a
+// waiting process must have looked for a term before it can take over from the dead.
 //
 // Invariants. At no time do two holders believe in grants of one name, as long
 // as their clocks run equally fast to within DriftMax; what time their clocks
-// show does not matter. A grant that was lost, given back or left alone is never
-// valid again; its holder asks for another one. Not for short critical sections
-// of one process: that is a mutex.
+// show does not matter. A grant that was given back, that passed to another, or that
+// any process has called lost is never valid again; its holder asks for another one.
+// Tokens of one name grow, whoever grants, as long as nobody deletes leases by hand: nothing here does.
+//
+// Not for short critical sections of one process: that is a mutex.
 package lock
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // The conditions on which a caller branches.
@@ -28,13 +43,19 @@ var (
 	ErrHeld = errors.New("lock is held")
 	// ErrLost: the grant is over, somebody else may have the lock.
 	ErrLost = errors.New("lock was lost")
+	// ErrAway: the engine does not answer, or has no quorum. Whether it did what it was asked is not known.
+	ErrAway = errors.New("place of locks is away")
+	// ErrExhausted: a bound of this process or of the place is reached; *ExhaustedError says which.
+	ErrExhausted = errors.New("exhausted")
+	// ErrInvalid: a name, holder, term or wait breaks a bound.
+	ErrInvalid = errors.New("invalid")
 )
 
 // HeldError says who has a lock; it is ErrHeld.
 type HeldError struct {
 	Name, Holder string
-	// Wait is how long it may last at least, if the holder is dead: zero when the
-	// engine cannot know.
+	// Wait is how long it may last at least, if the holder is dead: zero when that
+	// cannot be known.
 	Wait time.Duration
 }
 
@@ -43,28 +64,63 @@ func (e *HeldError) Error() string { return fmt.Sprintf("lock %s is held by %s",
 // Is makes it ErrHeld.
 func (e *HeldError) Is(target error) bool { return target == ErrHeld }
 
+// ExhaustedError names the bound that was reached; it is ErrExhausted.
+type ExhaustedError struct {
+	What  string // "waiters for locks"
+	Limit int
+	// Setting is what an operator may raise: a field of Config, or empty.
+	Setting string
+}
+
+func (e *ExhaustedError) Error() string {
+	if e.Setting == "" {
+		return fmt.Sprintf("%s: all %d are in use", e.What, e.Limit)
+	}
+	return fmt.Sprintf("%s: all %d are in use (%s)", e.What, e.Limit, e.Setting)
+}
+
+// Is makes it ErrExhausted.
+func (e *ExhaustedError) Is(target error) bool { return target == ErrExhausted }
+
 // Bounds that every engine keeps.
 const (
-	NameBytesMax = 255
-	TermMin      = 100 * time.Millisecond
-	TermMax      = 24 * time.Hour
+	NameBytesMax   = 255
+	HolderBytesMax = 255
+	TermMin        = 100 * time.Millisecond
+	TermMax        = 24 * time.Hour
 	// DriftMax is by how much the clocks of two processes may run apart, as a part
 	// of the term: whoever waits for a term to end waits 1/DriftMax of it longer.
 	DriftMax = 10
+	// ListMax is how many locks one List gives at most.
+	ListMax = 1000
 )
 
-// Check judges a name and a term.
+// Check judges a name and a term; its error is ErrInvalid. Terms count in whole milliseconds.
 func Check(name string, term time.Duration) error {
-	if name == "" || len(name) > NameBytesMax {
-		return fmt.Errorf("lock name of %d bytes: want 1 to %d", len(name), NameBytesMax)
+	if err := checkName(name); err != nil {
+		return err
 	}
 	if term < TermMin || term > TermMax {
-		return fmt.Errorf("a term of %v: want %v to %v", term, TermMin, TermMax)
+		return fmt.Errorf("%w: a term of %v: want %v to %v", ErrInvalid, term, TermMin, TermMax)
 	}
 	return nil
 }
 
-// Grant is the right to a lock, until Until.
+func checkName(name string) error { return checkText("lock name", name, NameBytesMax) }
+
+// checkText judges what engines keep as text: PostgreSQL takes neither a zero
+// byte nor what is not UTF-8.
+func checkText(what, s string, bytesMax int) error {
+	if s == "" || len(s) > bytesMax {
+		return fmt.Errorf("%w: %s of %d bytes: want 1 to %d", ErrInvalid, what, len(s), bytesMax)
+	}
+	if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
+		return fmt.Errorf("%w: %s: want UTF-8 without a zero byte", ErrInvalid, what)
+	}
+	return nil
+}
+
+// Grant is the right of this process to a lock, until Until.
 type Grant struct {
 	Name  string
 	Token uint64 // greater than that of every earlier grant of the name; at least 1
@@ -76,31 +132,13 @@ type Grant struct {
 
 // Status is what is known of a lock.
 type Status struct {
-	Holder string // empty: it is free
-	Token  uint64 // of the last grant; 0: there was none
-}
-
-// Locker is a place of locks, as one holder uses it. Its methods may be called
-// concurrently.
-type Locker interface {
-	// Acquire asks once, and does not wait for the lock. Three things might happen:
-	//  1. nil: the caller has the lock until Grant.Until;
-	//  2. ErrHeld: somebody else has it;
-	//  3. another error: the engine is away. If it did grant the lock, nobody renews
-	//     that, and it ends by itself.
-	// A holder that asks again while it has the lock gets ErrHeld too; one whose
-	// grant is over gets it again at once, if nobody else did. An engine may
-	// count the term of a dead holder from the first time that it was asked, or
-	// looked, here: whoever waits for a lock should look often from the beginning.
-	Acquire(ctx context.Context, name string, term time.Duration) (Grant, error)
-	// Renew prolongs a grant to its term from now. Three things might happen:
-	//  1. nil: the new grant, with the same token, is valid;
-	//  2. ErrLost: it is over;
-	//  3. another error: it is not known; the old one is valid until its Until.
-	Renew(ctx context.Context, g Grant) (Grant, error)
-	// Release gives a grant back, so that others need not wait for its end. A grant
-	// that is over already is no error.
-	Release(ctx context.Context, g Grant) error
-	// Look says who has a lock.
-	Look(ctx context.Context, name string) (Status, error)
+	Name   string
+	Holder string        // empty: it is free
+	Token  uint64        // of the last grant; 0: there was none
+	Term   time.Duration // of the last grant
+	// Held: a holder has it, or died with it and nobody took it since.
+	Held bool
+	// Wait is how long it may last at least, if the holder is dead, as far as this
+	// process saw: zero when it may be taken, or when this process never saw it.
+	Wait time.Duration
 }

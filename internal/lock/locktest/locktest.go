@@ -17,7 +17,7 @@ import (
 )
 
 // Place opens one set of locks as a holder sees it; each call is another process.
-type Place func(ctx context.Context, holder string) (lock.Locker, error)
+type Place func(ctx context.Context, holder string) (*lock.Locker, error)
 
 // Terms of the tests: short ones are waited for, a long one outlives the test.
 const (
@@ -50,7 +50,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Place) {
 	}
 }
 
-func open(t *testing.T, p Place, holder string) lock.Locker {
+func open(t *testing.T, p Place, holder string) *lock.Locker {
 	t.Helper()
 	l, err := p(t.Context(), holder)
 	if err != nil {
@@ -59,7 +59,7 @@ func open(t *testing.T, p Place, holder string) lock.Locker {
 	return l
 }
 
-func acquire(t *testing.T, l lock.Locker, term time.Duration) lock.Grant {
+func acquire(t *testing.T, l *lock.Locker, term time.Duration) lock.Grant {
 	t.Helper()
 	before := time.Now()
 	g, err := l.Acquire(t.Context(), "x", term)
@@ -73,7 +73,7 @@ func acquire(t *testing.T, l lock.Locker, term time.Duration) lock.Grant {
 }
 
 // eventually asks until it gets the lock.
-func eventually(t *testing.T, l lock.Locker, term time.Duration) lock.Grant {
+func eventually(t *testing.T, l *lock.Locker, term time.Duration) lock.Grant {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) { // a condition is polled
 		g, err := l.Acquire(t.Context(), "x", term)
@@ -88,7 +88,7 @@ func eventually(t *testing.T, l lock.Locker, term time.Duration) lock.Grant {
 	return lock.Grant{}
 }
 
-func held(t *testing.T, l lock.Locker, by string) {
+func held(t *testing.T, l *lock.Locker, by string) {
 	t.Helper()
 	_, err := l.Acquire(t.Context(), "x", short)
 	var who *lock.HeldError
@@ -268,7 +268,7 @@ func names(t *testing.T, p Place) {
 			t.Errorf("Acquire(%q) = %v", name, err)
 		}
 	}
-	if s, err := a.Look(t.Context(), "nobody asked for it"); err != nil || s != (lock.Status{}) {
+	if s, err := a.Look(t.Context(), "nobody asked for it"); err != nil || s != (lock.Status{Name: "nobody asked for it"}) {
 		t.Errorf("Look = %+v, %v", s, err)
 	}
 }

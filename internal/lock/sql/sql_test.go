@@ -37,5 +37,8 @@ func place(t *testing.T, db sqldb.DB, err error) locktest.Place {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() }) //nolint:errcheck // the test is over
-	return func(ctx context.Context, holder string) (lock.Locker, error) { return sql.Open(ctx, db, holder) }
+	return func(ctx context.Context, holder string) (*lock.Locker, error) {
+		p, err := sql.Open(ctx, db)
+		return lock.NewLocker(p, holder, nil), err
+	}
 }
