@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Kind classes errors by what a client or an operator can do about them. Each
@@ -57,6 +58,8 @@ type Error struct {
 	// Doubt: the change may have happened, or may happen later. The same request with
 	// the same transaction id tells.
 	Doubt bool
+	// RetryAfter is when a further try makes sense; 0: not known.
+	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string {
