@@ -48,6 +48,24 @@ func sumLots(lots []Lot) (sum Amount) {
 	return sum
 }
 
+// whole is the lots that there would be if all reservations gave back what they
+// hold: the bounds of an account are over these, so that nothing that comes back
+// is ever too much, and only what gives points can reach them.
+func (a *Account) whole() []Lot {
+	if len(a.Holds) == 0 {
+		return a.Lots
+	}
+	lots := slices.Clone(a.Lots)
+	for _, h := range a.Holds {
+		for _, l := range h.Lots {
+			if err := addLot(&lots, l); err != nil {
+				panic("game: a lot without points: " + err.Error())
+			}
+		}
+	}
+	return lots
+}
+
 // Balance is what can be spent at a moment: lots that are over count no more, and those under reservations that are over count again.
 func (a *Account) Balance(now Instant) (sum Amount) {
 	for _, l := range a.Lots {

@@ -102,10 +102,11 @@ func (d *draft) outcome() (Outcome, error) {
 		if a == nil {
 			continue
 		}
-		if len(a.Lots) > LotsMax {
-			return Outcome{}, Errorf(TooLarge, "user %v would have points with %d different ends: at most %d are kept; give ends that fall together, such as ends of months", a.UID, len(a.Lots), LotsMax)
+		lots := a.whole()
+		if len(lots) > LotsMax {
+			return Outcome{}, Errorf(TooLarge, "user %v would have points with %d different ends: at most %d are kept; give ends that fall together, such as ends of months", a.UID, len(lots), LotsMax)
 		}
-		if total := sumLots(a.Lots); total > AmountMax {
+		if total := sumLots(lots); total > AmountMax {
 			return Outcome{}, Errorf(Conflict, "user %v would have %d points: at most %d can be kept", a.UID, total, AmountMax)
 		}
 	}

@@ -209,6 +209,27 @@ func TestBoundsOfOrdersAndAccounts(t *testing.T) {
 	kindOf(t, err, TooLarge)
 }
 
+// TestWhatIsHeldCountsForTheBounds fills an account up, holds all of it, and tries to
+// fill it up again: what comes back must have its place, or no order would pass any more.
+func TestWhatIsHeldCountsForTheBounds(t *testing.T) {
+	b := newBook()
+	for i := range LotsMax {
+		b.must(t, Order{Op: OpGrant, UID: 1, Amount: 1, Expires: b.now.Add(time.Duration(i+2) * time.Hour)})
+	}
+	b.must(t, Order{Op: OpReserve, UID: 1, Amount: LotsMax, Term: time.Minute})
+	_, err := b.post(Order{Op: OpGrant, UID: 1, Amount: 1})
+	kindOf(t, err, TooLarge)
+	b.must(t, Order{Op: OpGrant, UID: 2, Amount: AmountMax})
+	b.must(t, Order{Op: OpReserve, UID: 2, Amount: AmountMax, Term: time.Minute})
+	_, err = b.post(Order{Op: OpGrant, UID: 2, Amount: 1})
+	kindOf(t, err, Conflict)
+	b.now = b.now.Add(time.Minute)
+	for _, uid := range []UID{1, 2} {
+		b.must(t, Order{Op: OpExpire, UID: uid})
+		b.must(t, Order{Op: OpSpend, UID: uid, Amount: 1})
+	}
+}
+
 // TestRandomOrdersKeepEveryInvariant runs seeded histories: nothing is negative,
 // the sum is zero, a plain counter agrees, Decide leaves its inputs alone, and the
 // postings applied to empty accounts give the same accounts.

@@ -76,8 +76,8 @@ func (o *Order) Check(now Instant) error {
 	if len(o.Reason) > ReasonBytesMax || !utf8.ValidString(o.Reason) {
 		return Errorf(Invalid, "a reason of %d bytes: want at most %d bytes of UTF-8", len(o.Reason), ReasonBytesMax)
 	}
-	if len(o.By) > ByBytesMax {
-		return Errorf(Invalid, "a credential's name of %d bytes: want at most %d", len(o.By), ByBytesMax)
+	if len(o.By) > ByBytesMax || !utf8.ValidString(o.By) {
+		return Errorf(Invalid, "a credential's name of %d bytes: want at most %d bytes of UTF-8", len(o.By), ByBytesMax)
 	}
 	if o.Op == OpConfirm || o.Op == OpCancel {
 		return o.checkEnd()

@@ -25,8 +25,9 @@ type Posting struct {
 
 // Bounds of a posting, for those who read one from a disk.
 const (
-	// EntriesMax bounds the entries of a posting: every lot and every held lot of two accounts may end in it.
-	EntriesMax = 2 * (LotsMax + HoldsMax*LotsMax + 2)
+	// EntriesMax bounds the entries of a posting: for each of two accounts every held lot may come back, every lot may
+	// end or move, what a reservation held may be spent and given back, and a debt divides a few of these.
+	EntriesMax = 2 * (HoldsMax*LotsMax + 4*LotsMax + 4)
 )
 
 // Same says whether an order with the posting's Tx is the one that it carried out.

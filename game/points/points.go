@@ -36,6 +36,18 @@ type Answer struct {
 type Ledger interface {
 	// Post carries an order out, once: see Answer. It returns when the posting is
 	// durable. The context ends waiting, not the order: Doubt is set then.
+	//
+	// The transaction id comes first: an order that was carried out is answered with
+	// its posting, also when it could not be carried out any more, and another order
+	// under that id is Conflict. Then Check and Decide judge it. OpExpire is Invalid
+	// here: Sweep makes those.
+	//
+	// A reservation ends once. Confirm, under another transaction id, of one that was
+	// confirmed gives the posting that confirmed it, with Again, when the amounts
+	// agree (0 stands for what was held at the beginning), and so does Cancel of one
+	// that was cancelled; nothing is kept under the new id then. Every other end of one that
+	// ended or is over is Conflict. One that never was, or is not that of the
+	// order's UID, is NotFound.
 	Post(ctx context.Context, o *game.Order) (Answer, error)
 	// Account gives the points of a user; of one who never had any, the empty account.
 	Account(ctx context.Context, uid game.UID) (*game.Account, error)
