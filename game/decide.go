@@ -78,7 +78,7 @@ func (r Rules) Decide(o *Order, at Stamp, acct, other *Account) (Outcome, error)
 	d := &draft{rules: r, at: at, acct: acct.Clone(), p: &Posting{
 		Seq: at.Seq, Time: at.Now, Op: o.Op, Tx: o.Tx, Digest: o.Digest(), UID: acct.UID, To: o.To, Amount: o.Amount, Kind: o.Kind, Hold: o.Hold, Reason: o.Reason, By: o.By,
 	}}
-	if o.Op == OpTransfer {
+	if o.To != 0 {
 		d.other = other.Clone()
 		d.tidy(d.other)
 	}
@@ -87,7 +87,7 @@ func (r Rules) Decide(o *Order, at Stamp, acct, other *Account) (Outcome, error)
 	if err := d.carryOut(o, hold, holdIndex); err != nil {
 		return Outcome{}, err
 	}
-	if o.Op == OpExpire && len(d.p.Entries) == 0 {
+	if len(d.p.Entries) == 0 { // OpExpire, OpMerge
 		return Outcome{Account: acct}, nil
 	}
 	return d.outcome()
@@ -131,6 +131,8 @@ func (d *draft) carryOut(o *Order, hold Hold, found bool) error {
 		return d.end(o, hold, found)
 	case OpRevoke:
 		return d.revoke(o.Amount)
+	case OpMerge:
+		d.merge()
 	}
 	return nil // OpExpire: tidy did it
 }
@@ -310,4 +312,24 @@ func (d *draft) revoke(amount Amount) error {
 		d.move(Entry{From: UserDebt, FromUID: d.acct.UID, To: Revoked, Amount: rest})
 	}
 	return nil
+}
+
+// merge moves everything to the other account: what is held goes back first, and a debt that is left is
+// paid from what there is.
+func (d *draft) merge() {
+	for _, h := range slices.Clone(d.acct.Holds) {
+		d.release(d.acct, h)
+	}
+	for _, l := range slices.Clone(d.acct.Lots) {
+		d.p.Amount += l.Amount
+		d.give(d.other, l, l.Kind.of(UserFree), d.acct.UID, 0)
+	}
+	for _, l := range slices.Clone(d.other.Lots) {
+		if pay := min(l.Amount, d.acct.Debt); pay > 0 {
+			d.move(Entry{From: l.Kind.of(UserFree), FromUID: d.other.UID, To: UserDebt, ToUID: d.acct.UID, Amount: pay, Expires: l.Expires})
+		}
+	}
+	if debt := d.acct.Debt; debt > 0 {
+		d.move(Entry{From: UserDebt, FromUID: d.other.UID, To: UserDebt, ToUID: d.acct.UID, Amount: debt})
+	}
 }

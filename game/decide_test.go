@@ -182,6 +182,26 @@ func TestTransferKeepsKindAndEnd(t *testing.T) {
 	kindOf(t, err, Invalid)
 }
 
+func TestMergeMovesEverythingAndDebts(t *testing.T) {
+	b := newBook()
+	b.must(t, Order{Op: OpGrant, UID: 1, Amount: 30, Kind: Paid})
+	b.must(t, Order{Op: OpReserve, UID: 1, Amount: 10, Term: time.Hour})
+	b.must(t, Order{Op: OpGrant, UID: 2, Amount: 5})
+	p := b.must(t, Order{Op: OpMerge, UID: 1, To: 2}) // transfers are off, which is about users
+	b.want(t, 1, 0, 0, 0)
+	b.want(t, 2, 35, 0, 0)
+	if p.Amount != 30 || p.BalanceTo != 35 {
+		t.Errorf("moved %d, balance %d", p.Amount, p.BalanceTo)
+	}
+	b.must(t, Order{Op: OpRevoke, UID: 3, Amount: 50})
+	b.must(t, Order{Op: OpMerge, UID: 3, To: 2})
+	b.want(t, 2, 0, 0, 15)
+	b.want(t, 3, 0, 0, 0)
+	if p, err := b.post(Order{Op: OpMerge, UID: 3, To: 2}); p != nil || err != nil {
+		t.Errorf("a merge of nothing: %v, %v", p, err)
+	}
+}
+
 func TestBoundsOfOrdersAndAccounts(t *testing.T) {
 	b := newBook()
 	for _, o := range []Order{
@@ -243,7 +263,7 @@ func TestRandomOrdersKeepEveryInvariant(t *testing.T) {
 			var open []uint64
 			for range 600 {
 				b.now = b.now.Add(time.Duration(rng.IntN(90)) * time.Second)
-				o := Order{Op: Op(1 + rng.IntN(8)), UID: UID(1 + rng.IntN(3)), Amount: Amount(1 + rng.IntN(50)), Term: time.Duration(1+rng.IntN(300)) * time.Second}
+				o := Order{Op: Op(1 + rng.IntN(9)), UID: UID(1 + rng.IntN(3)), Amount: Amount(1 + rng.IntN(50)), Term: time.Duration(1+rng.IntN(300)) * time.Second}
 				switch o.Op {
 				case OpGrant:
 					o.Kind = PointKind(rng.IntN(2))
@@ -252,6 +272,11 @@ func TestRandomOrdersKeepEveryInvariant(t *testing.T) {
 					}
 				case OpTransfer:
 					o.To = o.UID%3 + 1
+				case OpMerge:
+					if rng.IntN(8) > 0 { // it empties an account
+						continue
+					}
+					o.To, o.Amount = o.UID%3+1, 0
 				case OpConfirm, OpCancel:
 					if len(open) == 0 {
 						continue

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 )
 
 // Kind classes errors by what a client or an operator can do about them. Each
@@ -54,12 +53,10 @@ type Error struct {
 	Op     string // what was being done: "grant points"; for the operator
 	Kind   Kind
 	Detail string // for the client: what is wrong with which thing, and what would be right
-	Err    error  // the cause, for the operator; may be nil
+	Err    error  // the cause, for the operator; may be nil. A RetryAfter tells when a further try makes sense
 	// Doubt: the change may have happened, or may happen later. The same request with
 	// the same transaction id tells.
 	Doubt bool
-	// RetryAfter is when a further try makes sense; 0: not known.
-	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string {

@@ -21,11 +21,12 @@ const (
 	OpCancel                 // give back what is held
 	OpRevoke                 // take back points after a charge-back; what is missing is a debt
 	OpExpire                 // end what is over: the ledger's own order
+	OpMerge                  // move all that a user has, debts too, to the user that it becomes
 
 	opCount
 )
 
-var opNames = [opCount]string{"", "grant", "spend", "transfer", "reserve", "confirm", "cancel", "revoke", "expire"}
+var opNames = [opCount]string{"", "grant", "spend", "transfer", "reserve", "confirm", "cancel", "revoke", "expire", "merge"}
 
 func (o Op) String() string {
 	if o > 0 && o < opCount {
@@ -55,8 +56,8 @@ type Order struct {
 	// Tx names the order: the caller's scope and the key that it chose. It happens once.
 	Tx      string
 	UID     UID       // whose points; for Confirm and Cancel: whose reservation, 0 for whoever's it is
-	To      UID       // Transfer: who gets them
-	Amount  Amount    // Confirm: 0 for all that is held
+	To      UID       // Transfer, Merge: who gets them
+	Amount  Amount    // Confirm: 0 for all that is held; Merge: 0, it is always all
 	Kind    PointKind // Grant
 	Expires Instant   // Grant: end of the points; 0: none
 	Term    time.Duration
@@ -85,8 +86,11 @@ func (o *Order) Check(now Instant) error {
 	if o.UID == 0 || o.UID > UIDMax {
 		return Errorf(Invalid, "a user id is missing")
 	}
-	if o.Op == OpExpire {
+	switch o.Op {
+	case OpExpire:
 		return nil
+	case OpMerge:
+		return o.checkTo()
 	}
 	if err := CheckAmount(o.Amount); err != nil {
 		return err
@@ -115,16 +119,21 @@ func (o *Order) checkOwn(now Instant) error {
 			return Errorf(Invalid, "the points would end at %v, which is over", o.Expires.Time())
 		}
 	case OpTransfer:
-		if o.To == 0 || o.To > UIDMax {
-			return Errorf(Invalid, "the id of the user who gets the points is missing")
-		}
-		if o.To == o.UID {
-			return Errorf(Invalid, "a transfer from user %v to the same user moves nothing", o.UID)
-		}
+		return o.checkTo()
 	case OpReserve:
 		if o.Term < HoldTermMin || o.Term > HoldTermMax {
 			return Errorf(Invalid, "a reservation for %v: want %v to %v", o.Term, HoldTermMin, HoldTermMax)
 		}
+	}
+	return nil
+}
+
+func (o *Order) checkTo() error {
+	if o.To == 0 || o.To > UIDMax {
+		return Errorf(Invalid, "the id of the user who gets the points is missing")
+	}
+	if o.To == o.UID {
+		return Errorf(Invalid, "a transfer from user %v to the same user moves nothing", o.UID)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ type Posting struct {
 	Digest Digest
 	UID    UID
 	To     UID
-	Amount Amount // what was asked for; for Confirm, what was spent; for Cancel, what was given back
+	Amount Amount // what was asked for; for Confirm, what was spent; for Cancel, what was given back; for Merge, what moved
 	Kind   PointKind
 	Hold   uint64  // Reserve, Confirm, Cancel: the reservation
 	Until  Instant // Reserve: its end

@@ -35,3 +35,11 @@ func (u *UID) UnmarshalText(text []byte) error {
 	*u = v
 	return nil
 }
+
+// UnmarshalJSON reads a text of digits, or, from clients that know no better, a number.
+func (u *UID) UnmarshalJSON(b []byte) error {
+	if len(b) > 1 && b[0] == '"' {
+		b = b[1 : len(b)-1]
+	}
+	return u.UnmarshalText(b)
+}
