@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/points"
@@ -18,7 +19,7 @@ type Memory struct {
 
 	mu       sync.Mutex
 	closed   bool
-	time     game.Instant // of the last posting
+	last     game.Instant // of the last posting
 	accounts map[game.UID]*game.Account
 	postings []*game.Posting // a posting's place is its index and 1
 	byTx     map[string]*game.Posting
@@ -76,8 +77,8 @@ func (m *Memory) now() game.Instant {
 	if m.flaw == clockFollower {
 		return game.At(m.cfg.Now())
 	}
-	m.time = max(m.time, game.At(m.cfg.Now()))
-	return m.time
+	m.last = max(m.last, game.At(m.cfg.Now()))
+	return m.last
 }
 
 func (m *Memory) account(uid game.UID) *game.Account {
@@ -116,8 +117,7 @@ func (m *Memory) Post(ctx context.Context, o *game.Order) (points.Answer, error)
 	}
 	acct, other := m.account(uid), m.account(o.To)
 	if m.flaw == lostUpdate {
-		m.mu.Unlock()
-		m.mu.Lock()
+		m.letOthers()
 	}
 	out, err := m.cfg.Rules.Decide(o, game.Stamp{Seq: uint64(len(m.postings) + 1), Now: now}, acct, other)
 	if err != nil {
@@ -125,6 +125,13 @@ func (m *Memory) Post(ctx context.Context, o *game.Order) (points.Answer, error)
 	}
 	m.keep(out)
 	return points.Answer{Posting: out.Posting}, nil
+}
+
+// letOthers lets other orders in between the halves of one, which is what flaws are made of.
+func (m *Memory) letOthers() {
+	m.mu.Unlock()
+	time.Sleep(10 * time.Microsecond)
+	m.mu.Lock()
 }
 
 // ended gives the posting that an end of a reservation repeats, or says why it
@@ -151,8 +158,7 @@ func (m *Memory) keep(out game.Outcome) {
 	m.accounts[p.UID] = out.Account
 	if out.Other != nil {
 		if m.flaw == partTransfer {
-			m.mu.Unlock()
-			m.mu.Lock()
+			m.letOthers()
 		}
 		m.accounts[p.To] = out.Other
 	}
