@@ -65,14 +65,16 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Held is the right of a holder elsewhere to a lock. It lasts for Term from the
-// moment before the holder asked, by the holder's own monotonic clock: whoever works
+// Held is the right of a holder elsewhere to a lock. It lasts until the moment before
+// the holder asked, and Waited, and Term, by the holder's own monotonic clock: whoever works
 // under the lock stops before that, or renews.
 type Held struct {
 	Name   string
 	Holder string
 	Token  uint64 // greater than that of every earlier grant of the name; at least 1
 	Term   time.Duration
+	// Waited is how long this server let the holder wait before it asked for what it got.
+	Waited time.Duration
 	// Session is the secret of this grant, of at least 128 random bits: who has it may
 	// renew it and give it back. The place keeps only its hash.
 	Session string
@@ -121,7 +123,7 @@ func NewRegistry(p Place, c Config, m *Metrics) (*Registry, error) {
 }
 
 // Acquire asks once for a holder, whose name is for people, and does not wait. Five things might happen:
-//  1. nil: the holder has the lock for the term, from before it asked;
+//  1. nil: the holder has the lock for its term, from before it asked;
 //  2. ErrHeld: somebody has it, perhaps the same holder;
 //  3. ErrExhausted: the name is new, and there are LocksMax of them;
 //  4. ErrInvalid: a bound of this package is broken;
@@ -156,7 +158,8 @@ func (r *Registry) acquire(ctx context.Context, name, holder string, term time.D
 	free := func(row Row) bool { return r.orphans.has(row.Session) || r.seen.over(row, asked) }
 	session := rand.Text()
 	next := Lease{Holder: holder, Session: hash(session), Term: wholeMs(term)}
-	row, err := take(ctx, bounded{r.place, r}, name, next, free)
+	written := false
+	row, err := take(ctx, bounded{r.place, r, &written}, name, next, free)
 	switch {
 	case errors.Is(err, ErrHeld):
 		now := time.Now()
@@ -169,7 +172,9 @@ func (r *Registry) acquire(ctx context.Context, name, holder string, term time.D
 	case errors.Is(err, ErrExhausted):
 		return Held{}, err
 	case err != nil:
-		r.orphans.add(next.Session)
+		if written {
+			r.orphans.add(next.Session)
+		}
 		return Held{}, fmt.Errorf("acquire lock %s: %w", name, err)
 	}
 	r.seen.see(row, asked)
@@ -179,7 +184,8 @@ func (r *Registry) acquire(ctx context.Context, name, holder string, term time.D
 // bounded is the place with a bound on how many leases are made in it.
 type bounded struct {
 	Place
-	r *Registry
+	r       *Registry
+	written *bool // a lease may have been written
 }
 
 func (b bounded) Swap(ctx context.Context, name string, version int64, next Lease) (Row, error) {
@@ -188,6 +194,7 @@ func (b bounded) Swap(ctx context.Context, name string, version int64, next Leas
 			return Row{}, err
 		}
 	}
+	*b.written = true
 	return b.Place.Swap(ctx, name, version, next)
 }
 

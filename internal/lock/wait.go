@@ -23,6 +23,7 @@ func (r *Registry) AcquireWait(ctx context.Context, name, holder string, term, w
 }
 
 func (r *Registry) acquireWait(ctx context.Context, name, holder string, term, wait time.Duration) (Held, error) {
+	came := time.Now()
 	if err := check(name, holder, term); err != nil {
 		return Held{}, err
 	}
@@ -42,9 +43,11 @@ func (r *Registry) acquireWait(ctx context.Context, name, holder string, term, w
 	}
 	pause := r.cfg.PollMin
 	for {
+		waited := time.Since(came)
 		h, err := r.acquire(ctx, name, holder, term)
 		var held *HeldError
 		if !errors.As(err, &held) {
+			h.Waited = waited
 			return h, err
 		}
 		r.lines.saw(w, held)
@@ -68,6 +71,9 @@ func (r *Registry) acquireWait(ctx context.Context, name, holder string, term, w
 		}
 	}
 }
+
+// Waiters is how many calls of AcquireWait wait here.
+func (r *Registry) Waiters() int { return r.lines.len() }
 
 // turn waits until w is the first of its line.
 func (r *Registry) turn(ctx context.Context, w *waiter, end <-chan time.Time) error {

@@ -16,8 +16,8 @@ import (
 	"github.com/kamado/kamado/internal/lock"
 )
 
-// Place opens one set of locks as a holder sees it; each call is another process.
-type Place func(ctx context.Context, holder string) (*lock.Locker, error)
+// Open opens the view that one more process has of one place of locks.
+type Open func(ctx context.Context) (lock.Place, error)
 
 // Terms of the tests: short ones are waited for, a long one outlives the test.
 const (
@@ -26,37 +26,47 @@ const (
 )
 
 // Run tests an engine. fresh gives a new, empty place; it may skip the test.
-func Run(t *testing.T, fresh func(t *testing.T) Place) {
-	for name, test := range map[string]func(*testing.T, Place){
-		"one of many gets it":                             one,
-		"a lock that was given back is free at once":      release,
-		"tokens grow":                                     tokens,
-		"renewals keep others out":                        renewals,
-		"a dead holder's lock passes after its term":      dead,
-		"a holder that stood still too long has lost":     stalled,
-		"a grant that is over cannot be renewed":          over,
-		"its own ended lock is free for a holder at once": again,
-		"an old grant cannot give back a newer one":       late,
-		"a holder that starts again is another one":       restart,
-		"who looks often takes over as soon as who asks":  looking,
-		"locks of other names are other locks":            names,
-		"bad names and terms are refused":                 bad,
-		"no two work at once":                             exclusion,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, fresh(t))
-		})
+func Run(t *testing.T, fresh func(t *testing.T) Open) {
+	for _, group := range []map[string]func(*testing.T, Open){places, lockers, registries} {
+		for name, test := range group {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				test(t, fresh(t))
+			})
+		}
 	}
 }
 
-func open(t *testing.T, p Place, holder string) *lock.Locker {
+// lockers are the promises to a holder that is the process itself.
+var lockers = map[string]func(*testing.T, Open){
+	"one of many gets it":                             one,
+	"a lock that was given back is free at once":      release,
+	"tokens grow":                                     tokens,
+	"renewals keep others out":                        renewals,
+	"a dead holder's lock passes after its term":      dead,
+	"a holder that stood still too long has lost":     stalled,
+	"a grant that is over cannot be renewed":          over,
+	"its own ended lock is free for a holder at once": again,
+	"an old grant cannot give back a newer one":       late,
+	"a holder that starts again is another one":       restart,
+	"who looks often takes over as soon as who asks":  looking,
+	"locks of other names are other locks":            names,
+	"bad names and terms are refused":                 bad,
+	"no two work at once":                             exclusion,
+}
+
+func view(t *testing.T, p Open) lock.Place {
 	t.Helper()
-	l, err := p(t.Context(), holder)
+	place, err := p(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l
+	return place
+}
+
+func open(t *testing.T, p Open, holder string) *lock.Locker {
+	t.Helper()
+	return lock.NewLocker(view(t, p), holder, nil)
 }
 
 func acquire(t *testing.T, l *lock.Locker, term time.Duration) lock.Grant {
@@ -97,7 +107,7 @@ func held(t *testing.T, l *lock.Locker, by string) {
 	}
 }
 
-func one(t *testing.T, p Place) {
+func one(t *testing.T, p Open) {
 	var got, refused atomic.Int32
 	var wg sync.WaitGroup
 	for i := range 8 {
@@ -119,7 +129,7 @@ func one(t *testing.T, p Place) {
 	}
 }
 
-func release(t *testing.T, p Place) {
+func release(t *testing.T, p Open) {
 	a, b := open(t, p, "a"), open(t, p, "b")
 	g := acquire(t, a, long)
 	held(t, b, "a")
@@ -140,7 +150,7 @@ func release(t *testing.T, p Place) {
 	held(t, a, "b")
 }
 
-func tokens(t *testing.T, p Place) {
+func tokens(t *testing.T, p Open) {
 	last := uint64(0)
 	for i := range 5 {
 		l := open(t, p, fmt.Sprint("holder", i))
@@ -159,7 +169,7 @@ func tokens(t *testing.T, p Place) {
 	}
 }
 
-func renewals(t *testing.T, p Place) {
+func renewals(t *testing.T, p Open) {
 	a, b := open(t, p, "a"), open(t, p, "b")
 	g := acquire(t, a, short)
 	for end := time.Now().Add(3 * short / 2); time.Now().Before(end); time.Sleep(short / 8) {
@@ -172,7 +182,7 @@ func renewals(t *testing.T, p Place) {
 	}
 }
 
-func dead(t *testing.T, p Place) {
+func dead(t *testing.T, p Open) {
 	a, b := open(t, p, "a"), open(t, p, "b")
 	g := acquire(t, a, short)
 	next := eventually(t, b, short)
@@ -184,7 +194,7 @@ func dead(t *testing.T, p Place) {
 	}
 }
 
-func stalled(t *testing.T, p Place) {
+func stalled(t *testing.T, p Open) {
 	a, b := open(t, p, "a"), open(t, p, "b")
 	g := acquire(t, a, short)
 	eventually(t, b, long)
@@ -199,7 +209,7 @@ func stalled(t *testing.T, p Place) {
 	held(t, a, "b")
 }
 
-func over(t *testing.T, p Place) {
+func over(t *testing.T, p Open) {
 	a := open(t, p, "a")
 	g := acquire(t, a, lock.TermMin)
 	for !time.Now().After(g.Until) {
@@ -210,7 +220,7 @@ func over(t *testing.T, p Place) {
 	}
 }
 
-func again(t *testing.T, p Place) {
+func again(t *testing.T, p Open) {
 	a := open(t, p, "a")
 	g := acquire(t, a, short)
 	held(t, a, "a")
@@ -223,7 +233,7 @@ func again(t *testing.T, p Place) {
 	held(t, open(t, p, "b"), "a")
 }
 
-func late(t *testing.T, p Place) {
+func late(t *testing.T, p Open) {
 	a, b := open(t, p, "a"), open(t, p, "b")
 	old := acquire(t, a, long)
 	if err := a.Release(t.Context(), old); err != nil {
@@ -239,7 +249,7 @@ func late(t *testing.T, p Place) {
 	}
 }
 
-func restart(t *testing.T, p Place) {
+func restart(t *testing.T, p Open) {
 	g := acquire(t, open(t, p, "a"), long)
 	again := open(t, p, "a")
 	held(t, again, "a")
@@ -248,7 +258,7 @@ func restart(t *testing.T, p Place) {
 	}
 }
 
-func looking(t *testing.T, p Place) {
+func looking(t *testing.T, p Open) {
 	a, b := open(t, p, "a"), open(t, p, "b")
 	g := acquire(t, a, short)
 	for time.Now().Before(g.Until.Add(short / 2)) {
@@ -260,7 +270,7 @@ func looking(t *testing.T, p Place) {
 	acquire(t, b, short) // the first time that it asks
 }
 
-func names(t *testing.T, p Place) {
+func names(t *testing.T, p Open) {
 	a, b := open(t, p, "a"), open(t, p, "b")
 	acquire(t, a, long)
 	for _, name := range []string{"X", "x ", "y", "ä", "x'; --", strings.Repeat("n", lock.NameBytesMax)} {
@@ -273,10 +283,10 @@ func names(t *testing.T, p Place) {
 	}
 }
 
-func bad(t *testing.T, p Place) {
+func bad(t *testing.T, p Open) {
 	a := open(t, p, "a")
-	for name, term := range map[string]time.Duration{"": long, strings.Repeat("n", lock.NameBytesMax+1): long, "short": lock.TermMin - 1, "long": lock.TermMax + 1} {
-		if _, err := a.Acquire(t.Context(), name, term); err == nil || errors.Is(err, lock.ErrHeld) {
+	for name, term := range map[string]time.Duration{"": long, strings.Repeat("n", lock.NameBytesMax+1): long, "short": lock.TermMin - 1, "long": lock.TermMax + 1, "\x00": long, "\xff": long} {
+		if _, err := a.Acquire(t.Context(), name, term); !errors.Is(err, lock.ErrInvalid) {
 			t.Errorf("Acquire(%.10q, %v) = %v", name, term, err)
 		}
 	}
@@ -285,7 +295,7 @@ func bad(t *testing.T, p Place) {
 // exclusion lets holders work, stall beyond their term and go on: what they do
 // while they believe in their grants never overlaps, and a guarded store that
 // refuses older tokens never sees an older one that believed itself valid.
-func exclusion(t *testing.T, p Place) {
+func exclusion(t *testing.T, p Open) {
 	type span struct {
 		from, to time.Time
 		token    uint64

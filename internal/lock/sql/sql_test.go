@@ -15,7 +15,7 @@ import (
 )
 
 func TestSQLite(t *testing.T) {
-	locktest.Run(t, func(t *testing.T) locktest.Place {
+	locktest.Run(t, func(t *testing.T) locktest.Open {
 		db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "db"))
 		return place(t, db, err)
 	})
@@ -24,21 +24,18 @@ func TestSQLite(t *testing.T) {
 func TestPostgreSQL(t *testing.T) {
 	server := postgrestest.Start(t)
 	t.Run("suite", func(t *testing.T) { // returns when its parallel tests have
-		locktest.Run(t, func(t *testing.T) locktest.Place {
+		locktest.Run(t, func(t *testing.T) locktest.Open {
 			db, err := postgres.Open(t.Context(), server.Database(t))
 			return place(t, db, err)
 		})
 	})
 }
 
-func place(t *testing.T, db sqldb.DB, err error) locktest.Place {
+func place(t *testing.T, db sqldb.DB, err error) locktest.Open {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() }) //nolint:errcheck // the test is over
-	return func(ctx context.Context, holder string) (*lock.Locker, error) {
-		p, err := sql.Open(ctx, db)
-		return lock.NewLocker(p, holder, nil), err
-	}
+	return func(ctx context.Context) (lock.Place, error) { return sql.Open(ctx, db) }
 }
