@@ -94,10 +94,10 @@ type Engine interface {
 	Parts() []string
 	// Part is the index of the part of a key: the same in every process with the same Parts.
 	Part(key string) int
-	// Load gives a cell and its stamp; nil and nil when there is none.
+	// Load gives a cell and its stamp; nil and nil when there is none. Nobody changes the cell.
 	Load(ctx context.Context, key string) (cell []byte, at Stamp, err error)
 	// Swap puts a cell of at least one byte where the stamp is still at (nil: where no
-	// cell is), for at most life, and gives its stamp. Three things might happen:
+	// cell is), for at most life and a second, and gives its stamp. The cell is the engine's then. Three things might happen:
 	//  1. nil: it is there, unless it is lost later;
 	//  2. ErrRefused, ErrLarge: nothing was changed;
 	//  3. ErrAway: it may be there, or may come later, if nothing else changed the cell.

@@ -2,9 +2,15 @@ package cache
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,14 +68,16 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// writeMax is how long a writer may take in the store: less than anything takes
+// that makes its mark invalid.
+func (c Config) writeMax() time.Duration { return min(c.MarkLife, c.Rest) / 2 }
+
 // Deps are what Through works with.
 type Deps struct {
 	Engine   Engine
 	Board    Board // NewSole, or NewBoard over the store
 	Log      *slog.Logger
 	Registry prometheus.Registerer // nil: no metrics
-	// Now is the clock, which must be monotonic; nil: the process's.
-	Now func() time.Time
 }
 
 // Through reads and writes a store through a cache. Its methods may be called
@@ -77,37 +85,195 @@ type Deps struct {
 type Through struct {
 	cfg Config
 	Deps
+	metrics *metrics
+	owner   string // names the list of parts
+	first   uint64 // the position that a new board gets from this process
+	// guards are those of the parts, and last that of the list of parts.
+	guards []*guard
+
+	// What the simulator has in its own way.
+	now   func() time.Time
+	sleep func(context.Context, time.Duration) error
+	enter func(context.Context, *guard) error
 }
+
+// listName is the name on the board of the list of parts.
+const listName = "parts"
 
 // New checks the configuration. Nothing is read from the cache before Run.
 func New(cfg Config, deps Deps) (*Through, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configure cache: %w", err)
 	}
-	return &Through{cfg: cfg, Deps: deps}, nil
+	t := &Through{cfg: cfg, Deps: deps, metrics: newMetrics(), now: time.Now, sleep: sleep}
+	t.enter = func(ctx context.Context, g *guard) error { return g.take(ctx) }
+	parts := deps.Engine.Parts()
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
+	t.owner = hex.EncodeToString(sum[:8])
+	// A board that was lost must not begin with a generation that engines still hold.
+	t.first = random() >> 16 / places * places
+	for i, name := range parts {
+		t.guards = append(t.guards, newGuard(name, func(ctx context.Context) error { return deps.Engine.Probe(ctx, i) }))
+	}
+	t.guards = append(t.guards, newGuard(listName, nil))
+	if err := t.metrics.register(t, deps.Registry); err != nil {
+		return nil, fmt.Errorf("register metrics of the cache: %w", err)
+	}
+	return t, nil
+}
+
+func random() uint64 {
+	var b [8]byte
+	rand.Read(b[:]) //nolint:errcheck // never fails (crypto/rand)
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Run keeps the notices of the board fresh, and turns parts on that answer again,
 // until ctx ends. Without it everything goes to the store.
 func (t *Through) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+	failing := false
+	for {
+		err := t.Tend(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil && !failing {
+			t.Log.Warn("board of the cache does not answer", "err", err)
+		} else if err == nil && failing {
+			t.Log.Info("board of the cache answers again")
+		}
+		failing = err != nil
+		if t.sleep(ctx, t.cfg.Term/4) != nil {
+			return nil
+		}
+	}
 }
+
+// Tend does once what Run does all the time.
+func (t *Through) Tend(ctx context.Context) error {
+	var errs []error
+	for _, g := range t.guards {
+		errs = append(errs, t.tend(ctx, g))
+	}
+	return errors.Join(errs...)
+}
+
+// cellKey is the key of a cell; it holds the generations, so that older ones are never seen.
+func cellKey(key string, list, part Notice) string {
+	return strconv.FormatUint(list.generation(), 36) + "." + strconv.FormatUint(part.generation(), 36) + "." + key
+}
+
+// guardOf gives the guard of the part of a key, and that of the list.
+func (t *Through) guardOf(key string) (part, list *guard) {
+	return t.guards[t.Engine.Part(key)], t.guards[len(t.guards)-1]
+}
+
+// readable gives the key of the cell that may be read now.
+func (t *Through) readable(key string) (string, bool) {
+	if len(key) > keyBytesMax {
+		return "", false
+	}
+	part, list := t.guardOf(key)
+	now := t.now()
+	for _, g := range []*guard{part, list} {
+		s, ok := g.look(now)
+		if !ok || s.notice.place() != placeOn || s.notice.Owner != t.owner {
+			return "", false
+		}
+	}
+	p, _ := part.look(now)
+	l, _ := list.look(now)
+	return cellKey(key, l.notice, p.notice), true
+}
+
+// keyBytesMax leaves room for the generations.
+const keyBytesMax = KeyBytesMax - 32
 
 // Read gives the value of a key: the copy, or what load gives, which reads the store. An error is load's; the cache has none. A
 // load must be as fresh as the promise that is wanted of Read.
 func (t *Through) Read(ctx context.Context, key string, load func(context.Context) (Value, error)) (Value, error) {
-	return load(ctx)
+	full, ok := t.readable(key)
+	if !ok {
+		t.metrics.reads.WithLabelValues("off").Inc()
+		return load(ctx)
+	}
+	raw, at, err := t.Engine.Load(ctx, full)
+	if err != nil {
+		t.metrics.reads.WithLabelValues("error").Inc()
+		return load(ctx)
+	}
+	if raw == nil {
+		return t.fill(ctx, key, full, load)
+	}
+	c, ok := decode(full, raw)
+	switch {
+	case !ok:
+		t.metrics.reads.WithLabelValues("broken").Inc()
+		_ = t.Engine.Remove(ctx, full, at) // if it stays, the next reader does it
+		return load(ctx)
+	case !c.usable():
+		t.metrics.reads.WithLabelValues("busy").Inc()
+		return load(ctx)
+	}
+	if again, ok := t.readable(key); !ok || again != full {
+		t.metrics.reads.WithLabelValues("off").Inc()
+		return load(ctx)
+	}
+	if c.kind == kindAbsent {
+		t.metrics.reads.WithLabelValues("absent").Inc()
+		return Value{Version: c.version, Absent: true}, nil
+	}
+	t.metrics.reads.WithLabelValues("hit").Inc()
+	return Value{Version: c.version, Bytes: c.bytes}, nil
 }
 
-// Write lets store write the store, and give what is there now (without Bytes
-// the copy is removed, and the next reader loads). Its ctx ends after half of MarkLife. Three things might happen:
-//  1. nil: it is written, and nobody will read an older value any more;
-//  2. an error of store, or ErrAway, or that of ctx before store was called: as store's error says, which with ErrAway is "nothing was written";
-//  3. UnsettledError: it is written.
-//
-// An error of store that is kv's and says that nothing was written lets the cache go on at once; any other one is a
-// doubt, and readers load for MarkLife.
-func (t *Through) Write(ctx context.Context, key string, store func(context.Context) (Value, error)) (Value, error) {
-	return store(ctx)
+// fill loads under a lease, and brings the copy.
+func (t *Through) fill(ctx context.Context, key, full string, load func(context.Context) (Value, error)) (Value, error) {
+	lease, err := t.Engine.Swap(ctx, full, nil, cell{kind: kindLease}.encode(full), t.cfg.LeaseLife)
+	switch {
+	case errors.Is(err, ErrRefused):
+		t.metrics.reads.WithLabelValues("busy").Inc()
+		return load(ctx)
+	case err != nil:
+		t.metrics.reads.WithLabelValues("error").Inc()
+		return load(ctx)
+	}
+	t.metrics.reads.WithLabelValues("miss").Inc()
+	v, err := load(ctx)
+	c, life, ok := t.copyOf(v)
+	if err != nil || !ok {
+		_ = t.Engine.Remove(context.WithoutCancel(ctx), full, lease) // else it ends with its life
+		return v, err
+	}
+	_, err = t.Engine.Swap(ctx, full, lease, c.encode(full), life)
+	switch {
+	case err == nil:
+		t.metrics.fills.WithLabelValues("done").Inc()
+	case errors.Is(err, ErrRefused):
+		t.metrics.fills.WithLabelValues("refused").Inc()
+	case errors.Is(err, ErrLarge):
+		t.metrics.fills.WithLabelValues("large").Inc()
+	default:
+		t.metrics.fills.WithLabelValues("error").Inc()
+	}
+	return v, nil
+}
+
+// copyOf gives the cell of a value, if it is to be kept.
+func (t *Through) copyOf(v Value) (c cell, life time.Duration, ok bool) {
+	if v.Absent {
+		return cell{kind: kindAbsent, version: v.Version}, t.cfg.AbsentLife, t.cfg.AbsentLife > 0
+	}
+	return cell{kind: kindValue, version: v.Version, bytes: v.Bytes}, t.cfg.ValueLife, len(v.Bytes) <= t.cfg.ValueBytesMax
 }
