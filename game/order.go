@@ -41,6 +41,17 @@ func (o Op) Known() bool { return o > 0 && o < opCount }
 // MarshalText makes JSON of it a text.
 func (o Op) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
+// UnmarshalText reads what MarshalText wrote.
+func (o *Op) UnmarshalText(text []byte) error {
+	for i, name := range opNames {
+		if i > 0 && name == string(text) {
+			*o = Op(i)
+			return nil
+		}
+	}
+	return Errorf(Invalid, "no operation is called %.20q", text)
+}
+
 // Bounds of an order.
 const (
 	TxBytesMax     = 192
