@@ -1,0 +1,116 @@
+package zookeeper_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kamado/kamado/internal/lock"
+	"github.com/kamado/kamado/internal/lock/locktest"
+	"github.com/kamado/kamado/internal/lock/zookeeper"
+	"github.com/kamado/kamado/internal/lock/zookeepertest"
+)
+
+// roots makes each test's root another one.
+var roots atomic.Int64
+
+func config(s *zookeepertest.Servers) zookeeper.Config {
+	c := zookeeper.Default()
+	c.Servers, c.Root = s.Addrs(), fmt.Sprintf("/kamado/test%d", roots.Add(1))
+	c.SessionTimeout = 10 * zookeepertest.TickMs * time.Millisecond
+	return c
+}
+
+func open(t *testing.T, ctx context.Context, c zookeeper.Config) (*zookeeper.Place, error) {
+	p, err := zookeeper.Open(ctx, c, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err == nil {
+		t.Cleanup(func() { p.Close() }) //nolint:errcheck // the test is over
+	}
+	return p, err
+}
+
+// TestEnsemble runs the suite, and then the faults, on three servers.
+func TestEnsemble(t *testing.T) {
+	servers := zookeepertest.Start(t, 3)
+	t.Run("suite", func(t *testing.T) { // returns when its parallel tests have
+		locktest.Run(t, func(t *testing.T) locktest.Open {
+			c := config(servers)
+			return func(ctx context.Context) (lock.Place, error) { return open(t, ctx, c) }
+		})
+	})
+	t.Run("a paused client has lost", func(t *testing.T) { paused(t, servers) })
+	t.Run("an expired session loses no lock", func(t *testing.T) { expired(t, servers) })
+	t.Run("only who knows the password sees locks", func(t *testing.T) { digest(t, servers) })
+	t.Run("a silent server is away", func(t *testing.T) { silent(t, servers) })
+	t.Run("a server is lost, and the leader", func(t *testing.T) { minority(t, servers) })
+	t.Run("two of three servers are lost", func(t *testing.T) { majority(t, servers) })
+}
+
+func digest(t *testing.T, servers *zookeepertest.Servers) {
+	cfg := config(servers)
+	cfg.User, cfg.Password = "kamado", "s3cret"
+	for range 2 { // the second one finds what the first one made
+		p, err := open(t, t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := lock.NewLocker(p, "client", nil)
+		g, err := l.Acquire(t.Context(), "x", time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Release(t.Context(), g); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, password := range []string{"", "wrong"} {
+		other := cfg
+		if other.Password = password; password == "" {
+			other.User = ""
+		}
+		p, err := open(t, t.Context(), other)
+		if err != nil {
+			continue // it cannot even see the root
+		}
+		l := lock.NewLocker(p, "stranger", nil)
+		for _, name := range []string{"x", "y"} {
+			if _, err := l.Acquire(t.Context(), name, time.Hour); err == nil || errors.Is(err, lock.ErrHeld) {
+				t.Errorf("a stranger's Acquire of %s = %v", name, err)
+			}
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	good := zookeeper.Default()
+	good.Servers = []string{"127.0.0.1:2181"}
+	if err := good.Validate(); err != nil {
+		t.Errorf("Validate = %v", err)
+	}
+	for what, change := range map[string]func(*zookeeper.Config){
+		"servers":           func(c *zookeeper.Config) { c.Servers = nil },
+		"root":              func(c *zookeeper.Config) { c.Root = "/" },
+		"session timeout":   func(c *zookeeper.Config) { c.SessionTimeout = time.Hour },
+		"timeout":           func(c *zookeeper.Config) { c.Timeout = 0 },
+		"requests":          func(c *zookeeper.Config) { c.RequestsMax = 0 },
+		"user and password": func(c *zookeeper.Config) { c.User = "kamado" },
+	} {
+		c := good
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("Validate = %v, want a complaint about %s", err, what)
+		}
+	}
+	secret := good
+	secret.User, secret.Password = "kamado", "s3cret"
+	var b strings.Builder
+	slog.New(slog.NewTextHandler(&b, nil)).Info("opened", "config", secret)
+	if strings.Contains(b.String(), "s3cret") {
+		t.Errorf("a log has the password: %s", b.String())
+	}
+}
