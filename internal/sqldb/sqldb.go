@@ -51,6 +51,24 @@ type DB interface {
 	Close() error
 }
 
+// TurnWriter is the optional ability of an engine to let writes wait for each other
+// instead of running them again; WriteInTurn finds it.
+type TurnWriter interface {
+	WriteInTurn(ctx context.Context, turn string, fn func(Writer) error) error
+}
+
+// WriteInTurn is Write for functions that would meet each other every time, as those
+// of all servers that add to one list do. Those of one turn, which is a name, run one
+// after the other, and each sees what the one before it committed. That is all: what
+// fn reads must be written in this turn only. fn must not pause: a database that
+// several processes share ends the write of one that stands still.
+func WriteInTurn(ctx context.Context, db DB, turn string, fn func(Writer) error) error {
+	if t, ok := db.(TurnWriter); ok {
+		return t.WriteInTurn(ctx, turn, fn)
+	}
+	return db.Write(ctx, fn)
+}
+
 // Reader asks. It is used by one goroutine, inside its Read or Write.
 type Reader interface {
 	// Query gives rows, which the caller closes.

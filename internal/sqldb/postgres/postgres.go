@@ -10,6 +10,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -32,6 +33,7 @@ const (
 	readersMax = 12   // reads that run at the same time; further ones wait
 	triesMax   = 200  // runs of one write, before it fails with sqldb.ErrBusy
 	pauseMax   = 50 * time.Millisecond
+	idleMax    = 10 * time.Second // a write in turn that stands still for so long between two statements is ended by the server, so that others go on
 )
 
 // DB is a PostgreSQL database.
@@ -116,6 +118,8 @@ func named(err error) error {
 	switch {
 	case errors.As(err, &e) && e.Code == "53100": // disk_full
 		return fmt.Errorf("%w: %w", sqldb.ErrFull, err)
+	case errors.As(err, &e) && e.Code == "25P03": // idle_in_transaction_session_timeout
+		return fmt.Errorf("%w: %w", sqldb.ErrAway, err)
 	case errors.As(err, &e) && slices.Contains([]string{"08", "53", "57", "58"}, e.Code[:min(2, len(e.Code))]): // connection, resources, operator, system
 		return fmt.Errorf("%w: %w", sqldb.ErrAway, err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -130,6 +134,18 @@ func named(err error) error {
 func (d *DB) Write(ctx context.Context, fn func(sqldb.Writer) error) error {
 	return named(d.write(ctx, func() error {
 		return d.attempt(ctx, "BEGIN ISOLATION LEVEL SERIALIZABLE", func(t *txn) error { return guarded(t, fn) })
+	}))
+}
+
+// WriteInTurn implements sqldb.TurnWriter: with a lock that the server keeps until
+// the transaction is over, so that a writer waits instead of being sent back. Each
+// statement sees what is committed when it begins, thus all of the turn before.
+func (d *DB) WriteInTurn(ctx context.Context, turn string, fn func(sqldb.Writer) error) error {
+	h := fnv.New64a()
+	h.Write([]byte("kamado turn " + turn)) //nolint:errcheck // never fails
+	begin := fmt.Sprintf("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = %d; SELECT pg_advisory_xact_lock(%d)", idleMax.Milliseconds(), int64(h.Sum64()))
+	return named(d.write(ctx, func() error {
+		return d.attempt(ctx, begin, func(t *txn) error { return guarded(t, fn) })
 	}))
 }
 

@@ -26,6 +26,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Place) {
 		"a write that fails leaves nothing":           allOrNothing,
 		"writes run as if alone":                      serialized,
 		"decisions hold under many writers":           noSkew,
+		"writes in turn see those before them":        inTurn,
+		"a write in turn that fails leaves nothing":   inTurnFails,
 		"a value that is not unique is told":          unique,
 		"a write whose context ended does not run":    cancelled,
 		"too many waiting writes are refused":         bounded,
@@ -160,6 +162,63 @@ func serialized(t *testing.T, p Place) {
 	var n int
 	if err := db.Read(t.Context(), func(r sqldb.Reader) error { return r.QueryRow("SELECT n FROM things").Scan(&n) }); err != nil || n != clients*each {
 		t.Errorf("%d clients counted %d times to %d, %v", clients, each, n, err)
+	}
+}
+
+// inTurn counts with writes in turn, through two openings of one database, and
+// counts how often their function runs.
+func inTurn(t *testing.T, p Place) {
+	const each = 5
+	dbs := []sqldb.DB{open(t, p), open(t, p)}
+	write(t, dbs[0], put("counter", 0))
+	var runs atomic.Int64
+	var wg sync.WaitGroup
+	for i := range clients {
+		wg.Go(func() {
+			for range each {
+				if err := sqldb.WriteInTurn(t.Context(), dbs[i%2], "counter", func(w sqldb.Writer) error {
+					runs.Add(1)
+					var n int64
+					if err := w.QueryRow("SELECT n FROM things WHERE id = ?", "counter").Scan(&n); err != nil {
+						return err
+					}
+					_, err := w.Exec("UPDATE things SET n = ? WHERE id = ?", n+1, "counter")
+					return err
+				}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	var n int
+	if err := dbs[0].Read(t.Context(), func(r sqldb.Reader) error { return r.QueryRow("SELECT n FROM things").Scan(&n) }); err != nil || n != clients*each {
+		t.Errorf("%d clients counted %d times to %d, %v", clients, each, n, err)
+	}
+	if runs.Load() != clients*each {
+		t.Errorf("%d writes in turn ran %d times, want once each", clients*each, runs.Load())
+	}
+}
+
+func inTurnFails(t *testing.T, p Place) {
+	db := open(t, p)
+	mine := errors.New("mine")
+	for _, fail := range []func() error{func() error { return mine }, func() error { panic("a bug") }} {
+		err := sqldb.WriteInTurn(t.Context(), db, "things", func(w sqldb.Writer) error {
+			if err := put("a", 1)(w); err != nil {
+				return err
+			}
+			return fail()
+		})
+		if err == nil || !errors.Is(err, mine) && !strings.Contains(err.Error(), "a bug") {
+			t.Errorf("a write in turn that fails gives %v", err)
+		}
+	}
+	if err := sqldb.WriteInTurn(t.Context(), db, "things", put("b", 1)); err != nil { // it goes on
+		t.Error(err)
+	}
+	if n := count(t, db); n != 1 {
+		t.Errorf("%d rows, want 1", n)
 	}
 }
 
