@@ -86,10 +86,11 @@ func (a *api) call(ctx context.Context, method, path, token, key string, body []
 	return nil
 }
 
-// guest makes a user.
-func (a *api) guest(ctx context.Context) (user, error) {
+// guest makes a user, as somebody new does. A service's credential lets it be many: those who come by themselves are
+// limited by their address.
+func (a *api) guest(ctx context.Context, token string) (user, error) {
 	var u user
-	err := a.call(ctx, http.MethodPost, "/v1/users", "", "", []byte(`{"provider":"guest"}`), &u)
+	err := a.call(ctx, http.MethodPost, "/v1/users", token, "", []byte(`{"provider":"guest"}`), &u)
 	if err == nil && (u.UID == "" || u.Access == "") {
 		err = errors.New("POST /v1/users gave no uid or no access_token")
 	}

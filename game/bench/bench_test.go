@@ -54,6 +54,11 @@ func atURL(t testing.TB, s *standin) Config {
 	return c
 }
 
+// sessionOf is a user whose access token is "a".
+func sessionOf(uid string) session {
+	return session{host: "h", user: user{UID: uid, Access: "a"}, now: time.Now}
+}
+
 // TestRun wants every row of a program that is started, with what is in it. It judges no time.
 func TestRun(t *testing.T) {
 	t.Parallel()
@@ -108,6 +113,21 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestProfiles wants a profile of the server, and none of a round that only warms.
+func TestProfiles(t *testing.T) {
+	t.Parallel()
+	c := Default()
+	c.Serve, c.Dir, c.Profiles, c.Peers = self(t), t.TempDir(), filepath.Join(t.TempDir(), "made"), nil
+	c.Only, c.EntityCallers, c.Rounds, c.Duration = []string{GroupEntities}, []int{1}, 2, 100*time.Millisecond
+	if _, err := Run(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(c.Profiles, "entities-1.cpu"))
+	if err != nil || len(b) < 2 || b[0] != 0x1f || b[1] != 0x8b { // gzip
+		t.Errorf("a profile of %d bytes: %v", len(b), err)
+	}
+}
+
 // TestAccountsAreChecked is the control of the check: a server that forgets, or does
 // twice, what it acknowledges must be found out.
 func TestAccountsAreChecked(t *testing.T) {
@@ -154,8 +174,8 @@ func TestAccountsAreChecked(t *testing.T) {
 func TestEntitiesAreChecked(t *testing.T) {
 	t.Parallel()
 	s := newStandin()
-	c := &entityCaller{host: "h", user: user{UID: "1", Access: "a"}, keys: &keys{}}
-	c.prepare(200)
+	c := &entityCaller{session: sessionOf("1"), keys: &keys{}, size: 200}
+	c.rebuild()
 	s.tokens["a"] = "1"
 	srv := httptest.NewServer(s)
 	t.Cleanup(srv.Close)
@@ -248,11 +268,11 @@ func TestTokensAreRefreshed(t *testing.T) {
 
 // TestRequestsAllocateNothing is what makes the generator cheap.
 func TestRequestsAllocateNothing(t *testing.T) {
-	c := &pointCaller{host: "127.0.0.1:80", service: "s", user: user{UID: "7", Access: "a"}, keys: &keys{run: 9}, pattern: []operation{opSpend, opReserve, opGrant}, fresh: time.Now}
+	c := &pointCaller{session: sessionOf("7"), service: "s", keys: &keys{run: 9}, pattern: []operation{opSpend, opReserve, opGrant}}
 	c.to = c
 	c.rebuild()
-	e := &entityCaller{host: "127.0.0.1:80", user: user{UID: "7", Access: "a"}, keys: &keys{}}
-	e.prepare(200)
+	e := &entityCaller{session: sessionOf("7"), keys: &keys{}, size: 200}
+	e.rebuild()
 	var b []byte
 	said := []byte(`{"uid":"7", "id": "5"}`)
 	step := func() {
@@ -284,7 +304,7 @@ func TestRequestsAreHTTP(t *testing.T) {
 		fmt.Fprint(w, `{"id":"42"}`)
 	}))
 	t.Cleanup(srv.Close)
-	c := &pointCaller{host: "h", service: "s", user: user{UID: "7", Access: "a"}, keys: &keys{run: 9}, pattern: []operation{opSpend, opGrant, opReserve, opTransfer}, fresh: time.Now}
+	c := &pointCaller{session: sessionOf("7"), service: "s", keys: &keys{run: 9}, pattern: []operation{opSpend, opGrant, opReserve, opTransfer}}
 	c.to = c
 	c.rebuild()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -310,7 +330,7 @@ func TestServerThatEnds(t *testing.T) {
 	s.tokens["a"] = "7"
 	s.balances["7"] = 1 << 30
 	srv := httptest.NewServer(s)
-	c := &pointCaller{host: "h", user: user{UID: "7", Access: "a"}, keys: &keys{}, pattern: []operation{opSpend}, fresh: time.Now}
+	c := &pointCaller{session: sessionOf("7"), keys: &keys{}, pattern: []operation{opSpend}}
 	c.to = c
 	c.rebuild()
 	stopped := time.AfterFunc(50*time.Millisecond, func() {

@@ -18,9 +18,9 @@ const entityNames = 64
 // entityCaller puts entities of a user, one after the other. The value begins with the
 // id of its write, so that what is there afterwards can be checked.
 type entityCaller struct {
-	host string
-	user user
+	session
 	keys *keys
+	size int
 	put  parts // around the value's beginning
 	name int   // of the next write
 
@@ -28,16 +28,20 @@ type entityCaller struct {
 	wrote [entityNames][]byte // ids that may be there, as text one behind the other: the last acknowledged, and those in doubt since
 }
 
-func (c *entityCaller) prepare(size int) {
+// rebuild makes the parts anew, with the token that the caller has now.
+func (c *entityCaller) rebuild() {
 	c.put.head = fmt.Appendf(nil, "PUT %s%02d HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n",
-		c.path(), 0, c.host, c.user.Access, size)
-	c.put.tail = bytes.Repeat([]byte("e"), size-keyBytes)
+		c.path(), 0, c.host, c.user.Access, c.size)
+	c.put.tail = bytes.Repeat([]byte("e"), c.size-keyBytes)
 }
 
 // path is that of the user's entities, without a number.
 func (c *entityCaller) path() string { return "/v1/entities/" + c.user.UID + "/" + entityName }
 
 func (c *entityCaller) request(b []byte) []byte {
+	if c.due() {
+		return c.session.request(b)
+	}
 	c.key = c.keys.next()
 	b = c.put.append(b, &c.key)
 	at := len("PUT ") + len("/v1/entities/") + len(c.user.UID) + len("/") + len(entityName)
@@ -45,8 +49,12 @@ func (c *entityCaller) request(b []byte) []byte {
 	return b
 }
 
-func (c *entityCaller) answered(status int, _ []byte) (done, good bool) {
+func (c *entityCaller) answered(status int, body []byte) (done, good bool) {
 	switch {
+	case c.refreshing:
+		c.session.answered(status, body)
+		c.rebuild()
+		return false, false
 	case status >= 200 && status <= 299:
 		c.wrote[c.name] = append(c.wrote[c.name][:0], c.key[:]...)
 		good = true
@@ -58,6 +66,10 @@ func (c *entityCaller) answered(status int, _ []byte) (done, good bool) {
 }
 
 func (c *entityCaller) unanswered() {
+	if c.refreshing {
+		c.session.unanswered()
+		return
+	}
 	c.wrote[c.name] = append(c.wrote[c.name], c.key[:]...)
 	c.next()
 }
@@ -84,9 +96,9 @@ func (r *run) entitiesBy(ctx context.Context, n int) error {
 	field := make([]*entityCaller, n)
 	askers := make([]caller, n)
 	err = each(ctx, n, func(ctx context.Context, i int) error {
-		u, err := s.api.guest(ctx)
-		c := &entityCaller{host: s.address, user: u, keys: ids}
-		c.prepare(r.cfg.EntityBytes)
+		u, err := s.api.guest(ctx, s.api.service)
+		c := &entityCaller{session: session{host: s.address, user: u, granted: time.Now(), now: time.Now}, keys: ids, size: r.cfg.EntityBytes}
+		c.rebuild()
 		field[i], askers[i] = c, c
 		return err
 	})

@@ -3,7 +3,6 @@ package bench
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -27,9 +26,6 @@ func (k *keys) next() (key [keyBytes]byte) {
 	return key
 }
 
-// tokenAge is when a caller gets a new access token: tokens live at most 15 minutes, by default 10.
-const tokenAge = 5 * time.Minute
-
 // doubtsMax bounds the operations of one caller whose outcome is asked for after a
 // load. A caller with more has a server that does not work.
 const doubtsMax = 1000
@@ -40,7 +36,6 @@ type step uint8
 const (
 	stepWhole   step = iota // a request that is the operation
 	stepConfirm             // the second one of a reservation
-	stepRefresh             // a new token, before an operation
 )
 
 // doubt is an operation whose outcome is not known.
@@ -54,9 +49,8 @@ type doubt struct {
 // pointCaller moves his own points, one operation after the other. Requests are built
 // from parts that stay the same.
 type pointCaller struct {
-	host    string
+	session
 	service string
-	user    user
 	keys    *keys
 	to      *pointCaller // who gets what this one transfers
 	pattern []operation
@@ -64,8 +58,6 @@ type pointCaller struct {
 
 	parts   [operationCount]parts
 	confirm parts // around the id of the reservation
-	granted time.Time
-	fresh   func() time.Time // the clock
 
 	step step
 	key  [keyBytes]byte
@@ -110,9 +102,8 @@ func (c *pointCaller) request(b []byte) []byte {
 		b = append(b, "/confirm"...)
 		return c.confirm.append(b, &c.key)
 	}
-	if c.user.Refresh != "" && c.fresh().Sub(c.granted) > tokenAge {
-		c.step = stepRefresh
-		return c.refresh(b)
+	if c.due() {
+		return c.session.request(b)
 	}
 	c.step, c.key = stepWhole, c.keys.next()
 	return c.parts[c.pattern[c.at]].append(b, &c.key)
@@ -124,18 +115,13 @@ func (p *parts) append(b []byte, key *[keyBytes]byte) []byte {
 	return append(b, p.tail...)
 }
 
-// refresh asks for new tokens. It is rare, and allocates.
-func (c *pointCaller) refresh(b []byte) []byte {
-	body, _ := json.Marshal(map[string]string{"refresh_token": c.user.Refresh}) // a text cannot fail
-	return fmt.Appendf(b, "POST /v1/tokens/refresh HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", c.host, len(body), body)
-}
-
 func (c *pointCaller) answered(status int, body []byte) (done, good bool) {
 	ok := status >= 200 && status <= 299
 	op := c.pattern[c.at]
 	switch {
-	case c.step == stepRefresh:
-		c.refreshed(ok, body)
+	case c.refreshing:
+		c.session.answered(status, body)
+		c.rebuild()
 		return false, false
 	case status >= 500:
 		c.doubt(op)
@@ -155,16 +141,6 @@ func (c *pointCaller) answered(status int, body []byte) (done, good bool) {
 	c.moved(op)
 	c.end()
 	return true, true
-}
-
-// refreshed takes new tokens. A refusal is tried again after as long: the operations tell what follows.
-func (c *pointCaller) refreshed(ok bool, body []byte) {
-	c.step, c.granted = stepWhole, c.fresh()
-	var u user
-	if ok && json.Unmarshal(body, &u) == nil && u.Access != "" {
-		c.user.Access, c.user.Refresh = u.Access, u.Refresh
-		c.rebuild()
-	}
 }
 
 // moved books an acknowledged operation.
@@ -189,8 +165,8 @@ func (c *pointCaller) end() {
 }
 
 func (c *pointCaller) unanswered() {
-	if c.step == stepRefresh { // the rotated token may be lost: the old access token still works for a while
-		c.user.Refresh, c.step = "", stepWhole
+	if c.refreshing {
+		c.session.unanswered()
 		return
 	}
 	c.doubt(c.pattern[c.at])

@@ -132,7 +132,7 @@ func newPointField(ctx context.Context, s *server, n int, pattern []operation) (
 	f := &pointField{n: n}
 	ids := &keys{run: rand.Uint64()}
 	for i := range max(n, 2) { // a second one gets what the first one transfers
-		f.callers = append(f.callers, &pointCaller{host: s.address, service: s.api.service, keys: ids, pattern: pattern, at: i % len(pattern), fresh: time.Now})
+		f.callers = append(f.callers, &pointCaller{session: session{host: s.address, now: time.Now}, service: s.api.service, keys: ids, pattern: pattern, at: i % len(pattern)})
 	}
 	grants := make([][keyBytes]byte, len(f.callers))
 	for i := range grants {
@@ -141,7 +141,7 @@ func newPointField(ctx context.Context, s *server, n int, pattern []operation) (
 	err := each(ctx, len(f.callers), func(ctx context.Context, i int) error {
 		c := f.callers[i]
 		var err error
-		if c.user, err = s.api.guest(ctx); err != nil {
+		if c.user, err = s.api.guest(ctx, s.api.service); err != nil {
 			return err
 		}
 		// Callers refresh their tokens over a minute, not all at once.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	_ "net/http/pprof" // of the stand-in as a process
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -154,7 +155,7 @@ func (s *standin) move(req *http.Request, body []byte, who string) (int, string)
 	return 201, text
 }
 
-// serve is the stand-in as a process: "--http ADDRESS --data DIR".
+// serve is the stand-in as a process: "--http ADDRESS --data DIR [--admin ADDRESS]".
 func serve(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -163,6 +164,9 @@ func serve(args []string) error {
 	}
 	if err := os.WriteFile(filepath.Join(args[3], tokenFile), []byte(standinService), 0o600); err != nil {
 		return err
+	}
+	if len(args) > 5 {
+		go func() { _ = http.ListenAndServe(args[5], nil) }() // as long as the process lives
 	}
 	srv := &http.Server{Addr: args[1], Handler: newStandin()}
 	context.AfterFunc(ctx, func() { _ = srv.Close() }) // the process ends

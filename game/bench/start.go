@@ -23,7 +23,7 @@ func (r *run) start(ctx context.Context) error {
 			return nil, err
 		}
 		err = s.until(ctx, r.cfg.Timeout, "the first login", func() bool {
-			_, err := s.api.guest(ctx)
+			_, err := s.api.guest(ctx, "")
 			return err == nil
 		})
 		return s, err
