@@ -98,6 +98,17 @@ func CheckGroup(group string) error {
 	return nil
 }
 
+// CheckList judges what List is asked; its error is ErrInvalid.
+func CheckList(group, after string, limit int) error {
+	if limit < 1 || limit > ListMax {
+		return fmt.Errorf("%w: limit %d: want 1 to %d", ErrInvalid, limit, ListMax)
+	}
+	if after != "" {
+		return Key{Group: group, Name: after}.Check()
+	}
+	return CheckGroup(group)
+}
+
 func plain(s string, most int, also string) bool {
 	if s == "" || len(s) > most {
 		return false

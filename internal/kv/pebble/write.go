@@ -1,0 +1,259 @@
+package pebble
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/kamado/kamado/internal/kv"
+)
+
+// stripe is a lock for the keys of one hash.
+type stripe struct {
+	held chan struct{} // cap 1: full while somebody holds it
+}
+
+// write is one that waits for the committer, or is with it.
+type write struct {
+	key    []byte
+	value  []byte // the caller's; not looked at once the group is in the engine
+	remove bool
+	held   *stripe
+	// out is closed when the outcome is known. The committer has given back the stripe then.
+	out     chan struct{}
+	version kv.Version
+	err     error
+}
+
+// commit is a group of writes.
+type commit struct {
+	writes []*write
+	done   chan struct{} // closed when it is durable, or never will be
+}
+
+// Bounds of a group.
+const (
+	groupMax      = 512
+	groupBytesMax = 1 << 20
+)
+
+var seed = maphash.MakeSeed()
+
+func (s *Store) stripeOf(k []byte) *stripe { return &s.stripes[maphash.Bytes(seed, k)%stripes] }
+
+// Put writes a value.
+func (s *Store) Put(ctx context.Context, key kv.Key, value []byte, base kv.Version) (kv.Version, error) {
+	if err := errors.Join(key.Check(), kv.CheckValue(value)); err != nil {
+		return 0, err
+	}
+	return s.write(ctx, &write{key: appendKey(nil, key), value: value}, base)
+}
+
+// Delete removes a value.
+func (s *Store) Delete(ctx context.Context, key kv.Key, base kv.Version) error {
+	if err := key.Check(); err != nil {
+		return err
+	}
+	if base == kv.Absent {
+		return fmt.Errorf("%w: a delete of what must be absent", kv.ErrInvalid)
+	}
+	_, err := s.write(ctx, &write{key: appendKey(nil, key), remove: true}, base)
+	return err
+}
+
+func (s *Store) write(ctx context.Context, w *write, base kv.Version) (kv.Version, error) {
+	if err := s.enter(); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if err := s.room(len(w.value)); err != nil {
+		s.met.refused(err)
+		return 0, err
+	}
+	defer s.bytes.Add(-int64(len(w.value)))
+	w.held, w.out = s.stripeOf(w.key), make(chan struct{})
+	select {
+	case w.held.held <- struct{}{}:
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-s.disk.stopped:
+		return 0, s.stoppedError()
+	}
+	if nothing, err := s.begin(w, base); nothing || err != nil {
+		<-w.held.held
+		return 0, err
+	}
+	return s.await(ctx, w)
+}
+
+// room books a write's bytes, or says what is full.
+func (s *Store) room(n int) error {
+	if err := s.disk.space(s.c.FreeBytesMin, s.c.Now()); err != nil {
+		return err
+	}
+	if s.bytes.Add(int64(n)) > s.c.QueueBytes {
+		s.bytes.Add(-int64(n))
+		return &kv.ExhaustedError{What: "bytes of values under way to the disk", Limit: int(s.c.QueueBytes), Setting: "queue_bytes"}
+	}
+	return nil
+}
+
+// begin hands a write to the committer, if its base is right. It says whether
+// there is nothing to do. Preconditions: the stripe is held.
+func (s *Store) begin(w *write, base kv.Version) (nothing bool, err error) {
+	if base != kv.Any || w.remove {
+		now, err := s.versionOf(w.key)
+		if err != nil {
+			return false, err
+		}
+		if base == kv.Any && now == kv.Absent {
+			return true, nil
+		}
+		if base != kv.Any && base != now {
+			return false, kv.ErrConflict
+		}
+	}
+	if w.value != nil {
+		w.value = append([]byte(nil), w.value...) // the caller may leave before the engine has it
+	}
+	select {
+	case s.queue <- w:
+		return false, nil
+	default:
+		err := &kv.ExhaustedError{What: "writes under way to the disk", Limit: s.c.Queue, Setting: "queue"}
+		s.met.refused(err)
+		return false, err
+	}
+}
+
+func (s *Store) versionOf(key []byte) (kv.Version, error) {
+	b, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return kv.Absent, nil
+	}
+	if err != nil {
+		return 0, s.readError(err)
+	}
+	v, _, err := parseValue(b)
+	return v, errors.Join(err, closer.Close())
+}
+
+// await gives the outcome of a write that the committer has. The stripe is the committer's.
+func (s *Store) await(ctx context.Context, w *write) (kv.Version, error) {
+	select {
+	case <-w.out:
+		return w.version, w.err
+	default:
+	}
+	select {
+	case <-w.out:
+		return w.version, w.err
+	case <-ctx.Done():
+		s.met.doubts.Inc()
+		return 0, fmt.Errorf("%w: %w", kv.ErrDoubt, ctx.Err())
+	case <-s.disk.stopped:
+		s.met.doubts.Inc()
+		return 0, fmt.Errorf("%w: %w", kv.ErrDoubt, s.stoppedError())
+	}
+}
+
+// committer writes what waits, until the queue is closed or the disk fails.
+func (s *Store) committer() {
+	defer close(s.done)
+	defer func() {
+		if r := recover(); r != nil { // the engine gave up its log
+			s.disk.stop(fmt.Errorf("the engine gave up: %v", r))
+		}
+	}()
+	for {
+		select {
+		case <-s.disk.stopped:
+			return
+		case w, ok := <-s.queue:
+			if !ok {
+				return
+			}
+			if !s.commit(s.collect(w)) {
+				return
+			}
+		}
+	}
+}
+
+// collect makes a group of all that waits.
+func (s *Store) collect(first *write) *commit {
+	c := &commit{writes: []*write{first}, done: make(chan struct{})}
+	for n := len(first.value); n < groupBytesMax && len(c.writes) < groupMax; {
+		select {
+		case w, ok := <-s.queue:
+			if !ok {
+				return c
+			}
+			c.writes = append(c.writes, w)
+			n += len(w.value)
+		default:
+			return c
+		}
+	}
+	return c
+}
+
+// commit makes a group durable and tells its writers. It says whether the store
+// still works: where not, they see it by themselves, and their stripes stay held.
+func (s *Store) commit(c *commit) bool {
+	began := time.Now()
+	s.version = max(s.version, kv.Version(max(0, s.c.Now().UnixMicro()))-1)
+	b := s.db.NewBatch()
+	var head []byte
+	for _, w := range c.writes {
+		s.version++
+		w.version = s.version
+		if w.remove {
+			if err := b.Delete(w.key, nil); err != nil {
+				panic(err)
+			}
+			continue
+		}
+		op := b.SetDeferred(len(w.key), 8+len(w.value))
+		copy(op.Key, w.key)
+		binary.BigEndian.PutUint64(op.Value, uint64(w.version))
+		copy(op.Value[8:], w.value)
+		if err := op.Finish(); err != nil {
+			panic(err)
+		}
+	}
+	head = binary.BigEndian.AppendUint64(head, uint64(s.version))
+	if err := b.Set(versionKey, head, nil); err != nil {
+		panic(err)
+	}
+	s.group.Store(c)
+	// With ApplyNoSyncWait a failing sync is an error of SyncWait; with Apply it
+	// would end the process.
+	if err := s.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
+		s.disk.stop(fmt.Errorf("write to the log: %w", err))
+		return false
+	}
+	if err := b.SyncWait(); err != nil {
+		s.disk.stop(fmt.Errorf("sync of the log: %w", err))
+		return false
+	}
+	if s.disk.fault() != nil {
+		return false
+	}
+	s.group.Store(nil)
+	close(c.done)
+	for _, w := range c.writes {
+		<-w.held.held
+		close(w.out)
+	}
+	s.met.observe(len(c.writes), time.Since(began))
+	return b.Close() == nil
+}
