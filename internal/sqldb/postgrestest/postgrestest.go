@@ -25,12 +25,18 @@ import (
 // Server is a running server.
 type Server struct {
 	dir       string
+	bin       string
+	attr      *syscall.SysProcAttr
+	extra     []string
+	cmd       *exec.Cmd
+	log       *bytes.Buffer // of cmd; read when it has ended
 	databases atomic.Int64
 }
 
 // Start runs a server until the test ends. It skips the test when PostgreSQL is
-// not installed, or when root has nobody to run it as.
-func Start(t *testing.T) *Server {
+// not installed, or when root has nobody to run it as. extra are further arguments,
+// as "-c", "fsync=on".
+func Start(t testing.TB, extra ...string) *Server {
 	t.Helper()
 	bins, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if len(bins) == 0 {
@@ -50,35 +56,55 @@ func Start(t *testing.T) *Server {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v: %s", err, out)
 	}
-	var log bytes.Buffer
-	cmd := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-F",
-		"-c", "listen_addresses=", "-c", "max_connections=200", "-c", "shared_buffers=32MB", "-c", "autovacuum=off")
-	cmd.SysProcAttr, cmd.Dir = attr, dir
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
+	s := &Server{dir: dir, bin: bin, attr: attr, extra: extra}
+	s.Resume(t)
+	t.Cleanup(s.end)
+	return s
+}
+
+// end shuts the server down at once, as a crash would.
+func (s *Server) end() {
+	if s.cmd == nil {
+		return
+	}
+	s.cmd.Process.Signal(syscall.SIGQUIT) //nolint:errcheck // it may be gone
+	s.cmd.Wait()                          //nolint:errcheck // it was told to
+	s.cmd = nil
+}
+
+// Kill shuts the server down at once, as a crash would: what was not committed is
+// lost, and connections break. Resume starts it again.
+func (s *Server) Kill() { s.end() }
+
+// Resume runs the server, which does not run, and waits until it answers.
+func (s *Server) Resume(t testing.TB) {
+	t.Helper()
+	s.log = &bytes.Buffer{}
+	s.cmd = exec.Command(filepath.Join(s.bin, "postgres"), append([]string{"-D", filepath.Join(s.dir, "data"), "-k", s.dir, "-F",
+		"-c", "listen_addresses=", "-c", "max_connections=200", "-c", "shared_buffers=32MB", "-c", "autovacuum=off"}, s.extra...)...)
+	s.cmd.SysProcAttr, s.cmd.Dir = s.attr, s.dir
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	if err := s.cmd.Start(); err != nil {
+		s.cmd = nil
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGQUIT) //nolint:errcheck // it may be gone
-		cmd.Wait()                          //nolint:errcheck // it was told to
-	})
-	s := &Server{dir: dir}
 	deadline := time.Now().Add(30 * time.Second)
 	for {
 		c, err := pgx.Connect(t.Context(), s.url("postgres"))
 		if err == nil {
 			c.Close(t.Context()) //nolint:errcheck // it was there
-			return s
+			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("PostgreSQL does not answer: %v: %s", err, log.String())
+			s.end()
+			t.Fatalf("PostgreSQL does not answer: %v: %s", err, s.log.String())
 		}
 		time.Sleep(20 * time.Millisecond) // a condition is polled
 	}
 }
 
 // account gives the folder to whoever runs the server: PostgreSQL refuses root.
-func account(t *testing.T, dir string) *syscall.SysProcAttr {
+func account(t testing.TB, dir string) *syscall.SysProcAttr {
 	t.Helper()
 	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() != 0 {
@@ -106,7 +132,7 @@ func (s *Server) url(name string) string {
 }
 
 // Database makes an empty database and gives its URL.
-func (s *Server) Database(t *testing.T) string {
+func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
 	defer cancel()
