@@ -92,18 +92,19 @@ type Engine interface {
 	// Parts are the names of what can be away by itself, the same in every process,
 	// and as long as the engine lives.
 	Parts() []string
-	// Part is the index of the part of a key: the same in every process with the same Parts.
+	// Part is the index of the part that a key of Through's user belongs to: the same in every process with
+	// the same Parts. The other methods get it together with the key of the cell, which is another one.
 	Part(key string) int
 	// Load gives a cell and its stamp; nil and nil when there is none. Nobody changes the cell.
-	Load(ctx context.Context, key string) (cell []byte, at Stamp, err error)
+	Load(ctx context.Context, part int, key string) (cell []byte, at Stamp, err error)
 	// Swap puts a cell of at least one byte where the stamp is still at (nil: where no
 	// cell is), for at most life and a second, and gives its stamp. The cell is the engine's then. Three things might happen:
 	//  1. nil: it is there, unless it is lost later;
 	//  2. ErrRefused, ErrLarge: nothing was changed;
 	//  3. ErrAway: it may be there, or may come later, if nothing else changed the cell.
-	Swap(ctx context.Context, key string, at Stamp, cell []byte, life time.Duration) (Stamp, error)
+	Swap(ctx context.Context, part int, key string, at Stamp, cell []byte, life time.Duration) (Stamp, error)
 	// Remove takes the cell away whose stamp is at; outcomes as of Swap. A cell that is not there is no error.
-	Remove(ctx context.Context, key string, at Stamp) error
+	Remove(ctx context.Context, part int, key string, at Stamp) error
 	// Probe asks whether a part answers.
 	Probe(ctx context.Context, part int) error
 	Close() error

@@ -401,7 +401,7 @@ func (v view) Part(string) int                  { return 0 }
 func (v view) Close() error                     { return nil }
 func (v view) Probe(context.Context, int) error { return v.do(v.process, func() error { return nil }) }
 
-func (v view) Load(_ context.Context, key string) (cell []byte, at Stamp, err error) {
+func (v view) Load(_ context.Context, _ int, key string) (cell []byte, at Stamp, err error) {
 	err = v.do(v.process, func() error {
 		if c, ok := v.at(key); ok {
 			cell, at = c.bytes, modelStamp{v.life, c.stamp}
@@ -422,7 +422,7 @@ func (v view) holds(key string, at Stamp) bool {
 	return at == modelStamp{v.life, c.stamp}
 }
 
-func (v view) Swap(_ context.Context, key string, at Stamp, cell []byte, life time.Duration) (put Stamp, err error) {
+func (v view) Swap(_ context.Context, _ int, key string, at Stamp, cell []byte, life time.Duration) (put Stamp, err error) {
 	err = v.do(v.process, func() error {
 		if !v.holds(key, at) {
 			return ErrRefused
@@ -435,7 +435,7 @@ func (v view) Swap(_ context.Context, key string, at Stamp, cell []byte, life ti
 	return put, err
 }
 
-func (v view) Remove(_ context.Context, key string, at Stamp) error {
+func (v view) Remove(_ context.Context, _ int, key string, at Stamp) error {
 	return v.do(v.process, func() error {
 		if _, ok := v.at(key); ok && !v.holds(key, at) {
 			return ErrRefused
@@ -541,12 +541,12 @@ type naive struct{ engine Engine }
 func (n naive) Tend(context.Context) error { return nil }
 
 func (n naive) put(ctx context.Context, key string, v Value) {
-	_, at, _ := n.engine.Load(ctx, key)
-	_, _ = n.engine.Swap(ctx, key, at, cell{kind: kindValue, version: v.Version, bytes: v.Bytes}.encode(key), time.Minute)
+	_, at, _ := n.engine.Load(ctx, 0, key)
+	_, _ = n.engine.Swap(ctx, 0, key, at, cell{kind: kindValue, version: v.Version, bytes: v.Bytes}.encode(key), time.Minute)
 }
 
 func (n naive) Read(ctx context.Context, key string, load func(context.Context) (Value, error)) (Value, error) {
-	if raw, _, err := n.engine.Load(ctx, key); err == nil && raw != nil {
+	if raw, _, err := n.engine.Load(ctx, 0, key); err == nil && raw != nil {
 		c, _ := decode(key, raw)
 		return Value{Version: c.version, Bytes: c.bytes}, nil
 	}
@@ -568,7 +568,7 @@ func (n naive) Write(ctx context.Context, key string, store func(context.Context
 // blind is an engine whose compare-and-set does not compare.
 type blind struct{ view }
 
-func (b blind) Swap(ctx context.Context, key string, _ Stamp, cell []byte, life time.Duration) (put Stamp, err error) {
+func (b blind) Swap(ctx context.Context, _ int, key string, _ Stamp, cell []byte, life time.Duration) (put Stamp, err error) {
 	err = b.do(b.process, func() error {
 		b.stamp++
 		b.cells[key] = modelCell{bytes: cell, stamp: b.stamp, until: b.w.now.Add(life)}
@@ -594,8 +594,8 @@ type lax struct{ *Through }
 
 func (l lax) Write(ctx context.Context, key string, store func(context.Context) (Value, error)) (Value, error) {
 	v, err := store(ctx)
-	if full, ok := l.readable(key); ok && err == nil {
-		_ = l.lift(ctx, full, 0, cell{})
+	if at, ok := l.readable(key); ok && err == nil {
+		_ = l.lift(ctx, at, 0, cell{})
 	}
 	return v, err
 }

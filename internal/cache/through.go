@@ -179,22 +179,28 @@ func (t *Through) guardOf(key string) (part, list *guard) {
 	return t.guards[t.Engine.Part(key)], t.guards[len(t.guards)-1]
 }
 
-// readable gives the key of the cell that may be read now.
-func (t *Through) readable(key string) (string, bool) {
+// place is where a cell is.
+type place struct {
+	part int
+	full string // key of the cell; empty: nowhere
+}
+
+// readable gives the place of the cell that may be read now.
+func (t *Through) readable(key string) (place, bool) {
 	if len(key) > keyBytesMax {
-		return "", false
+		return place{}, false
 	}
 	part, list := t.guardOf(key)
 	now := t.now()
 	for _, g := range []*guard{part, list} {
 		s, ok := g.look(now)
 		if !ok || s.notice.place() != placeOn || s.notice.Owner != t.owner {
-			return "", false
+			return place{}, false
 		}
 	}
 	p, _ := part.look(now)
 	l, _ := list.look(now)
-	return cellKey(key, l.notice, p.notice), true
+	return place{t.Engine.Part(key), cellKey(key, l.notice, p.notice)}, true
 }
 
 // keyBytesMax leaves room for the generations.
@@ -203,30 +209,30 @@ const keyBytesMax = KeyBytesMax - 32
 // Read gives the value of a key: the copy, or what load gives, which reads the store. An error is load's; the cache has none. A
 // load must be as fresh as the promise that is wanted of Read.
 func (t *Through) Read(ctx context.Context, key string, load func(context.Context) (Value, error)) (Value, error) {
-	full, ok := t.readable(key)
+	at, ok := t.readable(key)
 	if !ok {
 		t.metrics.reads.WithLabelValues("off").Inc()
 		return load(ctx)
 	}
-	raw, at, err := t.Engine.Load(ctx, full)
+	raw, stamp, err := t.Engine.Load(ctx, at.part, at.full)
 	if err != nil {
 		t.metrics.reads.WithLabelValues("error").Inc()
 		return load(ctx)
 	}
 	if raw == nil {
-		return t.fill(ctx, key, full, load)
+		return t.fill(ctx, at, load)
 	}
-	c, ok := decode(full, raw)
+	c, ok := decode(at.full, raw)
 	switch {
 	case !ok:
 		t.metrics.reads.WithLabelValues("broken").Inc()
-		_ = t.Engine.Remove(ctx, full, at) // if it stays, the next reader does it
+		_ = t.Engine.Remove(ctx, at.part, at.full, stamp) // if it stays, the next reader does it
 		return load(ctx)
 	case !c.usable():
 		t.metrics.reads.WithLabelValues("busy").Inc()
 		return load(ctx)
 	}
-	if again, ok := t.readable(key); !ok || again != full {
+	if again, ok := t.readable(key); !ok || again != at {
 		t.metrics.reads.WithLabelValues("off").Inc()
 		return load(ctx)
 	}
@@ -239,8 +245,8 @@ func (t *Through) Read(ctx context.Context, key string, load func(context.Contex
 }
 
 // fill loads under a lease, and brings the copy.
-func (t *Through) fill(ctx context.Context, key, full string, load func(context.Context) (Value, error)) (Value, error) {
-	lease, err := t.Engine.Swap(ctx, full, nil, cell{kind: kindLease}.encode(full), t.cfg.LeaseLife)
+func (t *Through) fill(ctx context.Context, at place, load func(context.Context) (Value, error)) (Value, error) {
+	lease, err := t.Engine.Swap(ctx, at.part, at.full, nil, cell{kind: kindLease}.encode(at.full), t.cfg.LeaseLife)
 	switch {
 	case errors.Is(err, ErrRefused):
 		t.metrics.reads.WithLabelValues("busy").Inc()
@@ -253,10 +259,10 @@ func (t *Through) fill(ctx context.Context, key, full string, load func(context.
 	v, err := load(ctx)
 	c, life, ok := t.copyOf(v)
 	if err != nil || !ok {
-		_ = t.Engine.Remove(context.WithoutCancel(ctx), full, lease) // else it ends with its life
+		_ = t.Engine.Remove(context.WithoutCancel(ctx), at.part, at.full, lease) // else it ends with its life
 		return v, err
 	}
-	_, err = t.Engine.Swap(ctx, full, lease, c.encode(full), life)
+	_, err = t.Engine.Swap(ctx, at.part, at.full, lease, c.encode(at.full), life)
 	switch {
 	case err == nil:
 		t.metrics.fills.WithLabelValues("done").Inc()

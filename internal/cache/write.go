@@ -26,8 +26,8 @@ var errForeign = errors.New("another list of parts uses the cache")
 
 // ticket is what a writer has put before it writes the store.
 type ticket struct {
-	full string // key of the marked cell; empty: nobody uses cells
-	era  uint64
+	at  place // of the marked cell; nowhere: nobody uses cells
+	era uint64
 }
 
 // Write lets store write the store, and give what is there now (without Bytes
@@ -60,8 +60,8 @@ func (t *Through) Write(ctx context.Context, key string, store func(context.Cont
 	ctx = context.WithoutCancel(ctx)
 	if err != nil {
 		t.metrics.writes.WithLabelValues("failed").Inc()
-		if mine.full != "" {
-			_ = t.lift(ctx, mine.full, mine.era, cell{}) // else the mark ends with its life
+		if mine.at != (place{}) {
+			_ = t.lift(ctx, mine.at, mine.era, cell{}) // else the mark ends with its life
 		}
 		return v, err
 	}
@@ -90,6 +90,10 @@ type sights struct {
 	part, list sight
 	off        bool   // nobody uses cells
 	foreign    *guard // others use other parts, until this one is off
+}
+
+func (s sights) place(t *Through, key string) place {
+	return place{t.Engine.Part(key), cellKey(key, s.list.notice, s.part.notice)}
 }
 
 func (t *Through) sights(ctx context.Context, key string) (s sights, err error) {
@@ -134,9 +138,9 @@ func (t *Through) begin(ctx context.Context, key string) (ticket, error) {
 		case s.foreign != nil:
 			err = t.turnOff(ctx, s.foreign, limit, errForeign)
 		default:
-			mine := ticket{full: cellKey(key, s.list.notice, s.part.notice), era: random() | 1}
+			mine := ticket{at: s.place(t, key), era: random() | 1}
 			first := mine.era
-			err = t.change(ctx, mine.full, func(c cell, _ bool) cell {
+			err = t.change(ctx, mine.at, func(c cell, _ bool) cell {
 				c = c.begin(first, t.now(), t.cfg.MarkLife)
 				mine.era = c.era
 				return c
@@ -163,7 +167,7 @@ func (t *Through) finish(ctx context.Context, key string, mine ticket, c cell) (
 	limit := t.limit()
 	for {
 		s, err := t.sights(ctx, key)
-		full := cellKey(key, s.list.notice, s.part.notice)
+		at := s.place(t, key)
 		switch {
 		case err != nil: // the board does not answer
 			_ = t.sleep(ctx, t.cfg.Term/8)
@@ -173,10 +177,10 @@ func (t *Through) finish(ctx context.Context, key string, mine ticket, c cell) (
 			err = t.turnOff(ctx, s.foreign, limit, errForeign)
 		default:
 			era := mine.era
-			if full != mine.full {
+			if at != mine.at {
 				era = 0 // what it marked is of an older generation
 			}
-			if err = t.lift(ctx, full, era, c); err == nil && t.still(key, s) {
+			if err = t.lift(ctx, at, era, c); err == nil && t.still(key, s) {
 				return "settled", nil
 			}
 			mine = ticket{} // it may be taken away already
@@ -192,8 +196,8 @@ func (t *Through) finish(ctx context.Context, key string, mine ticket, c cell) (
 
 // lift takes a writer's part of a mark away. What may be done already is not done
 // again: it would be another writer's part.
-func (t *Through) lift(ctx context.Context, full string, era uint64, c cell) error {
-	return t.change(ctx, full, func(there cell, again bool) cell {
+func (t *Through) lift(ctx context.Context, at place, era uint64, c cell) error {
+	return t.change(ctx, at, func(there cell, again bool) cell {
 		if again {
 			return there.end(0, c)
 		}
@@ -203,11 +207,11 @@ func (t *Through) lift(ctx context.Context, full string, era uint64, c cell) err
 
 // change makes a cell what fn makes of it, by compare-and-set, as long as Patience
 // allows. fn may run more than once, and is told whether what it made before may be there.
-func (t *Through) change(ctx context.Context, full string, fn func(c cell, again bool) cell) error {
+func (t *Through) change(ctx context.Context, at place, fn func(c cell, again bool) cell) error {
 	start := t.now()
 	again := false
 	for try := 1; ; try++ {
-		err := t.changeOnce(ctx, full, func(c cell) cell { return fn(c, again) })
+		err := t.changeOnce(ctx, at, func(c cell) cell { return fn(c, again) })
 		if err == nil {
 			return nil
 		}
@@ -226,26 +230,26 @@ func (t *Through) change(ctx context.Context, full string, fn func(c cell, again
 // changeTries is how often at least a writer tries against other writers.
 const changeTries = 64
 
-func (t *Through) changeOnce(ctx context.Context, full string, fn func(cell) cell) error {
-	raw, at, err := t.Engine.Load(ctx, full)
+func (t *Through) changeOnce(ctx context.Context, at place, fn func(cell) cell) error {
+	raw, stamp, err := t.Engine.Load(ctx, at.part, at.full)
 	if err != nil {
 		return err
 	}
-	old, ok := decode(full, raw)
+	old, ok := decode(at.full, raw)
 	next := fn(old)
 	switch {
 	case next.kind == kindNone && raw == nil, ok && next.same(old):
 		return nil
 	case next.kind == kindNone:
-		return t.Engine.Remove(ctx, full, at)
+		return t.Engine.Remove(ctx, at.part, at.full, stamp)
 	}
 	life := t.cfg.MarkLife
 	if next.kind == kindValue {
 		life = t.cfg.ValueLife
 	}
-	_, err = t.Engine.Swap(ctx, full, at, next.encode(full), life)
+	_, err = t.Engine.Swap(ctx, at.part, at.full, stamp, next.encode(at.full), life)
 	if errors.Is(err, ErrLarge) && next.kind == kindValue {
-		return t.Engine.Remove(ctx, full, at)
+		return t.Engine.Remove(ctx, at.part, at.full, stamp)
 	}
 	return err
 }

@@ -144,7 +144,7 @@ func (e *Engine) Close() error { return nil }
 func (e *Engine) shard(key string) *shard { return &e.shards[maphash.String(e.seed, key)%shards] }
 
 // Load implements cache.Engine.
-func (e *Engine) Load(_ context.Context, key string) ([]byte, cache.Stamp, error) {
+func (e *Engine) Load(_ context.Context, _ int, key string) ([]byte, cache.Stamp, error) {
 	s := e.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,7 +186,7 @@ func holds(el *list.Element, at cache.Stamp) bool {
 }
 
 // Swap implements cache.Engine.
-func (e *Engine) Swap(_ context.Context, key string, at cache.Stamp, cell []byte, life time.Duration) (cache.Stamp, error) {
+func (e *Engine) Swap(_ context.Context, _ int, key string, at cache.Stamp, cell []byte, life time.Duration) (cache.Stamp, error) {
 	s := e.shard(key)
 	now := e.now()
 	put := &entry{key: key, cell: cell, until: now.Add(life)}
@@ -215,7 +215,7 @@ func (e *Engine) Swap(_ context.Context, key string, at cache.Stamp, cell []byte
 }
 
 // Remove implements cache.Engine.
-func (e *Engine) Remove(_ context.Context, key string, at cache.Stamp) error {
+func (e *Engine) Remove(_ context.Context, _ int, key string, at cache.Stamp) error {
 	s := e.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
