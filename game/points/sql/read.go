@@ -32,6 +32,11 @@ func (l *Ledger) Account(ctx context.Context, uid game.UID) (*game.Account, erro
 		return a, nil
 	}
 	err := l.read(ctx, "account", func(r sqldb.Reader) error {
+		h, err := readHead(r) // Now is not before what the account knows, whichever server wrote it
+		if err != nil {
+			return err
+		}
+		l.seen(h.time)
 		return rows(r, "SELECT "+accountColumns+" FROM points_accounts WHERE uid = ?", []any{int64(uid)}, func(s scanner) (err error) {
 			a, err = scanAccount(s)
 			return err
