@@ -2,8 +2,14 @@ package sql_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/kamado/kamado/internal/lock"
 	"github.com/kamado/kamado/internal/lock/locktest"
@@ -15,6 +21,7 @@ import (
 )
 
 func TestSQLite(t *testing.T) {
+	t.Parallel()
 	locktest.Run(t, func(t *testing.T) locktest.Open {
 		db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "db"))
 		return place(t, db, err)
@@ -22,6 +29,7 @@ func TestSQLite(t *testing.T) {
 }
 
 func TestPostgreSQL(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t)
 	t.Run("suite", func(t *testing.T) { // returns when its parallel tests have
 		locktest.Run(t, func(t *testing.T) locktest.Open {
@@ -29,6 +37,131 @@ func TestPostgreSQL(t *testing.T) {
 			return place(t, db, err)
 		})
 	})
+	t.Run("a paused process has lost", func(t *testing.T) {
+		url := server.Database(t)
+		db, err := postgres.Open(t.Context(), url)
+		paused(t, place(t, db, err), "postgres "+url)
+	})
+	t.Run("rows of the engine before", func(t *testing.T) {
+		db, err := postgres.Open(t.Context(), server.Database(t))
+		before(t, place(t, db, err), db)
+	})
+}
+
+func TestPausedProcessHasLost(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "db")
+	db, err := sqlite.Open(t.Context(), file)
+	paused(t, place(t, db, err), "sqlite "+file)
+}
+
+// child is, in the environment of a helper process, the kind of database and where it is.
+const child = "KAMADO_TEST_LOCK_CHILD"
+
+func paused(t *testing.T, p locktest.Open, where string) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), child+"="+where)
+	locktest.Paused(t, p, cmd)
+}
+
+func TestMain(m *testing.M) {
+	kind, where, ok := strings.Cut(os.Getenv(child), " ")
+	if !ok {
+		os.Exit(m.Run())
+	}
+	if err := hold(context.Background(), kind, where); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// hold is the helper process.
+func hold(ctx context.Context, kind, where string) (err error) {
+	var db sqldb.DB
+	if kind == "sqlite" {
+		db, err = sqlite.Open(ctx, where)
+	} else {
+		db, err = postgres.Open(ctx, where)
+	}
+	if err != nil {
+		return err
+	}
+	p, err := sql.Open(ctx, db)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	return errors.Join(locktest.Child(ctx, p, os.Stdout), db.Close())
+}
+
+func TestRowsOfTheEngineBefore(t *testing.T) {
+	t.Parallel()
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "db"))
+	before(t, place(t, db, err), db)
+}
+
+// before shares the table with a process that runs the engine as it was before package
+// lock had the rules; the statements are that engine's.
+func before(t *testing.T, p locktest.Open, db sqldb.DB) {
+	pl, err := p(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := func(statement string, args ...any) (n int64) {
+		t.Helper()
+		err := db.Write(t.Context(), func(w sqldb.Writer) (err error) {
+			n, err = w.Exec(statement, args...)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	const renewal = "UPDATE lock_leases SET beat = beat + 1 WHERE name = ? AND session = ? AND token = ?"
+	old("INSERT INTO lock_leases (name, holder, session, token, beat, term) VALUES (?, ?, ?, ?, ?, ?)", "x", "old", "0123456789abcdef0123456789abcdef", int64(4), int64(9), int64(3600_000))
+	l := lock.NewLocker(pl, "new", nil)
+	if _, err := l.Acquire(t.Context(), "x", time.Hour); !errors.Is(err, lock.ErrHeld) {
+		t.Fatalf("Acquire of what the engine before holds = %v", err)
+	}
+	row, err := pl.Read(t.Context(), "x")
+	if err != nil || row.Holder != "old" || row.Token != 4 || row.Term != time.Hour {
+		t.Fatalf("Read = %+v, %v", row, err)
+	}
+	if old(renewal, "x", "0123456789abcdef0123456789abcdef", int64(4)) != 1 {
+		t.Error("the engine before cannot renew")
+	}
+	if _, err := pl.Swap(t.Context(), "x", row.Version, row.Lease); !errors.Is(err, lock.ErrMoved) {
+		t.Errorf("Swap after its renewal = %v, want ErrMoved", err)
+	}
+	old("UPDATE lock_leases SET holder = '', session = '', beat = beat + 1 WHERE name = ? AND session = ? AND token = ?", "x", "0123456789abcdef0123456789abcdef", int64(4))
+	g, err := l.Acquire(t.Context(), "x", time.Hour)
+	if err != nil || g.Token != 5 {
+		t.Fatalf("Acquire of what it gave back = %+v, %v, want token 5", g, err)
+	}
+	if old(renewal, "x", "0123456789abcdef0123456789abcdef", int64(4)) != 0 {
+		t.Error("the engine before renews what it lost")
+	}
+}
+
+func TestClosedDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "db"))
+	p, err2 := place(t, db, err)(t.Context())
+	if err2 != nil {
+		t.Fatal(err2)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, read := p.Read(t.Context(), "x")
+	_, swap := p.Swap(t.Context(), "x", 0, lock.Lease{Holder: "h", Session: "s", Token: 1, Term: time.Second})
+	_, list := p.List(t.Context(), "", "", 1)
+	_, count := p.Count(t.Context())
+	for i, err := range []error{read, swap, list, count} {
+		if !errors.Is(err, lock.ErrAway) {
+			t.Errorf("call %d = %v, want ErrAway", i, err)
+		}
+	}
 }
 
 func place(t *testing.T, db sqldb.DB, err error) locktest.Open {

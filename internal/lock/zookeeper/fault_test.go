@@ -136,7 +136,7 @@ func minority(t *testing.T, servers *zookeepertest.Servers) {
 // majority kills two of three: all is away, and comes back with them.
 func majority(t *testing.T, servers *zookeepertest.Servers) {
 	cfg := config(servers)
-	cfg.Timeout = time.Second
+	cfg.Timeout = 500 * time.Millisecond
 	c := newClient(t, cfg)
 	left := servers.Leader(t)
 	for i := range 3 {
@@ -173,19 +173,20 @@ func majority(t *testing.T, servers *zookeepertest.Servers) {
 // silent stops servers where they are.
 func silent(t *testing.T, servers *zookeepertest.Servers) {
 	cfg := config(servers)
+	cfg.SessionTimeout = 5 * zookeepertest.TickMs * time.Millisecond
 	cfg.Timeout = 4 * time.Second
 	victim := (servers.Leader(t) + 1) % 3
 	other := (victim + 1) % 3
 	alone := cfg
 	alone.Servers = cfg.Servers[victim : victim+1]
-	alone.Timeout = time.Second
+	alone.Timeout = 500 * time.Millisecond
 	c := newClient(t, alone)
 	servers.Pause(t, victim)
 	if c.turn(t) {
 		t.Error("a server that stands still has answered")
 	}
 	cfg.Servers = []string{cfg.Servers[victim], cfg.Servers[other]}
-	for range 4 { // in whatever order it tries them
+	for range 3 { // in whatever order it tries them
 		p, err := open(t, t.Context(), cfg)
 		if err != nil {
 			t.Errorf("Open with one of two servers silent = %v", err)
