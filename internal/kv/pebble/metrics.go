@@ -54,7 +54,7 @@ func newMetrics(s *Store) metrics {
 	}
 	m.all = []prometheus.Collector{
 		m.writes, m.doubts, m.stalls, m.readErrors, m.backgroundErrors, m.corruptions, m.refusals, m.commits,
-		gauge("queued_writes", "Writes that wait for the disk; limit queue.", func() float64 { return float64(len(s.queue)) }),
+		gauge("queued_writes", "Writes under way; limit queue.", func() float64 { return float64(s.writes.Load()) }),
 		gauge("queued_bytes", "Bytes of values under way; limit queue_bytes.", func() float64 { return float64(s.bytes.Load()) }),
 		gauge("stopped", "1 after the disk has failed.", func() float64 {
 			if s.disk.fault() != nil {

@@ -3,7 +3,8 @@
 // else may open the directory while it is open.
 //
 // Vocabulary. The committer is the one goroutine that writes: it takes the writes
-// that wait, in groups, and each group is one batch and one sync of the log. A
+// that wait, in groups, and gives each to the engine, which syncs its log for all
+// that came meanwhile. A
 // stripe is a lock for the keys of one hash: a write holds it from the look at its
 // base until the disk has said that it is durable, or never will be.
 //
@@ -98,8 +99,9 @@ type Store struct {
 
 	stripes [stripes]stripe
 	queue   chan *write
-	bytes   atomic.Int64           // of values in queue
-	group   atomic.Pointer[commit] // under way; nil: none
+	writes  atomic.Int64           // whose callers wait
+	bytes   atomic.Int64           // of their values
+	group   atomic.Pointer[commit] // the last that was given to the engine; nil: none
 	// version is the greatest that was given. The committer's alone.
 	version kv.Version
 
@@ -107,7 +109,7 @@ type Store struct {
 	closed bool
 	calls  sync.WaitGroup // under way; added to under mu
 	ending chan struct{}  // closed by Close
-	done   chan struct{}  // closed when the committer has returned
+	done   chan struct{}  // closed when the committer and its helper have returned
 }
 
 var (

@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -33,6 +34,8 @@ type write struct {
 // commit is a group of writes.
 type commit struct {
 	writes []*write
+	began  time.Time
+	batch  *pebble.Batch
 	done   chan struct{} // closed when it is durable, or never will be
 }
 
@@ -40,6 +43,7 @@ type commit struct {
 const (
 	groupMax      = 512
 	groupBytesMax = 1 << 20
+	groupsMax     = 64 // applied, and not yet durable
 )
 
 var seed = maphash.MakeSeed()
@@ -78,7 +82,7 @@ func (s *Store) write(ctx context.Context, w *write, base kv.Version) (kv.Versio
 		s.met.refused(err)
 		return 0, err
 	}
-	defer s.bytes.Add(-int64(len(w.value)))
+	defer s.free(len(w.value))
 	w.held, w.out = s.stripeOf(w.key), make(chan struct{})
 	select {
 	case w.held.held <- struct{}{}:
@@ -94,23 +98,40 @@ func (s *Store) write(ctx context.Context, w *write, base kv.Version) (kv.Versio
 	return s.await(ctx, w)
 }
 
-// room books a write's bytes, or says what is full.
+// room books a place for a write of n bytes until free, or says what is full.
 func (s *Store) room(n int) error {
 	if err := s.disk.space(s.c.FreeBytesMin, s.c.Now()); err != nil {
 		return err
 	}
+	if s.writes.Add(1) > int64(s.c.Queue) {
+		s.writes.Add(-1)
+		return errQueue(s.c.Queue)
+	}
 	if s.bytes.Add(int64(n)) > s.c.QueueBytes {
-		s.bytes.Add(-int64(n))
+		s.free(n)
 		return &kv.ExhaustedError{What: "bytes of values under way to the disk", Limit: int(s.c.QueueBytes), Setting: "queue_bytes"}
 	}
 	return nil
+}
+
+func (s *Store) free(n int) {
+	s.bytes.Add(-int64(n))
+	s.writes.Add(-1)
+}
+
+func errQueue(limit int) error {
+	return &kv.ExhaustedError{What: "writes under way to the disk", Limit: limit, Setting: "queue"}
 }
 
 // begin hands a write to the committer, if its base is right. It says whether
 // there is nothing to do. Preconditions: the stripe is held.
 func (s *Store) begin(w *write, base kv.Version) (nothing bool, err error) {
 	if base != kv.Any || w.remove {
-		now, err := s.versionOf(w.key)
+		version := s.versionOf
+		if base == kv.Absent {
+			version = s.versionOfNew
+		}
+		now, err := version(w.key)
 		if err != nil {
 			return false, err
 		}
@@ -128,7 +149,8 @@ func (s *Store) begin(w *write, base kv.Version) (nothing bool, err error) {
 	case s.queue <- w:
 		return false, nil
 	default:
-		err := &kv.ExhaustedError{What: "writes under way to the disk", Limit: s.c.Queue, Setting: "queue"}
+		// Of those whose callers have left, too many wait.
+		err := errQueue(s.c.Queue)
 		s.met.refused(err)
 		return false, err
 	}
@@ -144,6 +166,29 @@ func (s *Store) versionOf(key []byte) (kv.Version, error) {
 	}
 	v, _, err := parseValue(b)
 	return v, errors.Join(err, closer.Close())
+}
+
+// versionOfNew is versionOf of a key that most likely is not there: it asks the
+// filters of all tables first, which a get does not do for the biggest ones.
+func (s *Store) versionOfNew(key []byte) (v kv.Version, err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: key, UseL6Filters: true})
+	if err != nil {
+		return 0, s.readError(err)
+	}
+	defer func() {
+		if closing := it.Close(); err == nil && closing != nil {
+			err = s.readError(closing)
+		}
+	}()
+	if !it.SeekPrefixGE(key) || !bytes.Equal(it.Key(), key) {
+		return kv.Absent, nil // an error is that of Close too
+	}
+	b, err := it.ValueAndErr()
+	if err != nil {
+		return 0, s.readError(err)
+	}
+	v, _, err = parseValue(b)
+	return v, err
 }
 
 // await gives the outcome of a write that the committer has. The stripe is the committer's.
@@ -165,14 +210,18 @@ func (s *Store) await(ctx context.Context, w *write) (kv.Version, error) {
 	}
 }
 
-// committer writes what waits, until the queue is closed or the disk fails.
+// committer gives what waits to the engine, until the queue is closed or the disk
+// fails. It does not wait for the disk: while one group is synced the next are
+// applied, and the engine syncs them together.
 func (s *Store) committer() {
-	defer close(s.done)
+	applied := make(chan *commit, groupsMax)
 	defer func() {
 		if r := recover(); r != nil { // the engine gave up its log
 			s.disk.stop(fmt.Errorf("the engine gave up: %v", r))
 		}
+		close(applied)
 	}()
+	go s.acknowledge(applied)
 	for {
 		select {
 		case <-s.disk.stopped:
@@ -181,16 +230,19 @@ func (s *Store) committer() {
 			if !ok {
 				return
 			}
-			if !s.commit(s.collect(w)) {
+			c := s.collect(w)
+			if err := s.apply(c); err != nil {
+				s.disk.stop(fmt.Errorf("write to the log: %w", err))
 				return
 			}
+			applied <- c // acknowledge takes all, also after a fault
 		}
 	}
 }
 
 // collect makes a group of all that waits.
 func (s *Store) collect(first *write) *commit {
-	c := &commit{writes: []*write{first}, done: make(chan struct{})}
+	c := &commit{writes: append(make([]*write, 0, 8), first), began: time.Now(), done: make(chan struct{})}
 	for n := len(first.value); n < groupBytesMax && len(c.writes) < groupMax; {
 		select {
 		case w, ok := <-s.queue:
@@ -206,54 +258,57 @@ func (s *Store) collect(first *write) *commit {
 	return c
 }
 
-// commit makes a group durable and tells its writers. It says whether the store
-// still works: where not, they see it by themselves, and their stripes stay held.
-func (s *Store) commit(c *commit) bool {
-	began := time.Now()
-	s.version = max(s.version, kv.Version(max(0, s.c.Now().UnixMicro()))-1)
-	b := s.db.NewBatch()
-	var head []byte
+// apply gives a group to the engine, which shows it from then on.
+func (s *Store) apply(c *commit) error {
+	s.version = max(s.version, kv.Version(max(0, s.c.Now().UnixMicro())))
+	c.batch = s.db.NewBatch()
 	for _, w := range c.writes {
 		s.version++
 		w.version = s.version
 		if w.remove {
-			if err := b.Delete(w.key, nil); err != nil {
-				panic(err)
+			if err := c.batch.Delete(w.key, nil); err != nil {
+				return err
 			}
 			continue
 		}
-		op := b.SetDeferred(len(w.key), 8+len(w.value))
+		op := c.batch.SetDeferred(len(w.key), 8+len(w.value))
 		copy(op.Key, w.key)
 		binary.BigEndian.PutUint64(op.Value, uint64(w.version))
 		copy(op.Value[8:], w.value)
 		if err := op.Finish(); err != nil {
-			panic(err)
+			return err
 		}
 	}
-	head = binary.BigEndian.AppendUint64(head, uint64(s.version))
-	if err := b.Set(versionKey, head, nil); err != nil {
-		panic(err)
+	var greatest [8]byte
+	binary.BigEndian.PutUint64(greatest[:], uint64(s.version))
+	if err := c.batch.Set(versionKey, greatest[:], nil); err != nil {
+		return err
 	}
 	s.group.Store(c)
 	// With ApplyNoSyncWait a failing sync is an error of SyncWait; with Apply it
 	// would end the process.
-	if err := s.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
-		s.disk.stop(fmt.Errorf("write to the log: %w", err))
-		return false
+	return s.db.ApplyNoSyncWait(c.batch, pebble.Sync)
+}
+
+// acknowledge waits for the disk and tells the writers, in the order of the groups.
+// After a fault nobody is told, and the stripes stay held: all see the fault.
+func (s *Store) acknowledge(applied <-chan *commit) {
+	defer close(s.done)
+	for c := range applied {
+		if err := c.batch.SyncWait(); err != nil {
+			s.disk.stop(fmt.Errorf("sync of the log: %w", err))
+		}
+		if s.disk.fault() != nil {
+			continue
+		}
+		close(c.done)
+		for _, w := range c.writes {
+			<-w.held.held
+			close(w.out)
+		}
+		s.met.observe(len(c.writes), time.Since(c.began))
+		if err := c.batch.Close(); err != nil {
+			s.disk.stop(err)
+		}
 	}
-	if err := b.SyncWait(); err != nil {
-		s.disk.stop(fmt.Errorf("sync of the log: %w", err))
-		return false
-	}
-	if s.disk.fault() != nil {
-		return false
-	}
-	s.group.Store(nil)
-	close(c.done)
-	for _, w := range c.writes {
-		<-w.held.held
-		close(w.out)
-	}
-	s.met.observe(len(c.writes), time.Since(began))
-	return b.Close() == nil
 }
