@@ -9,7 +9,7 @@ import (
 type User struct {
 	UID     UID       `json:"uid"`
 	Created time.Time `json:"created"`
-	// Identities are the pairs with which somebody may sign in, the oldest first. A merged or deleted user has none.
+	// Identities are the pairs with which somebody may sign in, the oldest first. Those of a merged user sign the winner in; a deleted one has none.
 	Identities []Identity `json:"identities"`
 	// Ban, when it is in force, keeps the user from signing in and stops the tokens.
 	Ban *Restriction `json:"ban,omitempty"`
