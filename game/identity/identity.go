@@ -241,3 +241,8 @@ func random(n int) string {
 }
 
 func noRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }
+
+// Tend is one turn of what Run does: it reads notices and looks after keys.
+func (s *Server) Tend(ctx context.Context) error {
+	return errors.Join(s.poll(ctx), s.tendKeys(ctx))
+}

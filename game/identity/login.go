@@ -128,7 +128,7 @@ var secretBase64 = base64.RawURLEncoding.Strict()
 
 // guestPair is the pair of a device's secret: its digest is the subject.
 func guestPair(secret string) (game.Pair, error) {
-	if _, err := secretBase64.DecodeString(secret); err != nil || len(secret) != secretLetters {
+	if raw, err := secretBase64.DecodeString(secret); err != nil || len(raw) != 32 || len(secret) != secretLetters { // the decoder passes over line ends
 		return game.Pair{}, game.Errorf(game.Invalid, "the secret of a device has %d letters of base64url", secretLetters)
 	}
 	return game.Pair{Provider: game.ProviderGuest, Subject: digestOf("device", secret)}, nil

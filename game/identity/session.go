@@ -355,7 +355,7 @@ func (s *Server) SignOut(ctx context.Context, uid game.UID, session string) erro
 	if err := s.roomForNotices(); err != nil {
 		return err
 	}
-	if _, err := secretBase64.DecodeString(session); err != nil || len(session) != idLetters {
+	if raw, err := secretBase64.DecodeString(session); err != nil || len(raw) != 16 || len(session) != idLetters {
 		return game.Errorf(game.NotFound, "user %v has no such session", uid)
 	}
 	return s.write(ctx, "sign out", func(w sqldb.Writer, _ time.Time) ([]notice, error) {
