@@ -62,7 +62,8 @@ type decider struct {
 	next   place // behind what is in b
 	size   int64 // of the segment that b is for
 	recent map[txKey]*game.Posting
-	order  []recentTx // of recent, by seq
+	order  []recentTx               // of recent, by seq, without gaps
+	ends   map[uint64]*game.Posting // of reservations, those of recent
 
 	spaceAt       time.Time // when the free space was asked for
 	lowSpace      error
@@ -70,7 +71,7 @@ type decider struct {
 }
 
 func (l *Ledger) newDecider() *decider {
-	d := &decider{l: l, b: newBatch(), next: l.w.end.next, size: l.w.size, recent: map[txKey]*game.Posting{}}
+	d := &decider{l: l, b: newBatch(), next: l.w.end.next, size: l.w.size, recent: map[txKey]*game.Posting{}, ends: map[uint64]*game.Posting{}}
 	d.sinceSnapshot = int(l.core.seq - l.snapshotSeq)
 	d.b.reset(d.next, l.core.seq+1)
 	l.done <- newBatch() // the other one: one is filled while one is synced
@@ -166,6 +167,10 @@ func (d *decider) decide(r *request) (points.Answer, error) {
 		return points.Answer{Posting: p, Again: true}, nil
 	case p != nil:
 		return points.Answer{}, otherOrder(p)
+	}
+	if (o.Op == game.OpConfirm || o.Op == game.OpCancel) && l.core.holds[o.Hold] == 0 {
+		r.posted = true
+		return d.ended(o)
 	}
 	now := l.deps.Clock()
 	if err := d.space(now); err != nil {
@@ -287,6 +292,7 @@ func (d *decider) post(r *request, ch *change) {
 	l.filter.add(&r.key)
 	d.recent[r.key] = p
 	d.order = append(d.order, recentTx{r.key, p.Seq})
+	d.noteEnds(p)
 	r.posted = true
 	l.metrics.postings[p.Op].Inc()
 	if d.sinceSnapshot++; d.sinceSnapshot >= l.cfg.SnapshotEvery && l.snapshotIdle.CompareAndSwap(true, false) {
@@ -305,6 +311,7 @@ func (d *decider) forget() {
 	have := l.indexed.value()
 	n := 0
 	for n < len(d.order) && d.order[n].seq <= have {
+		eachEnd(d.recent[d.order[n].key], func(id uint64) { delete(d.ends, id) })
 		delete(d.recent, d.order[n].key)
 		n++
 	}

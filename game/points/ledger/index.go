@@ -61,16 +61,7 @@ func (x *indexed) note(p *game.Posting, k txKey, before, beforeTo, at place) {
 	if p.To != 0 && beforeTo == 0 {
 		x.users = append(x.users, p.To)
 	}
-	switch p.Op {
-	case game.OpConfirm, game.OpCancel:
-		x.holds = append(x.holds, indexedHold{p.Hold, at})
-	case game.OpExpire:
-		for i := range p.Entries {
-			if e := &p.Entries[i]; e.From == game.HeldFree || e.From == game.HeldPaid {
-				x.holds = append(x.holds, indexedHold{e.Hold, at})
-			}
-		}
-	}
+	eachEnd(p, func(id uint64) { x.holds = append(x.holds, indexedHold{id, at}) })
 }
 
 // indexLog hands to the ledger's log what the engine has to say that matters.

@@ -23,6 +23,9 @@ func (l *Ledger) post(ctx context.Context, o *game.Order) (points.Answer, error)
 	if err := o.Check(0); err != nil { // what depends on the moment is checked when it is decided
 		return points.Answer{}, err
 	}
+	if o.Op == game.OpExpire {
+		return points.Answer{}, game.Errorf(game.Invalid, "points are ended by the ledger itself")
+	}
 	r := newRequest(o)
 	if a, err := l.again(r); err != nil || a.Posting != nil {
 		return a, err
@@ -78,6 +81,19 @@ func (l *Ledger) away() error {
 	return game.Errorf(game.Unavailable, "the ledger is closed")
 }
 
+// show raises what Now gives at least.
+func (l *Ledger) show(now game.Instant) game.Instant {
+	for {
+		shown := l.shownNow.Load()
+		if int64(now) <= shown {
+			return game.Instant(shown)
+		}
+		if l.shownNow.CompareAndSwap(shown, int64(now)) {
+			return now
+		}
+	}
+}
+
 // enter begins a use of what Close closes; open is held to read when there is no error.
 func (l *Ledger) enter() error {
 	if err := l.failed(); err != nil {
@@ -93,16 +109,7 @@ func (l *Ledger) enter() error {
 
 // Now is the ledger's time: the clock's, and never before what was shown or posted.
 func (l *Ledger) Now() game.Instant {
-	now := int64(game.At(l.deps.Clock()))
-	for {
-		shown := l.shownNow.Load()
-		if now <= shown {
-			return game.Instant(shown)
-		}
-		if l.shownNow.CompareAndSwap(shown, now) {
-			return game.Instant(now)
-		}
-	}
+	return l.show(game.At(l.deps.Clock()))
 }
 
 // SweepMax bounds one Sweep.
@@ -113,6 +120,10 @@ const sweepLater = time.Hour
 
 // Sweep ends what is over. See points.Ledger.
 func (l *Ledger) Sweep(ctx context.Context, limit int) ([]*game.Posting, error) {
+	if err := l.enter(); err != nil {
+		return nil, err
+	}
+	defer l.open.RUnlock()
 	type due struct {
 		i   uint32
 		req *request

@@ -22,6 +22,14 @@ func (l *Ledger) Account(ctx context.Context, uid game.UID) (*game.Account, erro
 	return s.account, nil
 }
 
+// checkLimit judges the length of a page.
+func checkLimit(limit int) error {
+	if limit < 1 || limit > points.HistoryMax {
+		return game.Errorf(game.Invalid, "a page of %d: want 1 to %d", limit, points.HistoryMax)
+	}
+	return nil
+}
+
 func (l *Ledger) slotOf(uid game.UID) slot {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -141,6 +149,9 @@ func (l *Ledger) Posting(ctx context.Context, tx string) (*game.Posting, error) 
 
 // History gives postings of a user. See points.Ledger.
 func (l *Ledger) History(ctx context.Context, uid game.UID, before uint64, limit int) ([]*game.Posting, error) {
+	if err := checkLimit(limit); err != nil {
+		return nil, err
+	}
 	if err := l.enter(); err != nil {
 		return nil, err
 	}
@@ -163,7 +174,7 @@ func (l *Ledger) History(ctx context.Context, uid game.UID, before uint64, limit
 		}
 	}
 	list := []*game.Posting{}
-	for here != 0 && len(list) < min(limit, points.HistoryMax) {
+	for here != 0 && len(list) < limit {
 		if err := ctx.Err(); err != nil {
 			return nil, &game.Error{Op: "read a history", Kind: game.Unavailable, Err: err}
 		}
@@ -184,14 +195,16 @@ func (l *Ledger) History(ctx context.Context, uid game.UID, before uint64, limit
 
 // Postings gives all postings in order. See points.Ledger.
 func (l *Ledger) Postings(ctx context.Context, after uint64, limit int) ([]*game.Posting, error) {
+	if err := checkLimit(limit); err != nil {
+		return nil, err
+	}
 	if err := l.enter(); err != nil {
 		return nil, err
 	}
 	defer l.open.RUnlock()
 	last, err := l.awaitIndexed(ctx)
 	list := []*game.Posting{}
-	limit = min(limit, points.HistoryMax)
-	if err != nil || after >= last || limit < 1 {
+	if err != nil || after >= last {
 		return list, err
 	}
 	err = l.from(ctx, after+1, last, func(r *record, _ place) error {
@@ -205,6 +218,9 @@ func (l *Ledger) Postings(ctx context.Context, after uint64, limit int) ([]*game
 
 // Accounts gives users that have an account. See points.Ledger.
 func (l *Ledger) Accounts(ctx context.Context, after game.UID, limit int) ([]*game.Account, error) {
+	if err := checkLimit(limit); err != nil {
+		return nil, err
+	}
 	if err := l.enter(); err != nil {
 		return nil, err
 	}
@@ -212,7 +228,7 @@ func (l *Ledger) Accounts(ctx context.Context, after game.UID, limit int) ([]*ga
 	if _, err := l.awaitIndexed(ctx); err != nil || after >= game.UIDMax {
 		return []*game.Account{}, err
 	}
-	uids, err := l.index.users(after, min(limit, points.HistoryMax))
+	uids, err := l.index.users(after, limit)
 	if err != nil {
 		return nil, l.indexFailed(err)
 	}

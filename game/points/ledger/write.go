@@ -191,6 +191,7 @@ func (l *Ledger) noteDurable() {
 	l.mu.Lock()
 	l.durableEnd = l.w.end
 	l.mu.Unlock()
+	l.show(l.w.end.now)
 	l.durable.set(l.w.end.seq)
 }
 
