@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	mathrand "math/rand/v2"
 	"slices"
 	"time"
@@ -90,13 +91,10 @@ type turn struct {
 
 // run decides on all jobs and writes what comes of them.
 func (t *turn) run() (err error) {
-	if t.head, err = readHead(t.w); err != nil {
-		return err
-	}
-	t.now = max(t.head.time, game.At(t.l.cfg.Now()))
 	if err := t.load(); err != nil {
 		return err
 	}
+	t.now = max(t.head.time, game.At(t.l.cfg.Now()))
 	t.changed, t.results = map[game.UID]bool{}, make([]result, len(t.batch))
 	for i, j := range t.batch {
 		t.results[i].answer, t.results[i].err = t.decide(j)
@@ -107,59 +105,77 @@ func (t *turn) run() (err error) {
 	return t.write()
 }
 
-// load reads everything that the jobs touch.
+// load reads everything that the jobs touch: with one question, unless reservations
+// are to be ended, since each question is a way there and back.
 func (t *turn) load() error {
 	t.byTx, t.made, t.ended, t.accounts = map[string]*game.Posting{}, map[uint64]*game.Posting{}, map[uint64]*game.Posting{}, map[game.UID]*game.Account{}
+	uids := map[game.UID]bool{}
 	var txs, holds []any
 	for _, j := range t.batch {
+		uids[j.order.UID], uids[j.order.To] = true, true
 		if j.order.Tx != "" {
 			txs = append(txs, escape(j.order.Tx))
 		}
-		if h := j.order.Hold; h > 0 && h <= t.head.seq && (j.order.Op == game.OpConfirm || j.order.Op == game.OpCancel) {
+		if h := j.order.Hold; h > 0 && h <= math.MaxInt64 && (j.order.Op == game.OpConfirm || j.order.Op == game.OpCancel) {
 			holds = append(holds, int64(h))
 		}
 	}
-	if err := each(t.w, "SELECT "+postingColumns+" FROM points_postings WHERE tx IN ?", txs, func(s scanner) error {
-		p, err := scanPosting(s)
-		if err == nil {
-			t.byTx[p.Tx] = p
+	if len(holds) > 0 {
+		list, args := in(holds, int64(0))
+		if err := rows(t.w, "SELECT "+postingColumns+" FROM points_postings WHERE hold > 0 AND hold IN "+list, args, func(s scanner) error {
+			p, err := scanPosting(s)
+			if err == nil {
+				t.note(p)
+				uids[p.UID] = true
+			}
+			return err
+		}); err != nil {
+			return err
 		}
-		return err
-	}); err != nil {
-		return err
-	}
-	if err := each(t.w, "SELECT "+postingColumns+" FROM points_postings WHERE hold > 0 AND hold IN ?", holds, func(s scanner) error {
-		p, err := scanPosting(s)
-		if err == nil {
-			t.note(p)
-		}
-		return err
-	}); err != nil {
-		return err
-	}
-	return t.loadAccounts()
-}
-
-func (t *turn) loadAccounts() error {
-	uids := map[game.UID]bool{}
-	for _, j := range t.batch {
-		uids[j.order.UID], uids[j.order.To] = true, true
-	}
-	for _, p := range t.made {
-		uids[p.UID] = true
 	}
 	delete(uids, 0)
-	var keys []any
-	for _, uid := range slices.Sorted(maps.Keys(uids)) {
-		keys = append(keys, int64(uid))
+	return t.ask(slices.Sorted(maps.Keys(uids)), txs)
+}
+
+// ask is the one question: for the head, accounts, and postings of transaction ids.
+func (t *turn) ask(uids []game.UID, txs []any) error {
+	keys := make([]any, len(uids))
+	for i, uid := range uids {
+		keys[i] = int64(uid)
 	}
-	return each(t.w, "SELECT "+accountColumns+" FROM points_accounts WHERE uid IN ?", keys, func(s scanner) error {
-		a, err := scanAccount(s)
-		if err == nil {
-			t.accounts[a.UID] = a
+	users, args := in(keys, int64(0))
+	ids, more := in(txs, "")
+	var kind int64
+	var c columns
+	into := append([]any{&kind}, c.into()...)
+	found := 0
+	err := rows(t.w, "SELECT 0, seq, time, totals, 0, 0, 0, accounts, 0, '' FROM points_head WHERE id = 1"+
+		" UNION ALL SELECT 1, seq, 0, '', 0, uid, 0, 0, 0, body FROM points_accounts WHERE uid IN "+users+
+		" UNION ALL SELECT 2, "+postingColumns+" FROM points_postings WHERE tx IN "+ids, append(args, more...), func(s scanner) (err error) {
+		if err := s.Scan(into...); err != nil {
+			return err
+		}
+		var a *game.Account
+		var p *game.Posting
+		switch kind {
+		case 0:
+			found++
+			t.head, err = headOf(c.seq, c.time, c.amount, c.tx)
+		case 1:
+			if a, err = accountOf(c.uid, c.seq, c.body); err == nil {
+				t.accounts[a.UID] = a
+			}
+		case 2:
+			if p, err = c.posting(); err == nil {
+				t.byTx[p.Tx] = p
+			}
 		}
 		return err
 	})
+	if err == nil && found != 1 {
+		return fmt.Errorf("%w: it has %d heads", errBroken, found)
+	}
+	return err
 }
 
 // note remembers what a posting says of a reservation.

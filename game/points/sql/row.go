@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/kamado/kamado/game"
@@ -19,11 +18,17 @@ type head struct {
 	totals   game.Totals
 }
 
-func readHead(r sqldb.Reader) (h head, err error) {
+func readHead(r sqldb.Reader) (head, error) {
+	var seq, time, accounts int64
 	var totals string
-	if err := r.QueryRow("SELECT seq, time, accounts, totals FROM points_head WHERE id = 1").Scan(&h.seq, &h.time, &h.accounts, &totals); err != nil {
-		return h, err
+	if err := r.QueryRow("SELECT seq, time, accounts, totals FROM points_head WHERE id = 1").Scan(&seq, &time, &accounts, &totals); err != nil {
+		return head{}, err
 	}
+	return headOf(seq, time, accounts, totals)
+}
+
+func headOf(seq, time, accounts int64, totals string) (head, error) {
+	h := head{seq: uint64(seq), time: game.Instant(time), accounts: uint64(accounts)}
 	var list []game.Amount
 	if err := json.Unmarshal([]byte(totals), &list); err != nil || len(list) > len(h.totals) {
 		return h, fmt.Errorf("%w: the totals of the ledger are %.60q", errBroken, totals)
@@ -92,11 +97,16 @@ type scanner interface{ Scan(...any) error }
 const accountColumns = "uid, seq, body"
 
 func scanAccount(s scanner) (*game.Account, error) {
-	a := &game.Account{}
+	var uid, seq int64
 	var body string
-	if err := s.Scan(&a.UID, &a.Seq, &body); err != nil {
+	if err := s.Scan(&uid, &seq, &body); err != nil {
 		return nil, err
 	}
+	return accountOf(uid, seq, body)
+}
+
+func accountOf(uid, seq int64, body string) (*game.Account, error) {
+	a := &game.Account{UID: game.UID(uid), Seq: uint64(seq)}
 	var row accountRow
 	if err := json.Unmarshal([]byte(body), &row); err != nil {
 		return nil, fmt.Errorf("%w: account %v: %w", errBroken, a.UID, err)
@@ -137,14 +147,32 @@ func postingValues(p *game.Posting) ([]any, error) {
 	return []any{int64(p.Seq), int64(p.Time), escape(p.Tx), int64(p.Op), int64(p.UID), int64(p.To), int64(p.Amount), int64(p.Hold), string(body)}, err
 }
 
+// columns are those of a posting as they lie in the database.
+type columns struct {
+	seq, time                 int64
+	tx                        string
+	op, uid, to, amount, hold int64
+	body                      string
+}
+
+func (c *columns) into() []any {
+	return []any{&c.seq, &c.time, &c.tx, &c.op, &c.uid, &c.to, &c.amount, &c.hold, &c.body}
+}
+
 func scanPosting(s scanner) (*game.Posting, error) {
-	p := &game.Posting{}
-	var body string
-	if err := s.Scan(&p.Seq, &p.Time, &p.Tx, &p.Op, &p.UID, &p.To, &p.Amount, &p.Hold, &body); err != nil {
+	var c columns
+	if err := s.Scan(c.into()...); err != nil {
 		return nil, err
 	}
+	return c.posting()
+}
+
+func (c *columns) posting() (*game.Posting, error) {
+	p := &game.Posting{
+		Seq: uint64(c.seq), Time: game.Instant(c.time), Op: game.Op(c.op), Tx: c.tx, UID: game.UID(c.uid), To: game.UID(c.to), Amount: game.Amount(c.amount), Hold: uint64(c.hold),
+	}
 	var row postingRow
-	err := json.Unmarshal([]byte(body), &row)
+	err := json.Unmarshal([]byte(c.body), &row)
 	if err == nil && len(row.Digest) != 2*len(p.Digest) {
 		err = fmt.Errorf("a digest of %d digits", len(row.Digest))
 	}
@@ -177,20 +205,18 @@ var (
 func escape(text string) string { return escaper.Replace(text) }
 func plain(text string) string  { return plainer.Replace(text) }
 
-// each asks for rows whose column is one of keys, in statements of few sizes, which
-// the database keeps prepared: the last key fills the size up.
-func each(r sqldb.Reader, query string, keys []any, row func(scanner) error) error {
-	for part := range slices.Chunk(keys, batchMax) {
-		n := roundUp(len(part))
-		args := slices.Clone(part)
-		for len(args) < n {
-			args = append(args, part[len(part)-1])
-		}
-		if err := rows(r, strings.Replace(query, "IN ?", "IN (?"+strings.Repeat(", ?", n-1)+")", 1), args, row); err != nil {
-			return err
-		}
+// in makes a list for IN of keys, in few sizes, so that the database keeps its
+// statements prepared: the last key, or one that no row has, fills the size up.
+func in(keys []any, none any) (string, []any) {
+	last := none
+	if len(keys) > 0 {
+		last = keys[len(keys)-1]
 	}
-	return nil
+	n := roundUp(len(keys))
+	for len(keys) < n {
+		keys = append(keys, last)
+	}
+	return "(?" + strings.Repeat(", ?", n-1) + ")", keys
 }
 
 // rows asks and gives each row to fn.
