@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/kamado/kamado/dns"
+	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/images"
 )
 
@@ -64,6 +65,14 @@ func exitCode(err error) int {
 	case dns.NotFound:
 		return exitNotFound
 	case dns.Exhausted, dns.Unavailable:
+		return exitRetry
+	}
+	switch game.KindOf(err) {
+	case game.Invalid, game.TooLarge:
+		return exitUsage
+	case game.NotFound:
+		return exitNotFound
+	case game.Limited, game.Exhausted, game.Unavailable:
 		return exitRetry
 	}
 	return exitFailed

@@ -53,6 +53,7 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration, 3 not found, 4 try a
 		newImagesCommand(a),
 		newComputeCommand(a),
 		newDNSCommand(a),
+		newGameCommand(a),
 		newUpCommand(a),
 		newConsoleCommand(a),
 		newConfigCommand(a),

@@ -11,6 +11,7 @@ import (
 	"github.com/kamado/kamado/compute"
 	"github.com/kamado/kamado/console"
 	"github.com/kamado/kamado/dns"
+	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/internal/config"
 	"github.com/kamado/kamado/internal/eventlog"
@@ -41,6 +42,8 @@ type Settings struct {
 	Compute compute.Config `toml:"compute"`
 	// Names that follow the living.
 	DNS dns.Config `toml:"dns"`
+	// Players: who they are, and what they own.
+	Game game.Config `toml:"game"`
 }
 
 // configFileDefault is read when it lies in the working directory and no other file is named.
@@ -50,7 +53,7 @@ const configFileDefault = "kamado.toml"
 func defaultSettings() Settings {
 	return Settings{
 		Data: "kamado-data", Log: telemetry.Default(), HTTP: httpserver.Default(), Events: eventlog.Default(),
-		Console: console.DefaultSettings(), Images: images.Default(), Compute: compute.Default(), DNS: dns.Default(),
+		Console: console.DefaultSettings(), Images: images.Default(), Compute: compute.Default(), DNS: dns.Default(), Game: game.Default(),
 	}
 }
 
@@ -61,7 +64,7 @@ func (s *Settings) Validate() error {
 		errs = append(errs, errors.New("data must name a directory"))
 	}
 	for _, a := range []struct{ name, addr string }{{"admin", s.Admin}, {"console.http", s.Console.HTTP}, {"images.http", s.Images.HTTP}, {"compute.http", s.Compute.HTTP},
-		{"dns.http", s.DNS.HTTP}, {"dns.gossip", s.DNS.Gossip}, {"dns.advertise", s.DNS.Advertise}, {"dns.tls", s.DNS.TLS}} {
+		{"dns.http", s.DNS.HTTP}, {"game.http", s.Game.HTTP}, {"game.entities.jetstream.cluster", s.Game.Entities.JetStream.Cluster}, {"dns.gossip", s.DNS.Gossip}, {"dns.advertise", s.DNS.Advertise}, {"dns.tls", s.DNS.TLS}} {
 		if err := checkAddress(a.addr); a.addr != "" && err != nil {
 			errs = append(errs, fmt.Errorf("%s %q is no address: %w", a.name, a.addr, err))
 		}

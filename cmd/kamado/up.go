@@ -19,7 +19,7 @@ import (
 )
 
 // adminDefault is the admin listener of "kamado up". The services' own defaults are beside it: the console has port 7700,
-// images 7701, compute 7704.
+// images 7701, dns 7702, game 7703, compute 7704.
 const adminDefault = "127.0.0.1:7709"
 
 // upPart is one thing that "kamado up" runs. A part is run when the configuration names its section, or names none at all.
@@ -33,6 +33,7 @@ func upParts() []upPart {
 	return []upPart{
 		{"images", (*up).startImages},
 		{"dns", (*up).startDNS}, // before what gives its instances names
+		{"game", (*up).startGame},
 		{"compute", (*up).startCompute},
 	}
 }
@@ -92,6 +93,7 @@ once, and a line to try for each service; then it works until it is interrupted.
 	c.set.BindFlag(flags, "compute.hypervisor", "hypervisor", "what runs instances: qemu, fake, or auto: qemu where it is installed")
 	c.set.BindFlag(flags, "dns.dns", "dns", "addresses that answer names, over UDP and TCP")
 	c.set.BindFlag(flags, "dns.http", "dns-http", "address of the API of names")
+	c.set.BindFlag(flags, "game.http", "game-http", "address of the API of players")
 	c.set.BindFlag(flags, "images.signing.insecure_unsigned", "insecure-unsigned", "deliver pictures under URLs without a signature")
 	return cmd
 }
@@ -323,6 +325,23 @@ func (u *up) startDNS(ctx context.Context) error {
 	})
 	for _, note := range l.room.Notes() {
 		u.notes = append(u.notes, "dns: "+note)
+	}
+	return nil
+}
+
+// startGame runs a server of players.
+func (u *up) startGame(ctx context.Context) error {
+	l, err := u.app.addGame(ctx, u.process)
+	if err != nil {
+		return err
+	}
+	u.closers = append(u.closers, l.close)
+	u.links = append(u.links, upLink{
+		Name: "game", URL: l.URL(), What: "players: users, points, entities, locks",
+		Try: fmt.Sprintf(`curl -s -X POST %s/v1/users -d '{"provider":"guest"}'`, l.URL()),
+	})
+	for _, note := range l.room.Notes() {
+		u.notes = append(u.notes, "game: "+note)
 	}
 	return nil
 }

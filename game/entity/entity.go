@@ -230,10 +230,10 @@ func (s *Store) current(ctx context.Context, k kv.Key) (kv.Version, envelope, er
 // admit judges a write by what is there, and carries the fence on.
 func admit(w *Write, at kv.Version, before, next *envelope) error {
 	fence, err := lock.Fence(before.fence).Admit(w.Fence)
-	if w.Fence == 0 {
-		fence, err = lock.Fence(before.fence), nil
-	}
-	if err != nil {
+	switch {
+	case err != nil && w.Fence == 0:
+		return game.Errorf(game.Conflict, "entity %s of user %v is written under a lock: give the token of its grant, at least %d", w.Name, w.UID, before.fence)
+	case err != nil:
 		return game.Errorf(game.Conflict, "entity %s of user %v was written under a newer grant of its lock: token %d is over", w.Name, w.UID, w.Fence)
 	}
 	next.fence = uint64(fence)
@@ -307,7 +307,7 @@ func (s *Store) Move(ctx context.Context, from, to game.UID) error {
 			if err != nil && game.KindOf(err) != game.Conflict {
 				return err
 			}
-			if _, err := s.Put(ctx, Write{UID: from, Name: e.Name, Delete: true, Base: AnyBase}); err != nil && game.KindOf(err) != game.NotFound {
+			if _, err := s.Put(ctx, Write{UID: from, Name: e.Name, Delete: true, Base: AnyBase, Fence: e.Fence}); err != nil && game.KindOf(err) != game.NotFound {
 				return err
 			}
 		}

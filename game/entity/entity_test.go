@@ -75,9 +75,9 @@ func TestOlderTokensOfALockAreRefused(t *testing.T) {
 	w.Fence = 4
 	refused(t, s, w, game.Conflict)
 	w.Fence = 0
-	put(t, s, w) // without a lock: the fence stays
-	w.Fence = 4
-	refused(t, s, w, game.Conflict)
+	refused(t, s, w, game.Conflict) // a lock was used, so who has none comes late too
+	w.Fence = 5
+	put(t, s, w) // the same holder writes often
 	put(t, s, entity.Write{UID: 7, Name: "room", Delete: true, Base: entity.AnyBase, Fence: 6})
 	w.Fence = 5
 	refused(t, s, w, game.Conflict) // the fence outlives the entity

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kamado/kamado/game"
+	"github.com/kamado/kamado/game/api"
+	"github.com/kamado/kamado/game/server"
+	"github.com/kamado/kamado/internal/config"
+	"github.com/kamado/kamado/internal/eventlog"
+	"github.com/kamado/kamado/internal/eventlog/segment"
+	"github.com/kamado/kamado/internal/httpserver"
+)
+
+// gameFlags are the names of flags that are not the path of their setting.
+var gameFlags = map[string]string{}
+
+func newGameServeCommand(a *app) *cobra.Command {
+	c := newConfiguration()
+	cmd := &cobra.Command{
+		Use:   "serve --data DIR",
+		Short: "Run a server of players: users, points, entities, locks",
+		Long: `Serve runs one server of players. By itself it keeps everything under --data: users and locks in SQLite, points in a log of its own,
+entities in Pebble. With --database postgres://… several servers share users, locks and points; entities are shared with --entities-engine
+jetstream or mongodb.
+
+The credential in DIR/service.token is that of the first service: the game's own program. The token in DIR/operator.token opens everything.`,
+		Example: `  kamado game serve --http 127.0.0.1:7703 --data world
+  curl -s -X POST http://127.0.0.1:7703/v1/users -d '{"provider":"guest"}'
+  kamado game points grant 1001 500 --reason "welcome" --data world
+  kamado game points show 1001 --data world`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.load(a); err != nil {
+				return err
+			}
+			return a.serveGame(cmd.Context(), c)
+		},
+	}
+	flags := cmd.Flags()
+	c.set.BindFlags(flags, "game", gameFlags)
+	c.bindShared(flags)
+	return cmd
+}
+
+// serveGame runs a server of players until ctx ends.
+func (a *app) serveGame(ctx context.Context, c *configuration) error {
+	if c.set.Origin("http.access_log") == config.OriginDefault {
+		c.HTTP.AccessLog = httpserver.AccessLogErrors
+	}
+	a.setMemory(serveMemory)
+	p, err := a.newProcess(ctx, c)
+	if err != nil {
+		return err
+	}
+	l, err := a.addGame(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	a.talkf("kamado game: the API is at %s; the service's credential is in %s", l.URL(), filepath.Join(c.Data, server.ServiceTokenFile))
+	for _, note := range l.room.Notes() {
+		a.talkf("kamado game: %s", note)
+	}
+	return p.run(ctx)
+}
+
+// gameListener is the service of players as a part of a process.
+type gameListener struct {
+	*httpserver.Server
+	room *server.Server
+}
+
+func (l *gameListener) close() { _ = l.room.Close() } // every write was durable when it was answered
+
+// addGame builds a server of players and adds it and its API to the parts of a process. The caller closes it after the process has run.
+func (a *app) addGame(ctx context.Context, p *process) (_ *gameListener, err error) {
+	c := p.cfg
+	data, err := filepath.Abs(c.Data)
+	if err != nil {
+		return nil, err
+	}
+	log, err := p.addEvents()
+	if err != nil {
+		return nil, err
+	}
+	room, err := server.New(ctx, server.Options{Config: c.Game, Data: data, Version: version}, server.Deps{
+		Log: p.tel.Log, Registerer: p.tel.Registry, Guard: p.guard, Audit: playerAudit(log), Event: playerEvents(log),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("game: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = room.Close()
+		}
+	}()
+	p.group.Add("game", room.Run)
+	cfg := c.HTTP
+	cfg.BodyBytesMax = max(cfg.BodyBytesMax, server.BodyBytesMax)
+	srv, err := p.listenAs(ctx, "game", c.Game.HTTP, room.Handler(), cfg, p.healthOf(room.AddChecks))
+	if err != nil {
+		return nil, err
+	}
+	return &gameListener{srv, room}, nil
+}
+
+// playerAudit writes down which service or operator asked for which change about players.
+func playerAudit(log *eventlog.Log) api.Audit {
+	return func(r *http.Request, who, action, subject string, err error) {
+		attributes := map[string]string{"action": action, "outcome": "success", "remote": r.RemoteAddr}
+		if err != nil {
+			attributes["outcome"] = game.KindOf(err).String()
+		}
+		log.Offer(eventlog.Event{Room: "game", Type: "audit", Actor: eventText(who, segment.FieldBytesMax), RequestID: httpserver.RequestID(r), Subject: eventText(subject, segment.FieldBytesMax), Attributes: attributes})
+	}
+}
+
+// playerEvents gives what happens to players to the event log.
+func playerEvents(log *eventlog.Log) api.Events {
+	return func(e api.Event) {
+		for k, v := range e.Attributes {
+			e.Attributes[k] = eventText(v, eventDetailMax)
+		}
+		log.Offer(eventlog.Event{Room: "game", Type: e.Type, Actor: eventText(e.Actor, segment.FieldBytesMax), RequestID: e.RequestID, Subject: eventText(e.Subject, segment.FieldBytesMax), Attributes: e.Attributes})
+	}
+}

@@ -1,0 +1,395 @@
+package api
+
+import (
+	"crypto/rand"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/kamado/kamado/game"
+	"github.com/kamado/kamado/game/points"
+)
+
+// pointRoutes are the rows about points.
+func (a *api) pointRoutes() []route {
+	const s = game.ScopePoints
+	return []route{
+		{"POST", "points/grants", byScope, s, "Give points to a user", Grant{}, Transaction{}, (*call).grant},
+		{"POST", "points/spends", known, s, "Take points from a user", Spend{}, Transaction{}, (*call).spend},
+		{"POST", "points/transfers", known, s, "Move points from user to user, where that is allowed", Transfer{}, Transaction{}, (*call).transfer},
+		{"POST", "points/revocations", byScope, s, "Take points back after a charge-back; what is missing becomes a debt", Spend{}, Transaction{}, (*call).revoke},
+		{"POST", "points/receipts", byScope, s, "Give paid points for a store's receipt, once for each receipt", Receipt{}, Transaction{}, (*call).receipt},
+		{"POST", "points/reservations", known, s, "Hold points of a user until they are confirmed, cancelled, or the time is over", Reserve{}, Reservation{}, (*call).reserve},
+		{"GET", "points/reservations/{id}", known, s, "Show a reservation", nil, Reservation{}, (*call).showReservation},
+		{"POST", "points/reservations/{id}/confirm", known, s, "Spend what is held, or a part of it", Confirm{}, Reservation{}, (*call).confirm},
+		{"POST", "points/reservations/{id}/cancel", known, s, "Give back what is held", nil, Reservation{}, (*call).cancel},
+		{"GET", "points/accounts", byScope, s, "List accounts by user", nil, AccountPage{}, (*call).listAccounts},
+		{"GET", "points/accounts/{uid}", known, s, "Show the points of a user", nil, Account{}, (*call).showAccount},
+		{"GET", "points/accounts/{uid}/transactions", known, s, "List what happened to the points of a user, the newest first", nil, TransactionPage{}, (*call).history},
+		{"GET", "points/transactions", byScope, s, "List all transactions in order", nil, TransactionPage{}, (*call).listTransactions},
+		{"GET", "points/transactions/{key}", known, s, "Find the caller's own transaction by its Idempotency-Key", nil, Transaction{}, (*call).findTransaction},
+		{"GET", "points/sum", byScope, s, "Sums of all accounts by class; together they are zero", nil, Sum{}, (*call).sum},
+		{"GET", "points/unspent", byScope, s, "Unspent paid points at a moment, from all entries until then", nil, Unspent{}, (*call).unspent},
+	}
+}
+
+// keyBytesMax bounds an Idempotency-Key.
+const keyBytesMax = 128
+
+// scope names the caller in transaction ids, so that one caller's keys are not another one's.
+func scopeOf(p game.Principal) string {
+	switch p.Kind {
+	case game.ByUser:
+		return "u" + p.UID.String() + ":"
+	case game.ByService:
+		return "s" + p.Service + ":"
+	}
+	return "o:"
+}
+
+// tx gives the transaction id of a request: the caller's key, or one that nobody has.
+func (c *call) tx() (string, error) {
+	key := c.r.Header.Get("Idempotency-Key")
+	if key == "" {
+		key = rand.Text()
+	}
+	if len(key) > keyBytesMax || !utf8.ValidString(key) {
+		return "", game.Errorf(game.Invalid, "an Idempotency-Key of %d bytes: want 1 to %d", len(key), keyBytesMax)
+	}
+	return scopeOf(c.who) + key, nil
+}
+
+// whose gives the user whose points an order is about: the one that is named, or the user who asks.
+func (c *call) whose(uid game.UID) (game.UID, error) {
+	if uid == 0 {
+		uid = c.who.UID
+	}
+	if uid == 0 {
+		return 0, game.Errorf(game.Invalid, "uid is missing: want the id of a user as a text of digits")
+	}
+	if err := c.who.For(uid, game.ScopePoints); err != nil {
+		return 0, err
+	}
+	return c.canonical(uid)
+}
+
+// canonical gives the user that a UID stands for today. Who asks with the user's own token is known to be one.
+func (c *call) canonical(uid game.UID) (game.UID, error) {
+	if c.who.UID == uid {
+		return uid, nil
+	}
+	return c.Identity.Canonical(c.ctx(), uid)
+}
+
+// order carries an order out that a request asks for.
+func (c *call) order(o game.Order) (points.Answer, error) {
+	var err error
+	if o.Tx == "" {
+		if o.Tx, err = c.tx(); err != nil {
+			return points.Answer{}, err
+		}
+	}
+	o.By = c.who.Name()
+	a, err := c.Points.Post(c.ctx(), &o)
+	if err != nil {
+		return a, err
+	}
+	if !a.Again {
+		c.posted(a.Posting)
+	}
+	return a, nil
+}
+
+// posted tells of a posting.
+func (c *call) posted(p *game.Posting) {
+	if c.Events == nil {
+		return
+	}
+	attributes := map[string]string{"amount": strconv.FormatInt(int64(p.Amount), 10), "kind": p.Kind.String(), "seq": strconv.FormatUint(p.Seq, 10)}
+	if p.Reason != "" {
+		attributes["reason"] = p.Reason
+	}
+	if p.To != 0 {
+		attributes["to"] = p.To.String()
+	}
+	c.event("points."+p.Op.String(), p.UID.String(), attributes)
+}
+
+// transaction answers with what became of an order.
+func (c *call) transaction(o game.Order) (any, error) {
+	a, err := c.order(o)
+	if err != nil {
+		return nil, err
+	}
+	return answered{http.StatusCreated, raw(append(appendTransaction(make([]byte, 0, 320), a.Posting), '\n'))}, nil
+}
+
+func (c *call) grant() (any, error) {
+	var in Grant
+	if err := c.body(&in); err != nil {
+		return nil, err
+	}
+	uid, err := c.whose(in.UID)
+	if err != nil {
+		return nil, err
+	}
+	return c.give(game.Order{Op: game.OpGrant, UID: uid, Amount: in.Amount, Kind: in.Kind, Expires: in.Expires, Reason: in.Reason})
+}
+
+// give carries a grant out, or lets it wait for somebody else when it is large.
+func (c *call) give(o game.Order) (any, error) {
+	limit := game.Amount(c.Config.Points.GrantLimit)
+	if limit == 0 || o.Amount <= limit {
+		return c.transaction(o)
+	}
+	var err error
+	if o.Tx == "" {
+		if o.Tx, err = c.tx(); err != nil {
+			return nil, err
+		}
+	}
+	o.By = c.who.Name()
+	if err := o.Check(c.Points.Now()); err != nil {
+		return nil, err
+	}
+	request, err := c.Approvals.Ask(c.ctx(), o)
+	if err != nil {
+		return nil, err
+	}
+	return answered{http.StatusAccepted, approvalOf(request)}, nil
+}
+
+func (c *call) receipt() (any, error) {
+	var in Receipt
+	if err := c.body(&in); err != nil {
+		return nil, err
+	}
+	if in.Store == "" || len(in.Store) > 32 || strings.Contains(in.Store, ":") || in.Receipt == "" || len(in.Receipt) > 128 || !utf8.ValidString(in.Store+in.Receipt) {
+		return nil, game.Errorf(game.Invalid, "store and receipt: want a name of 1 to 32 bytes without a colon, and the store's own id of 1 to 128 bytes")
+	}
+	uid, err := c.whose(in.UID)
+	if err != nil {
+		return nil, err
+	}
+	return c.give(game.Order{Op: game.OpGrant, Tx: "r" + in.Store + ":" + in.Receipt, UID: uid, Amount: in.Amount, Kind: game.Paid, Expires: in.Expires, Reason: in.Reason})
+}
+
+func (c *call) spend() (any, error) {
+	var in Spend
+	if err := c.body(&in); err != nil {
+		return nil, err
+	}
+	uid, err := c.whose(in.UID)
+	if err != nil {
+		return nil, err
+	}
+	return c.transaction(game.Order{Op: game.OpSpend, UID: uid, Amount: in.Amount, Reason: in.Reason})
+}
+
+func (c *call) revoke() (any, error) {
+	var in Spend
+	if err := c.body(&in); err != nil {
+		return nil, err
+	}
+	uid, err := c.whose(in.UID)
+	if err != nil {
+		return nil, err
+	}
+	return c.transaction(game.Order{Op: game.OpRevoke, UID: uid, Amount: in.Amount, Reason: in.Reason})
+}
+
+func (c *call) transfer() (any, error) {
+	var in Transfer
+	if err := c.body(&in); err != nil {
+		return nil, err
+	}
+	from, err := c.whose(in.From)
+	if err != nil {
+		return nil, err
+	}
+	to, err := c.Identity.Canonical(c.ctx(), in.To)
+	if err != nil {
+		return nil, err
+	}
+	return c.transaction(game.Order{Op: game.OpTransfer, UID: from, To: to, Amount: in.Amount, Reason: in.Reason})
+}
+
+func (c *call) reserve() (any, error) {
+	var in Reserve
+	if err := c.body(&in); err != nil {
+		return nil, err
+	}
+	uid, err := c.whose(in.UID)
+	if err != nil {
+		return nil, err
+	}
+	term := c.Config.Points.HoldTerm
+	if in.ExpiresIn != 0 {
+		if in.ExpiresIn < 0 || in.ExpiresIn > int64(game.HoldTermMax/time.Second) {
+			return nil, game.Errorf(game.Invalid, "expires_in is %d: want 1 to %d seconds", in.ExpiresIn, game.HoldTermMax/time.Second)
+		}
+		term = time.Duration(in.ExpiresIn) * time.Second
+	}
+	a, err := c.order(game.Order{Op: game.OpReserve, UID: uid, Amount: in.Amount, Term: term, Reason: in.Reason})
+	if err != nil {
+		return nil, err
+	}
+	return answered{http.StatusCreated, raw(append(appendReservation(make([]byte, 0, 256), a.Posting, game.HoldOpen), '\n'))}, nil
+}
+
+// reservation finds the one that the path names, if the caller may see it.
+func (c *call) reservation() (game.Reservation, error) {
+	id, err := strconv.ParseUint(c.r.PathValue("id"), 10, 63)
+	if err != nil || id == 0 {
+		return game.Reservation{}, game.Errorf(game.NotFound, "there is no reservation %.40q", c.r.PathValue("id"))
+	}
+	r, err := c.Points.Reservation(c.ctx(), id)
+	if err != nil {
+		return r, err
+	}
+	return r, c.who.For(r.UID, game.ScopePoints)
+}
+
+func (c *call) showReservation() (any, error) {
+	r, err := c.reservation()
+	if err != nil {
+		return nil, err
+	}
+	return reservationOf(&r), nil
+}
+
+func (c *call) confirm() (any, error) {
+	var in Confirm
+	if err := c.body(&in); err != nil {
+		return nil, err
+	}
+	if in.Amount < 0 {
+		return nil, game.CheckAmount(in.Amount)
+	}
+	return c.end(game.OpConfirm, in.Amount, game.HoldConfirmed)
+}
+
+func (c *call) cancel() (any, error) { return c.end(game.OpCancel, 0, game.HoldCancelled) }
+
+// end confirms or cancels a reservation. Without a key of its own the order is named after the
+// reservation, so that to ask twice is to be answered twice.
+func (c *call) end(op game.Op, amount game.Amount, state game.HoldState) (any, error) {
+	r, err := c.reservation()
+	if err != nil {
+		return nil, err
+	}
+	o := game.Order{Op: op, UID: r.UID, Hold: r.ID, Amount: amount}
+	if c.r.Header.Get("Idempotency-Key") == "" {
+		o.Tx = "h" + strconv.FormatUint(r.ID, 10) + ":" + op.String()
+	}
+	a, err := c.order(o)
+	if err != nil {
+		return nil, err
+	}
+	return raw(append(appendReservation(make([]byte, 0, 256), a.Posting, state), '\n')), nil
+}
+
+func (c *call) showAccount() (any, error) {
+	uid, err := c.uid()
+	if err != nil {
+		return nil, err
+	}
+	if uid, err = c.whose(uid); err != nil {
+		return nil, err
+	}
+	acct, err := c.Points.Account(c.ctx(), uid)
+	if err != nil {
+		return nil, err
+	}
+	return accountOf(acct, c.Points.Now()), nil
+}
+
+func (c *call) listAccounts() (any, error) {
+	limit, err := c.limit()
+	if err != nil {
+		return nil, err
+	}
+	after, err := c.number("after", 0, 0, uint64(game.UIDMax))
+	if err != nil {
+		return nil, err
+	}
+	list, err := c.Points.Accounts(c.ctx(), game.UID(after), limit)
+	if err != nil {
+		return nil, err
+	}
+	page, now := AccountPage{Accounts: make([]Account, 0, len(list))}, c.Points.Now()
+	for _, a := range list {
+		page.Accounts = append(page.Accounts, accountOf(a, now))
+	}
+	if len(list) == limit {
+		page.Next = list[limit-1].UID.String()
+	}
+	return page, nil
+}
+
+func (c *call) history() (any, error) {
+	uid, err := c.uid()
+	if err != nil {
+		return nil, err
+	}
+	if uid, err = c.whose(uid); err != nil {
+		return nil, err
+	}
+	limit, err := c.limit()
+	if err != nil {
+		return nil, err
+	}
+	before, err := c.number("before", 0, 1, 1<<63-1)
+	if err != nil {
+		return nil, err
+	}
+	list, err := c.Points.History(c.ctx(), uid, before, limit)
+	return transactionPage(list, limit, c.who.Kind == game.ByUser), err
+}
+
+func (c *call) listTransactions() (any, error) {
+	limit, err := c.limit()
+	if err != nil {
+		return nil, err
+	}
+	after, err := c.number("after", 0, 0, 1<<63-1)
+	if err != nil {
+		return nil, err
+	}
+	list, err := c.Points.Postings(c.ctx(), after, limit)
+	return transactionPage(list, limit, false), err
+}
+
+func (c *call) findTransaction() (any, error) {
+	p, err := c.Points.Posting(c.ctx(), scopeOf(c.who)+c.r.PathValue("key"))
+	if err != nil {
+		return nil, err
+	}
+	return transactionOf(p, true), nil
+}
+
+func (c *call) sum() (any, error) {
+	t, err := c.Points.Totals(c.ctx())
+	if err != nil {
+		return nil, err
+	}
+	return sumOf(t), nil
+}
+
+func (c *call) unspent() (any, error) {
+	at := c.Points.Now()
+	if text := c.r.URL.Query().Get("at"); text != "" {
+		t, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			return nil, game.Errorf(game.Invalid, "at is %.40q: want a time as 2026-09-30T15:00:00Z", text)
+		}
+		at = game.At(t)
+	}
+	t, err := c.Points.TotalsAt(c.ctx(), at)
+	if err != nil {
+		return nil, err
+	}
+	return Unspent{At: at, Paid: t.Classes.UnspentPaid(), Free: t.Classes[game.UserFree] + t.Classes[game.HeldFree], Debt: -t.Classes[game.UserDebt], Transactions: t.Postings}, nil
+}
