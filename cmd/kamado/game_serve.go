@@ -67,6 +67,7 @@ func (a *app) serveGame(ctx context.Context, c *configuration) error {
 	for _, note := range l.room.Notes() {
 		a.talkf("kamado game: %s", note)
 	}
+	p.group.Add("memory", trim)
 	return p.run(ctx)
 }
 
