@@ -42,13 +42,13 @@ func (d *dice) n(n int) int {
 
 // delay is short most of the time, and at times longer than a term.
 func (d *dice) delay() time.Duration {
-	if d.n(20) == 0 {
-		return time.Duration(d.n(3000)) * time.Millisecond
+	if d.n(8) == 0 {
+		return time.Duration(d.n(2000)) * time.Millisecond
 	}
 	return time.Duration(d.n(20)) * time.Millisecond
 }
 
-const patience = 200 * time.Millisecond
+const patience = 800 * time.Millisecond
 
 // late runs f behind the network.
 func late[T any](ctx context.Context, p far, f func(context.Context) (T, error)) (answer T, err error) {
@@ -232,9 +232,9 @@ func simulate(t *testing.T, seed uint64, broken bool) *world {
 }
 
 func TestNoTwoBelieve(t *testing.T) {
-	writes, refused, seeds := 0, 0, uint64(5)
+	writes, refused, seeds := 0, 0, uint64(12)
 	if os.Getenv("KAMADO_TEST_ALL") != "" {
-		seeds = 200
+		seeds = 5000
 	}
 	for seed := range seeds {
 		w := simulate(t, seed, false)
@@ -243,7 +243,7 @@ func TestNoTwoBelieve(t *testing.T) {
 		}
 		writes, refused = writes+w.writes, refused+w.refused
 	}
-	if writes < 1000 || refused < 10 {
+	if writes < 2000 || refused < 10 {
 		t.Errorf("%d writes and %d late ones that were refused: too few to prove anything", writes, refused)
 	}
 	t.Logf("%d writes, %d late ones refused", writes, refused)

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -181,7 +182,19 @@ func silent(t *testing.T, servers *zookeepertest.Servers) {
 	alone.Servers = cfg.Servers[victim : victim+1]
 	alone.Timeout = 500 * time.Millisecond
 	c := newClient(t, alone)
+	one := alone
+	one.RequestsMax, one.Timeout = 1, 200*time.Millisecond
+	narrow, err := open(t, t.Context(), one)
+	if err != nil {
+		t.Fatal(err)
+	}
 	servers.Pause(t, victim)
+	_, away := narrow.Count(t.Context())
+	_, full := narrow.Count(t.Context())
+	var which *lock.ExhaustedError
+	if !errors.Is(away, lock.ErrAway) || !errors.As(full, &which) || which.Limit != 1 || which.Setting != "RequestsMax" {
+		t.Errorf("requests to a silent server: %v, and behind it %v, want ErrAway and ErrExhausted", away, full)
+	}
 	if c.turn(t) {
 		t.Error("a server that stands still has answered")
 	}
@@ -237,6 +250,143 @@ func expired(t *testing.T, servers *zookeepertest.Servers) {
 	}
 }
 
+// breaks ends connections again and again: calls go on over others, and none fails.
+func breaks(t *testing.T, servers *zookeepertest.Servers) {
+	cfg := config(servers)
+	cfg.Timeout = 10 * time.Second
+	nets := []*proxy{newProxy(t, cfg.Servers[0]), newProxy(t, cfg.Servers[1])}
+	cfg.Servers = []string{nets[0].addr, nets[1].addr}
+	c := newClient(t, cfg)
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for !stop.Load() {
+				if _, err := c.mine.Look(t.Context(), "x"); err != nil {
+					t.Errorf("Look over a connection that breaks = %v", err)
+				}
+				if _, err := c.rival.Acquire(t.Context(), "x", "rival", time.Hour); !errors.Is(err, lock.ErrHeld) {
+					t.Errorf("Acquire over a connection that breaks = %v", err)
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for range 15 {
+			c.recovers(t) // all is well, and much is under way
+			for _, n := range nets {
+				n.cut(true)
+				n.cut(false)
+			}
+		}
+		stop.Store(true)
+	})
+	wg.Wait()
+	c.passes(t)
+}
+
+// cutOff: calls without a session wait for one, and do not fill what is for requests under way.
+func cutOff(t *testing.T, servers *zookeepertest.Servers) {
+	cfg := config(servers)
+	far := newProxy(t, cfg.Servers[0])
+	cfg.Servers, cfg.Timeout, cfg.RequestsMax = []string{far.addr}, 400*time.Millisecond, 2
+	p, err := open(t, t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	far.cut(true)
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			if _, err := p.Read(t.Context(), "x"); !errors.Is(err, lock.ErrAway) || errors.Is(err, lock.ErrExhausted) {
+				t.Errorf("Read without a session = %v, want ErrAway", err)
+			}
+		})
+	}
+	wg.Wait()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := p.Read(ctx, "x"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Read whose caller went away = %v", err)
+	}
+	far.cut(false)
+	answers(t, p)
+	// What was not sent before its caller gave up is not sent later.
+	far.hold()
+	if _, err := p.Read(t.Context(), "x"); !errors.Is(err, lock.ErrAway) {
+		t.Errorf("Read of a silent server = %v", err)
+	}
+	if _, err := p.Swap(t.Context(), "late", 0, lock.Lease{Holder: "h", Session: "s", Token: 1, Term: time.Hour}); !errors.Is(err, lock.ErrAway) {
+		t.Errorf("Swap without a session = %v, want ErrAway", err)
+	}
+	far.release()
+	answers(t, p)
+	if row, err := p.Read(t.Context(), "late"); err != nil || row.Version != 0 {
+		t.Errorf("Read of what had failed = %+v, %v", row, err)
+	}
+	p.Close() //nolint:errcheck // it gives none
+	if _, err := p.Read(t.Context(), "x"); !errors.Is(err, lock.ErrAway) {
+		t.Errorf("Read after Close = %v, want ErrAway", err)
+	}
+}
+
+// answers waits until the place does.
+func answers(t *testing.T, p *zookeeper.Place) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; { // each turn takes its time
+		_, err := p.Read(t.Context(), "x")
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// behind reads through a follower that has much to learn: it answers when it knows all
+// that was written before it was asked.
+func behind(t *testing.T, servers *zookeepertest.Servers) {
+	cfg := config(servers)
+	cfg.SessionTimeout, cfg.Timeout = 20*zookeepertest.TickMs*time.Millisecond, 10*time.Second
+	leader := servers.Leader(t)
+	follower := (leader + 1) % 3
+	var places [2]*zookeeper.Place
+	for i, server := range []int{leader, follower} {
+		c := cfg
+		c.Servers = cfg.Servers[server : server+1]
+		var err error
+		if places[i], err = open(t, t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		row, err := places[0].Read(t.Context(), "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		servers.Pause(t, follower)
+		for range 300 {
+			if row, err = places[0].Swap(t.Context(), "x", row.Version, lock.Lease{Holder: "h", Session: "s", Token: row.Token + 1, Term: time.Hour}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		read := make(chan lock.Row)
+		go func() {
+			got, err := places[1].Read(t.Context(), "x")
+			if err != nil {
+				t.Error(err)
+			}
+			read <- got
+		}()
+		time.Sleep(50 * time.Millisecond) // it has been asked; the test is good without, and better with it
+		servers.Resume(t, follower)
+		if got := <-read; got != row {
+			t.Errorf("Read through a follower = %+v, want %+v", got, row)
+		}
+	}
+}
+
 // said is a log for a test.
 type said struct {
 	mu sync.Mutex
@@ -262,6 +412,7 @@ type proxy struct {
 	mu    sync.Mutex
 	off   bool
 	conns []net.Conn
+	held  chan struct{} // until it is closed, new connections are silent; nil: they are not
 }
 
 func newProxy(t *testing.T, to string) *proxy {
@@ -283,6 +434,7 @@ func newProxy(t *testing.T, to string) *proxy {
 	})
 	t.Cleanup(func() {
 		l.Close() //nolint:errcheck // the test is over
+		p.release()
 		p.cut(true)
 		wg.Wait()
 	})
@@ -291,6 +443,12 @@ func newProxy(t *testing.T, to string) *proxy {
 
 func (p *proxy) serve(c net.Conn) {
 	defer c.Close()
+	p.mu.Lock()
+	held := p.held
+	p.mu.Unlock()
+	if held != nil {
+		<-held
+	}
 	up, err := net.Dial("tcp", p.to)
 	if err != nil || !p.keep(c, up) {
 		return
@@ -323,4 +481,22 @@ func (p *proxy) cut(off bool) {
 		c.Close() //nolint:errcheck // it is cut
 	}
 	p.conns = nil
+}
+
+// hold ends all connections; new ones are silent until release.
+func (p *proxy) hold() {
+	p.mu.Lock()
+	p.held = make(chan struct{})
+	p.mu.Unlock()
+	p.cut(true)
+	p.cut(false)
+}
+
+func (p *proxy) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held != nil {
+		close(p.held)
+		p.held = nil
+	}
 }

@@ -76,6 +76,15 @@ func (s *state) close() bool {
 	return true
 }
 
+// errNoSession: no server has answered in time.
+var errNoSession = errors.New("no session")
+
+func (s *state) isOpen() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open
+}
+
 // session waits until there is one.
 func (s *state) session(ctx context.Context) error {
 	s.mu.Lock()
@@ -84,7 +93,7 @@ func (s *state) session(ctx context.Context) error {
 	select {
 	case <-ready:
 	case <-ctx.Done():
-		return errors.New("no session")
+		return errNoSession
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,6 +139,9 @@ func try[T any](ctx context.Context, p *Place, ask func() (T, error)) (answer T,
 	select {
 	case p.slots <- struct{}{}:
 	case <-ctx.Done():
+		if !p.state.isOpen() { // they wait for a connection that has ended
+			return answer, errNoSession
+		}
 		return answer, &lock.ExhaustedError{What: "requests to zookeeper", Limit: cap(p.slots), Setting: "RequestsMax"}
 	}
 	type result struct {
@@ -157,7 +169,8 @@ func broken(err error) bool {
 			return true
 		}
 	}
-	return false
+	var network *net.OpError
+	return errors.As(err, &network)
 }
 
 // judge makes an error one of lock's, but for those about znodes, which the caller knows.
