@@ -1,0 +1,165 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/kamado/kamado/internal/kv"
+)
+
+// What a question can come to, besides its answer.
+var (
+	// errNoLeader: nobody was there to take it.
+	errNoLeader = errors.New("no leader")
+	// errNoAnswer: it was sent, and no answer came in time.
+	errNoAnswer = errors.New("no answer in time")
+)
+
+// Codes of the engine's errors (errors.json of nats-server).
+const (
+	codeNotAvailable  = 10008 // the cluster has no leader
+	codeNoResources   = 10023
+	codeNoMessage     = 10037
+	codeStorageFull   = 10047
+	codeNoStream      = 10059
+	codeWrongSequence = 10071
+	codeStoreFailed   = 10077 // the shard is full, or its disk
+	codeNotReady      = 10163 // the leader is still reading what it has
+	codeWrongConstant = 10164 // as codeWrongSequence
+	codeMemberChange  = 10202
+)
+
+func isCode(err error, codes ...uint16) bool {
+	var e *server.ApiError
+	if !errors.As(err, &e) {
+		return false
+	}
+	for _, c := range codes {
+		if e.ErrCode == c {
+			return true
+		}
+	}
+	return false
+}
+
+// conn gives the connections in turn.
+func (s *Store) conn() *nats.Conn { return s.ncs[s.next.Add(1)%uint64(len(s.ncs))] }
+
+// request sends one message and waits at most Timeout for its answer.
+func (s *Store) request(ctx context.Context, nc *nats.Conn, m *nats.Msg) (*nats.Msg, error) {
+	short, cancel := context.WithTimeout(ctx, s.c.Timeout)
+	defer cancel()
+	r, err := nc.RequestMsgWithContext(short, m)
+	switch {
+	case err == nil:
+		return r, nil
+	case errors.Is(err, nats.ErrNoResponders):
+		return nil, errNoLeader
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, nats.ErrTimeout):
+		return nil, errNoAnswer
+	default: // the own node is going down; what was written may have been sent
+		return nil, fmt.Errorf("%w: %w", errNoAnswer, err)
+	}
+}
+
+// ask sends a question of the engine's interface and reads its answer into answer,
+// which may be nil.
+func (s *Store) ask(ctx context.Context, nc *nats.Conn, subject string, question, answer any) error {
+	m := &nats.Msg{Subject: subject}
+	if question != nil {
+		b, err := json.Marshal(question)
+		if err != nil {
+			return err
+		}
+		m.Data = b
+	}
+	r, err := s.request(ctx, nc, m)
+	if err != nil {
+		return err
+	}
+	return parseAnswer(r.Data, answer)
+}
+
+// parseAnswer reads an answer of the engine, or the error that it is.
+func parseAnswer(b []byte, answer any) error {
+	var e struct {
+		Error *server.ApiError `json:"error"`
+	}
+	if err := json.Unmarshal(b, &e); err != nil {
+		return fmt.Errorf("answer of the engine: %w", err)
+	}
+	if e.Error != nil {
+		return e.Error
+	}
+	if answer == nil {
+		return nil
+	}
+	if err := json.Unmarshal(b, answer); err != nil {
+		return fmt.Errorf("answer of the engine: %w", err)
+	}
+	return nil
+}
+
+// passing says whether an error may be gone when the question is asked again.
+func passing(err error) bool {
+	return errors.Is(err, errNoLeader) || errors.Is(err, errNoAnswer) || isCode(err, codeNotAvailable, codeNotReady)
+}
+
+// Pauses between two tries of a call: doubled from the first to the last.
+const (
+	pauseFirst = 20 * time.Millisecond
+	pauseLast  = 320 * time.Millisecond
+)
+
+// again calls try until it has an answer that is none of passing trouble, Wait is
+// over or ctx ends.
+func (s *Store) again(ctx context.Context, try func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.c.Wait)
+	defer cancel()
+	for pause := pauseFirst; ; pause = min(2*pause, pauseLast) {
+		err := try(ctx)
+		if err == nil || !passing(err) {
+			return err
+		}
+		s.met.retries.Inc()
+		if !s.pause(ctx, pause) {
+			return err
+		}
+	}
+}
+
+// readError is what a caller gets of a read that failed.
+func (s *Store) readError(ctx context.Context, err error) error {
+	switch {
+	case err == nil || errors.Is(err, kv.ErrNotFound):
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case isCode(err, codeNoMessage):
+		return kv.ErrNotFound
+	}
+	s.met.away.Inc()
+	return fmt.Errorf("%w: %w", kv.ErrAway, err)
+}
+
+// info asks the leader for the state of a shard, with the subjects that a filter matches.
+func (s *Store) info(ctx context.Context, shard int, q *server.JSApiStreamInfoRequest) (*server.JSApiStreamInfoResponse, error) {
+	var a server.JSApiStreamInfoResponse
+	var question any
+	if q != nil {
+		question = q
+	}
+	if err := s.ask(ctx, s.conn(), "$JS.API.STREAM.INFO."+s.stream(shard), question, &a); err != nil {
+		return nil, err
+	}
+	if a.StreamInfo == nil {
+		return nil, errors.New("answer of the engine: no state")
+	}
+	return &a, nil
+}
