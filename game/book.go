@@ -39,6 +39,17 @@ func (c Class) String() string {
 // MarshalText makes JSON of it a text.
 func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
+// UnmarshalText reads what MarshalText wrote.
+func (c *Class) UnmarshalText(text []byte) error {
+	for i, name := range classNames {
+		if i > 0 && name == string(text) {
+			*c = Class(i)
+			return nil
+		}
+	}
+	return Errorf(Invalid, "no class of accounts is called %.20q", text)
+}
+
 // OfUser says whether accounts of the class belong to users.
 func (c Class) OfUser() bool { return c >= UserFree && c <= UserDebt }
 

@@ -35,6 +35,15 @@ func (o Op) String() string {
 	return fmt.Sprintf("Op(%d)", uint8(o))
 }
 
+// Ops lists all operations.
+func Ops() []Op {
+	list := make([]Op, 0, opCount-1)
+	for o := Op(1); o < opCount; o++ {
+		list = append(list, o)
+	}
+	return list
+}
+
 // Known says whether it is one of the operations.
 func (o Op) Known() bool { return o > 0 && o < opCount }
 

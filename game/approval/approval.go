@@ -76,9 +76,9 @@ func New(ctx context.Context, db sqldb.DB, ledger points.Ledger, now func() time
 	return &Desk{db: db, ledger: ledger, now: now}, nil
 }
 
-// Ask lets an order wait. The same transaction id with the same order gives the request that is there, with another one Conflict.
+// Ask lets a grant wait. The same transaction id with the same order gives the request that is there, with another one Conflict.
 func (d *Desk) Ask(ctx context.Context, o game.Order) (r Request, err error) {
-	body, err := json.Marshal(o)
+	body, err := json.Marshal(keep(o))
 	if err != nil {
 		return r, err
 	}
@@ -193,5 +193,25 @@ func scan(row interface{ Scan(...any) error }) (r Request, err error) {
 	if decided != 0 {
 		r.Decided = time.UnixMilli(decided).UTC()
 	}
-	return r, json.Unmarshal([]byte(body), &r.Order)
+	var k kept
+	if err := json.Unmarshal([]byte(body), &k); err != nil {
+		return r, err
+	}
+	r.Order = game.Order{Op: game.OpGrant, Tx: k.Tx, UID: k.UID, Amount: k.Amount, Kind: k.Kind, Expires: k.Expires, Reason: k.Reason, By: k.By}
+	return r, nil
+}
+
+// kept is a grant in the table.
+type kept struct {
+	Tx      string
+	UID     game.UID
+	Amount  game.Amount
+	Kind    game.PointKind
+	Expires game.Instant
+	Reason  string
+	By      string
+}
+
+func keep(o game.Order) kept {
+	return kept{Tx: o.Tx, UID: o.UID, Amount: o.Amount, Kind: o.Kind, Expires: o.Expires, Reason: o.Reason, By: o.By}
 }

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/internal/disk"
@@ -120,4 +119,3 @@ func fund(tb testing.TB, l *running, users int) {
 	wg.Wait()
 }
 
-var _ = time.Now

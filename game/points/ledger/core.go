@@ -41,7 +41,7 @@ func (c *core) account(uid game.UID) (a *game.Account, i uint32, last place) {
 
 // prepare judges an order at a moment, and changes nothing. The order was judged
 // by Check(0), and no posting has its transaction id. A change without posting
-// means that there is nothing to do (OpExpire).
+// means that there is nothing to do (OpExpire, OpMerge).
 func (c *core) prepare(o *game.Order, now game.Instant) (ch change, err error) {
 	now = max(now, c.now, 1)
 	if o.Op == game.OpGrant && o.Expires != 0 {
@@ -59,7 +59,7 @@ func (c *core) prepare(o *game.Order, now game.Instant) (ch change, err error) {
 	}
 	var acct, other *game.Account
 	acct, ch.i, ch.before = c.account(uid)
-	if o.Op == game.OpTransfer {
+	if o.To != 0 {
 		other, ch.j, ch.beforeTo = c.account(o.To)
 		if ch.i == ch.j { // both are new
 			ch.j++

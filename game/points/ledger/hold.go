@@ -78,7 +78,7 @@ func eachEnd(p *game.Posting, visit func(id uint64)) {
 	switch p.Op {
 	case game.OpConfirm, game.OpCancel:
 		visit(p.Hold)
-	case game.OpExpire:
+	case game.OpExpire, game.OpMerge:
 		for i := range p.Entries {
 			if e := &p.Entries[i]; e.From == game.HeldFree || e.From == game.HeldPaid {
 				visit(e.Hold)

@@ -52,8 +52,8 @@ func (m *metrics) make(l *Ledger) {
 	m.snapshotTime = m.gauge("snapshot_timestamp_seconds", "When this process wrote its last snapshot; 0: it wrote none.")
 	m.snapshotSeconds = m.gauge("snapshot_seconds", "How long the last snapshot took.")
 	postings := m.vector("postings_total", "Orders that were carried out, by operation.", "op")
-	m.postings = make([]prometheus.Counter, game.OpExpire+1)
-	for op := game.OpGrant; op <= game.OpExpire; op++ {
+	m.postings = make([]prometheus.Counter, len(game.Ops())+1)
+	for _, op := range game.Ops() {
 		m.postings[op] = postings.WithLabelValues(op.String())
 	}
 	refusals := m.vector("refusals_total", "Orders that were not carried out, by kind of error.", "kind")
