@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -491,7 +492,7 @@ func TestBadConfigurations(t *testing.T) {
 		"an issuer in clear":   {Issuer: "http://issuer.example"},
 		"an issuer with query": {Issuer: "https://issuer.example/?x=1"},
 	} {
-		if _, err := oidc.New(oidc.Deps{Providers: map[string]game.OIDCProvider{"x": cfg}, StateKey: make([]byte, 32)}); err == nil {
+		if _, err := oidc.New(oidc.Deps{Providers: map[string]game.OIDCProvider{"x": cfg}, StateKey: make([]byte, 32), Log: slog.New(slog.DiscardHandler)}); err == nil {
 			t.Errorf("a provider with %s is taken", name)
 		}
 	}
@@ -501,7 +502,7 @@ func TestBadConfigurations(t *testing.T) {
 }
 
 func FuzzFinish(f *testing.F) {
-	r, err := oidc.New(oidc.Deps{StateKey: make([]byte, 32), Providers: map[string]game.OIDCProvider{"x": {Issuer: "https://issuer.invalid", ClientID: "x"}}})
+	r, err := oidc.New(oidc.Deps{Log: slog.New(slog.DiscardHandler), StateKey: make([]byte, 32), Providers: map[string]game.OIDCProvider{"x": {Issuer: "https://issuer.invalid", ClientID: "x"}}})
 	if err != nil {
 		f.Fatal(err)
 	}
