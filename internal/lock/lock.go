@@ -45,7 +45,8 @@ var (
 	ErrLost = errors.New("lock was lost")
 	// ErrAway: the engine does not answer, or has no quorum. Whether it did what it was asked is not known.
 	ErrAway = errors.New("place of locks is away")
-	// ErrExhausted: a bound of this process or of the place is reached; *ExhaustedError says which.
+	// ErrExhausted: a bound of this process or of the engine is reached, and nothing was
+	// done; *ExhaustedError says which, if it is one of this package or of its engine.
 	ErrExhausted = errors.New("exhausted")
 	// ErrInvalid: a name, holder, term or wait breaks a bound.
 	ErrInvalid = errors.New("invalid")

@@ -30,7 +30,8 @@ func (r Row) patience() time.Duration { return r.Term + r.Term/DriftMax }
 // Place keeps leases with compare-and-set. An engine implements it; all the rules of
 // locks are on this side of it. Its methods may be called concurrently, by many
 // processes on one place. Errors are ErrAway when the engine does not answer within
-// its time or lost its quorum, and the context's own error when that ended.
+// its time or lost its quorum, ErrExhausted when it has too much to do (then nothing was
+// written), and the context's own error when that ended.
 type Place interface {
 	// Engine is the name of the engine, for metrics: "sql", "zookeeper".
 	Engine() string

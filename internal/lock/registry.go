@@ -125,7 +125,7 @@ func NewRegistry(p Place, c Config, m *Metrics) (*Registry, error) {
 // Acquire asks once for a holder, whose name is for people, and does not wait. Five things might happen:
 //  1. nil: the holder has the lock for its term, from before it asked;
 //  2. ErrHeld: somebody has it, perhaps the same holder;
-//  3. ErrExhausted: the name is new, and there are LocksMax of them;
+//  3. ErrExhausted: the name is new, and there are LocksMax of them; or the engine has too much to do;
 //  4. ErrInvalid: a bound of this package is broken;
 //  5. another error: the engine is away. If it did grant the lock, nobody has the
 //     session of that grant, and it ends by itself.
@@ -198,14 +198,20 @@ func (b bounded) Swap(ctx context.Context, name string, version int64, next Leas
 	return b.Place.Swap(ctx, name, version, next)
 }
 
-// recountEvery is how long a count of the locks is believed, besides what is made here.
-const recountEvery = 10 * time.Second
+// How long a count of the locks is believed, besides what is made here: less when
+// there is no room, as somebody may have raised the bound or deleted locks by hand.
+const (
+	recountEvery     = 10 * time.Second
+	recountFullEvery = time.Second
+)
 
 // room says whether one more lock may be made, and counts it.
 func (r *Registry) room(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now := time.Now(); r.counted.IsZero() || now.Sub(r.counted) > recountEvery || r.made > r.cfg.LocksMax/100 || r.locks+r.made >= r.cfg.LocksMax {
+	now := time.Now()
+	full := r.locks+r.made >= r.cfg.LocksMax
+	if age := now.Sub(r.counted); r.counted.IsZero() || age > recountEvery || !full && r.made > r.cfg.LocksMax/100 || full && age > recountFullEvery {
 		n, err := r.place.Count(ctx)
 		if err != nil {
 			return err

@@ -142,10 +142,13 @@ func (p *Place) Count(ctx context.Context) (n int, err error) {
 	return n, away(err)
 }
 
-// away says that the database does not do what it is asked, whatever the reason.
+// away says that the database does not do what it is asked: it has too much to do, or whatever the reason is.
 func away(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
+	}
+	if errors.Is(err, sqldb.ErrBusy) { // nothing was written
+		return fmt.Errorf("%w: %w", lock.ErrExhausted, err)
 	}
 	return fmt.Errorf("%w: %w", lock.ErrAway, err)
 }

@@ -1,6 +1,7 @@
 package zookeeper
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -45,6 +46,10 @@ func TestVersionGrows(t *testing.T) {
 	}
 	if v := version(-1); v <= math.MaxUint32 {
 		t.Errorf("version(-1) = %d, want one that Swap refuses", v)
+	}
+	_, err := (&Place{}).Swap(t.Context(), "x", version(-1), lock.Lease{Token: 1, Term: time.Second})
+	if !errors.Is(err, lock.ErrAway) || !errors.Is(err, errWorn) {
+		t.Errorf("Swap of a worn znode = %v", err)
 	}
 }
 

@@ -54,6 +54,22 @@ func TestEnsemble(t *testing.T) {
 	t.Run("two of three servers are lost", func(t *testing.T) { majority(t, servers) })
 }
 
+// TestAlone kills the only server: its locks are there when it is back.
+func TestAlone(t *testing.T) {
+	servers := zookeepertest.Start(t, 1)
+	cfg := config(servers)
+	cfg.Timeout = 500 * time.Millisecond
+	c := newClient(t, cfg)
+	servers.Kill(t, 0)
+	if c.turn(t) {
+		t.Error("a dead server has answered")
+	}
+	servers.Revive(t, 0)
+	servers.Ready(t, 1)
+	c.recovers(t)
+	c.passes(t)
+}
+
 func digest(t *testing.T, servers *zookeepertest.Servers) {
 	cfg := config(servers)
 	cfg.User, cfg.Password = "kamado", "s3cret"
