@@ -118,4 +118,3 @@ func fund(tb testing.TB, l *running, users int) {
 	}
 	wg.Wait()
 }
-

@@ -42,6 +42,9 @@ type Config struct {
 	// FreeBytesMin is the free space under which orders are refused as Exhausted, so that the index and
 	// snapshots never meet a full disk; 0: none.
 	FreeBytesMin unit.Bytes
+
+	// segmentBytesMin is lower in tests that want many segments.
+	segmentBytesMin unit.Bytes
 }
 
 // Default gives the values that fit most.
@@ -59,7 +62,11 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	check(c.SegmentBytes >= SegmentBytesMin && c.SegmentBytes <= SegmentBytesMax, "segment_bytes %v: want 256KiB to 1GiB", c.SegmentBytes)
+	least := c.segmentBytesMin
+	if least == 0 {
+		least = SegmentBytesMin
+	}
+	check(c.SegmentBytes >= least && c.SegmentBytes <= SegmentBytesMax, "segment_bytes %v: want 256KiB to 1GiB", c.SegmentBytes)
 	check(c.SnapshotEvery >= 1, "snapshot_every %d: want at least 1", c.SnapshotEvery)
 	check(c.Queue >= 1, "queue %d: want at least 1", c.Queue)
 	check(c.BatchPostings >= 1 && c.BatchPostings <= BatchMax, "batch_postings %d: want 1 to %d", c.BatchPostings, BatchMax)

@@ -226,6 +226,9 @@ func (d *decider) fit(ch *change) error {
 	if used+size+controlBytes <= d.size {
 		return nil
 	}
+	if segmentHeadBytes+batchHeadBytes+size+controlBytes > int64(d.l.cfg.SegmentBytes) {
+		return game.Errorf(game.TooLarge, "a posting of %d bytes: segments have %v", size, d.l.cfg.SegmentBytes)
+	}
 	spare, err := d.spare()
 	if err != nil {
 		return err
