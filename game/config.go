@@ -72,9 +72,10 @@ type JetStreamConfig struct {
 	Cluster string `toml:"cluster"`
 	// Address at which the others reach it, when it is another one than Cluster.
 	Advertise string `toml:"advertise"`
-	// Other servers, host:port of their Cluster.
+	// All servers of the cluster, host:port of their Cluster; its own may be among them. Empty: it is alone, with one replica, and cannot become
+	// a cluster later.
 	Join []string `toml:"join"`
-	// File with the cluster's secret, the same on all servers. Empty: DATA/game/cluster.key, made at the first start.
+	// File with the cluster's secret, the same on all servers; "kamado game shards key" makes one. Empty: DATA/game/cluster.key.
 	KeyFile string `toml:"key_file"`
 	// Label of the place of this server (rack, availability zone): replicas of a shard lie in different ones.
 	Zone string `toml:"zone"`

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kamado/kamado/game/api"
 	"github.com/kamado/kamado/game/client"
+	"github.com/kamado/kamado/internal/kv/jetstream"
 )
 
 func newGameEntitiesCommand(a *app) *cobra.Command {
@@ -134,7 +135,20 @@ func newGameShardsCommand(a *app) *cobra.Command {
 	gameVerb(a, remove, func(ctx context.Context, c *client.Client, args []string) error {
 		return c.Do(ctx, "DELETE", "nodes/"+url.PathEscape(args[0]), nil, nil)
 	})
-	cmd.AddCommand(stepDown, move, remove)
+	cmd.AddCommand(stepDown, move, remove, newShardKeyCommand())
+	return cmd
+}
+
+func newShardKeyCommand() *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use: "key --out FILE", Short: "Make the secret of a cluster of servers that keep entities together",
+		Long:    "Key makes the file that --entities-jetstream-key-file names on every server. Whoever has it is a member of the cluster: copy it to its machines only.",
+		Example: "  kamado game shards key --out cluster.key", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return jetstream.MakeSecret(out) },
+	}
+	cmd.Flags().StringVar(&out, "out", "", "the file, which must not be there yet")
+	_ = cmd.MarkFlagRequired("out") // it exists
 	return cmd
 }
 

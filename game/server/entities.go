@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/entity"
@@ -11,7 +12,10 @@ import (
 	"github.com/kamado/kamado/internal/cache/memcached"
 	"github.com/kamado/kamado/internal/cache/memory"
 	"github.com/kamado/kamado/internal/kv"
+	"github.com/kamado/kamado/internal/kv/jetstream"
+	"github.com/kamado/kamado/internal/kv/mongodb"
 	"github.com/kamado/kamado/internal/kv/pebble"
+	"github.com/kamado/kamado/internal/telemetry"
 )
 
 func (s *Server) openEntities(ctx context.Context) (err error) {
@@ -27,8 +31,11 @@ func (s *Server) openEntities(ctx context.Context) (err error) {
 
 // openStore picks the engine of the entities.
 func (s *Server) openStore(ctx context.Context) (kv.Store, error) {
-	if s.cfg.Entities.Engine != game.EnginePebble {
-		return nil, game.Errorf(game.Invalid, "this build has the engine pebble alone")
+	switch s.cfg.Entities.Engine {
+	case game.EngineJetStream:
+		return s.openJetStream(ctx)
+	case game.EngineMongoDB:
+		return s.openMongoDB(ctx)
 	}
 	cfg := pebble.Default()
 	cfg.Log = s.deps.Log
@@ -38,6 +45,77 @@ func (s *Server) openStore(ctx context.Context) (kv.Store, error) {
 	}
 	s.closeLater(store.Close)
 	return store, nil
+}
+
+func (s *Server) openMongoDB(ctx context.Context) (kv.Store, error) {
+	cfg := mongodb.Default()
+	cfg.URI, cfg.Database, cfg.PoolMax = telemetry.Secret(s.cfg.Entities.MongoDB.URI), s.cfg.Entities.MongoDB.Database, s.cfg.Entities.MongoDB.Connections
+	store, err := mongodb.Open(ctx, cfg, mongodb.Deps{Log: s.deps.Log, Registry: s.deps.Registerer})
+	if err != nil {
+		return nil, err
+	}
+	s.closeLater(store.Close)
+	return store, nil
+}
+
+// clusterKeyFile is the secret of the cluster of entities, unless another file is named.
+const clusterKeyFile = "cluster.key"
+
+// openJetStream starts this server's node of the cluster of entities, and opens the shards. It waits for the other
+// nodes: without them there is nothing to serve.
+func (s *Server) openJetStream(ctx context.Context) (kv.Store, error) {
+	j := s.cfg.Entities.JetStream
+	node := jetstream.DefaultConfig(filepath.Join(s.dir, "entities"))
+	node.Machine, node.Zone, node.Listen, node.Advertise, node.Peers = machineName(s.node), j.Zone, j.Cluster, j.Advertise, j.Join
+	node.FileBytesMax, node.Log, node.Secret = int64(j.StoreBytes), s.deps.Log, j.KeyFile
+	if len(j.Join) == 0 { // alone, which needs no address and no secret
+		node.Listen, node.Advertise = "", ""
+		s.notes = append(s.notes, "entities are on this node alone (game.entities.jetstream.join is empty): one replica, and it cannot become a cluster later")
+	} else if node.Secret == "" {
+		node.Secret = filepath.Join(s.dir, clusterKeyFile)
+	}
+	n, err := jetstream.Start(node)
+	if err != nil {
+		return nil, err
+	}
+	s.closeLater(func() error { n.Close(); return nil })
+	cfg := jetstream.DefaultStore()
+	cfg.Shards, cfg.Replicas, cfg.Log = j.Shards, j.Replicas, s.deps.Log
+	s.deps.Log.Info("waiting for the shards of the entities", "node", n.Name(), "shards", j.Shards)
+	store, err := jetstream.OpenStore(ctx, n, cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.closeLater(store.Close)
+	s.closeLater(func() error { return s.leave(store) })
+	if s.deps.Registerer != nil {
+		err = store.Register(s.deps.Registerer)
+	}
+	return store, err
+}
+
+// leaveTime bounds handing the lead of shards over before a stop.
+const leaveTime = 5 * time.Second
+
+// leave makes other nodes lead what this one leads, so that the stop of this one costs nobody an election.
+func (s *Server) leave(store *jetstream.Store) error {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
+	defer cancel()
+	if err := store.Leave(ctx); err != nil {
+		s.deps.Log.Warn("shards could not be handed over before the stop", "error", err)
+	}
+	return nil
+}
+
+// machineName makes of a node's name the part of a name that the cluster takes.
+func machineName(node string) string {
+	name := []byte(node)
+	for i, c := range name {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			name[i] = '-'
+		}
+	}
+	return string(name[:min(len(name), 40)])
 }
 
 // boardGroup is the group of the cache's own notices among the entities, whose groups begin with "u".
