@@ -31,7 +31,7 @@ const (
 	codeWrongSequence = 10071
 	codeStoreFailed   = 10077 // the shard is full, or its disk
 	codeNotReady      = 10163 // the leader is still reading what it has
-	codeWrongConstant = 10164 // as codeWrongSequence
+	codeInProcess     = 10164 // another write of the key is on its way, or its end is not yet noted
 	codeMemberChange  = 10202
 )
 
@@ -108,13 +108,13 @@ func parseAnswer(b []byte, answer any) error {
 
 // passing says whether an error may be gone when the question is asked again.
 func passing(err error) bool {
-	return errors.Is(err, errNoLeader) || errors.Is(err, errNoAnswer) || isCode(err, codeNotAvailable, codeNotReady)
+	return errors.Is(err, errNoLeader) || errors.Is(err, errNoAnswer) || isCode(err, codeNotAvailable, codeNotReady, codeInProcess)
 }
 
 // Pauses between two tries of a call: doubled from the first to the last.
 const (
-	pauseFirst = 20 * time.Millisecond
-	pauseLast  = 320 * time.Millisecond
+	pauseFirst = time.Millisecond // about the time of another caller's write time.Millisecond
+	pauseLast  = 256 * time.Millisecond
 )
 
 // again calls try until it has an answer that is none of passing trouble, Wait is

@@ -229,7 +229,10 @@ func (n *Node) options() (*server.Options, error) {
 	if err := o.ProcessConfigString(t.String()); err != nil {
 		return nil, fmt.Errorf("configuration of the server: %w", err)
 	}
-	o.DontListen = true // clients are of this process only
+	// Clients are of this process only. The engine starts no routes without a port for
+	// clients, though: it gets one on loopback, and nobody is told its password.
+	o.DontListen = n.alone
+	o.Host, o.Port = "127.0.0.1", server.RANDOM_PORT
 	o.NoSigs = true
 	if sec != nil {
 		tc, err := sec.tls(n.name)
@@ -250,7 +253,7 @@ func (n *Node) clusterText(t *strings.Builder, sec *secret) {
 	if n.c.Advertise != "" {
 		fmt.Fprintf(t, "  advertise: %q\n", n.c.Advertise)
 	}
-	fmt.Fprintf(t, "  authorization { user: %s, password: %q, timeout: 5 }\n  routes: [", routeUser, pw)
+	fmt.Fprintf(t, "  no_advertise: true\n  authorization { user: %s, password: %q, timeout: 5 }\n  routes: [", routeUser, pw)
 	own := n.c.Listen
 	if n.c.Advertise != "" {
 		own = n.c.Advertise

@@ -3,7 +3,9 @@ package jetstream
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -26,6 +28,14 @@ func freePorts(t testing.TB, n int) []string {
 		as = append(as, l.Addr().String())
 	}
 	return as
+}
+
+// testLog is what the servers say, when KAMADO_TEST_LOG is set.
+func testLog() *slog.Logger {
+	if os.Getenv("KAMADO_TEST_LOG") == "" {
+		return nil
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 func start(t testing.TB, c Config) *Node {
@@ -69,6 +79,7 @@ func cluster(t testing.TB, n int) []*Node {
 		wg.Go(func() {
 			c := DefaultConfig(filepath.Join(dir, fmt.Sprint(i)))
 			c.Machine, c.Listen, c.Peers, c.Secret = fmt.Sprint("m", i), addrs[i], addrs, secret
+			c.Log = testLog()
 			node, err := Start(c)
 			if err != nil {
 				t.Error(err)

@@ -94,13 +94,13 @@ func (s *Store) try(ctx context.Context, w *write) (kv.Version, error) {
 		if w.base == kv.Any {
 			return 0, kv.ErrDoubt // a second one might overwrite what came between
 		}
-	case isCode(err, codeWrongSequence, codeWrongConstant) && w.doubt:
+	case isCode(err, codeWrongSequence) && w.doubt:
 		// The first one was taken after it was looked for, or another one came.
 		if v, err := s.settle(ctx, w); v != 0 || err != nil {
 			return v, err
 		}
 		return 0, kv.ErrDoubt
-	case isCode(err, codeWrongSequence, codeWrongConstant) && w.base == kv.Absent:
+	case isCode(err, codeWrongSequence) && w.base == kv.Absent:
 		return s.overTombstone(ctx, w)
 	}
 	return v, err
@@ -189,7 +189,7 @@ func (s *Store) writeError(ctx context.Context, w *write, err error) error {
 			return err
 		}
 		return fmt.Errorf("%w: %w", kv.ErrDoubt, err)
-	case isCode(err, codeWrongSequence, codeWrongConstant):
+	case isCode(err, codeWrongSequence):
 		return kv.ErrConflict
 	case isCode(err, codeNoResources, codeStorageFull, codeStoreFailed):
 		s.met.full.Inc()

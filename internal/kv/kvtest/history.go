@@ -40,24 +40,26 @@ type register struct {
 
 // registers says what single keys may do, one at a time.
 var registers = (&porcupine.NondeterministicModel{
-	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
-		byKey := map[string][]porcupine.Operation{}
-		for _, o := range history {
-			k := o.Input.(call).key
-			byKey[k] = append(byKey[k], o)
-		}
-		var parts [][]porcupine.Operation
-		for _, p := range byKey {
-			parts = append(parts, p)
-		}
-		return parts
-	},
-	Init: func() []any { return []any{register{}} },
+	Partition: registersPartition,
+	Init:      func() []any { return []any{register{}} },
 	Step: func(state, input, output any) []any {
 		return step(state.(register), input.(call), output.(outcome))
 	},
 	Equal: func(a, b any) bool { return a == b },
 }).ToModel()
+
+func registersPartition(history []porcupine.Operation) [][]porcupine.Operation {
+	byKey := map[string][]porcupine.Operation{}
+	for _, o := range history {
+		k := o.Input.(call).key
+		byKey[k] = append(byKey[k], o)
+	}
+	var parts [][]porcupine.Operation
+	for _, p := range byKey {
+		parts = append(parts, p)
+	}
+	return parts
+}
 
 func step(r register, c call, o outcome) []any {
 	if c.op == 'g' {
@@ -195,7 +197,7 @@ func judge(t *testing.T, s kv.Store, ops []porcupine.Operation) {
 	}
 	switch porcupine.CheckOperationsTimeout(registers, ops, 20*time.Second) {
 	case porcupine.Illegal:
-		t.Errorf("no order of these %d operations is one of single registers", len(ops))
+		t.Errorf("no order of these %d operations is one of single registers:\n%s", len(ops), explain(ops))
 	case porcupine.Unknown:
 		t.Logf("the history of %d operations was too hard to judge", len(ops))
 	}
