@@ -73,6 +73,7 @@ func TestRun(t *testing.T) {
 	}
 	c.Serve, c.Dir, c.Ledger = self(t), dir, t.TempDir()
 	c.Only, c.Callers, c.EntityCallers, c.Rounds, c.Duration, c.Starts = Groups, []int{1, 7}, []int{2}, 1, 50*time.Millisecond, 2
+	c.Rest = 10 * time.Millisecond
 	report, err := Run(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)

@@ -66,6 +66,7 @@ type Config struct {
 	Dir      string // where directories are made; empty: a temporary place on a disk
 	Profiles string // directory for a profile of each load on our server; empty: none
 
+	Rest    time.Duration // how long a server that was just started is left alone before its memory is read
 	Timeout time.Duration // for a server to start
 	Talk    io.Writer     // progress for a person; discarded when nil
 }
@@ -73,7 +74,7 @@ type Config struct {
 // Default is the measurement that the project's figures are stated in. The command is missing.
 func Default() Config {
 	return Config{Only: []string{GroupPoints, GroupEntities, GroupStart}, Peers: slices.Clone(Peers), Callers: []int{64, 1024}, EntityCallers: []int{1, 16, 64},
-		Rounds: 5, Duration: 10 * time.Second, Mix: operationNames[opSpend], EntityBytes: 200, Connections: 100, Starts: 5, Timeout: time.Minute}
+		Rounds: 5, Duration: 10 * time.Second, Mix: operationNames[opSpend], EntityBytes: 200, Connections: 100, Starts: 5, Rest: 5 * time.Second, Timeout: time.Minute}
 }
 
 // callersMax bounds callers: each has a connection, and a process 1,024 files by default, of which Go takes as many as it may have.
@@ -115,6 +116,7 @@ func (c Config) Validate() error {
 	complain(c.Rounds < 1 || c.round() >= roundLeast, "duration %s in %d rounds: a round is shorter than %s", c.Duration, c.Rounds, roundLeast)
 	complain(c.Rate >= 0 && c.Rate <= 1e6, "rate %v is not in 0..1000000", c.Rate)
 	complain(c.URL == "" || c.TokenFile != "", "a URL needs the credential of a service: --token-file")
+	complain(c.Rest >= 0, "rest %s is negative", c.Rest)
 	complain(c.Timeout > 0, "timeout %s is not positive", c.Timeout)
 	_, err := parseMix(c.Mix)
 	return errors.Join(append(errs, err)...)

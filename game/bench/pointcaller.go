@@ -214,8 +214,10 @@ func (c *pointCaller) resolve(ctx context.Context, a *api) error {
 	for i := range c.doubts {
 		d := &c.doubts[i]
 		good, err := c.again(ctx, a, d)
-		for try := 1; err != nil && try < resolveTries && ctx.Err() == nil; try++ {
-			time.Sleep(resolveRest)
+		for try := 1; err != nil && try < resolveTries; try++ {
+			if err := rest(ctx, resolveRest); err != nil {
+				return err
+			}
 			good, err = c.again(ctx, a, d)
 		}
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -77,7 +78,8 @@ type Row struct {
 	RateRatio float64 `json:"rate_ratio,omitempty"`
 	CPURatio  float64 `json:"cpu_ratio,omitempty"`
 	P99Ratio  float64 `json:"p99_ratio,omitempty"`
-	// Seconds is the median of starts. RSS is what the subject has resident behind the loads, in MiB.
+	// Seconds is the median of starts. RSS is what the subject has resident behind the loads, or when it has been left
+	// alone after a start, in MiB; what processes share is divided among them.
 	Seconds float64 `json:"seconds,omitempty"`
 	RSS     float64 `json:"rss_mib,omitempty"`
 	// The targets; 0: none.
@@ -243,6 +245,12 @@ func figure(v float64, format string) string {
 	return fmt.Sprintf(format, v)
 }
 
+// busyLoad is the load average from which others are taken to be at work.
+const busyLoad = 1.0
+
+// Linux shares a busy processor among processes, or among sessions (sched(7), autogroup), not among programs.
+const busyNote = "the machine was busy: a peer of many processes gets more of it than a server that is one, and rates say little; the ratio of CPU is surer"
+
 // Lines are what a person needs beside the table.
 func (r *Report) Lines() []string {
 	lines := []string{fmt.Sprintf("%s, %d cores, Linux %s, load %s; directories in %s", r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel, r.Machine.Load, r.Settings.Dir)}
@@ -254,6 +262,9 @@ func (r *Report) Lines() []string {
 		if row.Accounts > 0 {
 			lines = append(lines, fmt.Sprintf("%s: %d acknowledged, %d in doubt and settled; %d checked, %d wrong", who, row.Acknowledged, row.Doubts, row.Accounts, row.Wrong))
 		}
+	}
+	if load, err := strconv.ParseFloat(r.Machine.Load, 64); err == nil && load >= busyLoad {
+		lines = append(lines, busyNote)
 	}
 	for _, s := range r.Skipped {
 		lines = append(lines, fmt.Sprintf("%s: not measured: %s", s.What, s.Why))

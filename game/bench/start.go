@@ -14,7 +14,7 @@ const (
 )
 
 // start measures the time from the start of the program, on an empty directory, until
-// the first user has logged in, and what is resident then.
+// the first user has logged in, and what is resident when it has been left alone.
 func (r *run) start(ctx context.Context) error {
 	row := Row{Group: GroupStart, Subject: subjectKamado, What: "to the first login", SecondsMost: startMost.Seconds(), MemoryMost: startMemory}
 	return r.starts(ctx, &row, func(ctx context.Context) (*server, error) {
@@ -59,6 +59,9 @@ func (r *run) starts(ctx context.Context, row *Row, start func(context.Context) 
 		if s != nil {
 			seconds = append(seconds, time.Since(s.began).Seconds())
 			cpu = append(cpu, us(cpuOf(s.pid)))
+			if err == nil {
+				err = rest(ctx, r.cfg.Rest)
+			}
 			rss, _ := memoryOf(s.pid)
 			memory = append(memory, float64(rss)/(1<<20))
 			s.api.close()
@@ -72,4 +75,14 @@ func (r *run) starts(ctx context.Context, row *Row, start func(context.Context) 
 	row.Seconds, row.CPU, row.RSS = median(seconds), median(cpu), median(memory)
 	r.report.Rows = append(r.report.Rows, *row)
 	return nil
+}
+
+// rest waits for a time in which nothing is asked.
+func rest(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
