@@ -72,12 +72,12 @@ func resultOf(err error) string {
 	return "other"
 }
 
-// outcome gives an error in the words of kv; mongo.ErrNoDocuments stays.
+// outcome gives an error in the words of kv; mongo.ErrNoDocuments, and what is in them already, stay.
 func (s *Store) outcome(err error, written bool) error {
 	var command mongo.CommandError
 	var write mongo.WriteException
 	switch {
-	case err == nil, errors.Is(err, mongo.ErrNoDocuments):
+	case err == nil, errors.Is(err, mongo.ErrNoDocuments), errors.Is(err, kv.ErrConflict):
 		return err
 	case errors.As(err, &write):
 		return writeOutcome(write)

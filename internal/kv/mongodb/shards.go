@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -206,25 +207,29 @@ func (s *Store) cluster(ctx context.Context, all stats) ([]kv.Shard, error) {
 	if err := s.admin(ctx, "admin", bson.D{{Key: "listShards", Value: 1}}, &answer); err != nil {
 		return nil, s.outcome(err, false)
 	}
-	var shards []kv.Shard
-	for _, a := range answer.Shards {
-		set, hosts, ok := strings.Cut(a.Host, "/")
-		if !ok {
-			set, hosts = "", a.Host
-		}
-		status, err := s.ask(ctx, set, strings.Split(hosts, ","))
-		shard := status.shard(a.ID)
-		if err != nil {
-			shard = unasked(a.ID, hosts, err)
-		}
-		if a.Draining {
-			shard.Warnings = append(shard.Warnings, "it is being emptied")
-		}
-		if of, ok := all.Shards[a.ID]; ok {
-			shard.Keys, shard.Bytes = of.Count, of.Size
-		}
-		shards = append(shards, shard)
+	shards := make([]kv.Shard, len(answer.Shards))
+	var asking sync.WaitGroup // each may take until its timeout
+	for i, a := range answer.Shards {
+		asking.Go(func() {
+			set, hosts, ok := strings.Cut(a.Host, "/")
+			if !ok {
+				set, hosts = "", a.Host
+			}
+			status, err := s.ask(ctx, set, strings.Split(hosts, ","))
+			shard := status.shard(a.ID)
+			if err != nil {
+				shard = unasked(a.ID, hosts, err)
+			}
+			if a.Draining {
+				shard.Warnings = append(shard.Warnings, "it is being emptied")
+			}
+			if of, ok := all.Shards[a.ID]; ok {
+				shard.Keys, shard.Bytes = of.Count, of.Size
+			}
+			shards[i] = shard
+		})
 	}
+	asking.Wait()
 	return shards, nil
 }
 
