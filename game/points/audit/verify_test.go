@@ -80,41 +80,75 @@ func (w *world) close() {
 	w.wg.Wait()
 }
 
-// orders posts random orders of all kinds, one a second.
+// orders posts random orders of all kinds, one a second, from 16 callers.
 func (w *world) orders(t *testing.T, r *rand.Rand, count int) {
 	t.Helper()
-	for range count {
-		w.n++
-		w.clock.Add(int64(time.Second))
-		o := game.Order{Op: game.Op(1 + r.IntN(7)), Tx: fmt.Sprint("tx/", w.n), UID: game.UID(1 + r.IntN(12)), Amount: game.Amount(1 + r.IntN(50)), Reason: strings.Repeat("because ", 30), By: "test"}
-		switch o.Op {
-		case game.OpGrant:
-			o.Kind, o.Amount = game.PointKind(r.IntN(2)), o.Amount*3
-			if r.IntN(2) == 0 {
-				o.Expires = (w.l.Now()/600_000_000 + game.Instant(1+r.IntN(6))) * 600_000_000
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for {
+				mu.Lock()
+				if count--; count < 0 {
+					mu.Unlock()
+					return
+				}
+				o := w.order(r)
+				mu.Unlock()
+				a, err := w.l.Post(t.Context(), &o)
+				mu.Lock()
+				if err == nil && o.Op == game.OpReserve {
+					w.holds = append(w.holds, a.Posting.Hold)
+				}
+				mu.Unlock()
+				if game.KindOf(err) == game.Internal && err != nil || game.KindOf(err) == game.Unavailable {
+					t.Errorf("%v: %v", o.Op, err)
+					return
+				}
 			}
-		case game.OpTransfer:
-			o.To = o.UID%12 + 1
-		case game.OpReserve:
-			o.Term = time.Duration(1+r.IntN(100)) * time.Second
-		case game.OpConfirm, game.OpCancel:
-			if len(w.holds) == 0 {
-				continue
-			}
-			o = game.Order{Op: o.Op, Tx: o.Tx, Hold: w.holds[r.IntN(len(w.holds))]}
+		})
+	}
+	wg.Wait()
+	if _, err := w.l.Sweep(t.Context(), 100); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) order(r *rand.Rand) game.Order {
+	w.n++
+	w.clock.Add(int64(time.Second))
+	o := game.Order{Op: game.Op(1 + r.IntN(7)), Tx: fmt.Sprintf("tx/%0180d", w.n), UID: game.UID(1 + r.IntN(12)), Amount: game.Amount(1 + r.IntN(50)), Reason: strings.Repeat("because ", 32), By: strings.Repeat("test", 24)}
+	switch o.Op {
+	case game.OpGrant:
+		o.Kind, o.Amount = game.PointKind(r.IntN(2)), o.Amount*3
+		if r.IntN(2) == 0 {
+			o.Expires = (w.l.Now()/600_000_000 + game.Instant(1+r.IntN(6))) * 600_000_000
 		}
-		a, err := w.l.Post(t.Context(), &o)
-		if err == nil && o.Op == game.OpReserve {
-			w.holds = append(w.holds, a.Posting.Hold)
+	case game.OpTransfer:
+		o.To = o.UID%12 + 1
+	case game.OpReserve:
+		o.Term = time.Duration(1+r.IntN(100)) * time.Second
+	case game.OpConfirm, game.OpCancel:
+		if len(w.holds) == 0 {
+			return w.order(r)
 		}
-		if game.KindOf(err) == game.Internal && err != nil || game.KindOf(err) == game.Unavailable {
-			t.Fatalf("%v: %v", o.Op, err)
+		o = game.Order{Op: o.Op, Tx: o.Tx, Hold: w.holds[r.IntN(len(w.holds))]}
+	}
+	return o
+}
+
+// segments posts until there are so many.
+func (w *world) segments(t *testing.T, r *rand.Rand, count int) {
+	t.Helper()
+	for {
+		files, err := filepath.Glob(filepath.Join(w.dir, "*.log"))
+		if err != nil {
+			t.Fatal(err)
 		}
-		if w.n%100 == 0 {
-			if _, err := w.l.Sweep(t.Context(), 100); err != nil {
-				t.Fatal(err)
-			}
+		if len(files) >= count {
+			return
 		}
+		w.orders(t, r, 50)
 	}
 }
 
@@ -180,7 +214,8 @@ func TestAnyFlippedBitIsFound(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	r := rand.New(rand.NewPCG(3, 4))
-	w.orders(t, r, 800)
+	w.segments(t, r, 2)
+	w.orders(t, r, 50)
 	w.close()
 	whole := good(t, w.dir)
 	snaps, err := filepath.Glob(filepath.Join(w.dir, "*.snap"))
@@ -248,8 +283,11 @@ func TestATornEndIsToldAndNoProblem(t *testing.T) {
 func TestMissingAndMixedFilesAreFound(t *testing.T) {
 	t.Parallel()
 	w, other := newWorld(t), newWorld(t)
-	w.orders(t, rand.New(rand.NewPCG(7, 8)), 700)
-	other.orders(t, rand.New(rand.NewPCG(9, 9)), 700)
+	for _, w := range []*world{w, other} {
+		r := rand.New(rand.NewPCG(7, 8))
+		w.segments(t, r, 2)
+		w.orders(t, r, 200) // and a snapshot
+	}
 	w.close()
 	other.close()
 	last := segment(t, w.dir, 0)
