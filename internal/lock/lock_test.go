@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,8 @@ import (
 	"github.com/kamado/kamado/internal/lock"
 	"github.com/kamado/kamado/internal/lock/locktest"
 )
+
+func TestMain(m *testing.M) { os.Exit(locktest.Main(m)) }
 
 func TestMemory(t *testing.T) {
 	locktest.Run(t, func(*testing.T) locktest.Open {

@@ -6,6 +6,7 @@ package locktest
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"strings"
 	"sync"
@@ -24,6 +25,19 @@ const (
 	short = 400 * time.Millisecond
 	long  = time.Hour
 )
+
+// together is how many tests run at once, whatever the number of processors is: they
+// wait much more than they work.
+const together = "8"
+
+// Main runs the tests of a package, as its TestMain, and gives the code to exit with.
+func Main(m *testing.M) int {
+	flag.Parse()
+	if err := flag.Set("test.parallel", together); err != nil {
+		panic(err)
+	}
+	return m.Run()
+}
 
 // Run tests an engine. fresh gives a new, empty place; it may skip the test.
 func Run(t *testing.T, fresh func(t *testing.T) Open) {
