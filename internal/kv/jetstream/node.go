@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -297,24 +298,21 @@ func (n *Node) connect(user, what string) (*nats.Conn, error) {
 		nats.MaxReconnects(-1), nats.ReconnectWait(200*time.Millisecond), nats.ReconnectBufSize(-1), nats.Timeout(5*time.Second), nats.NoEcho())
 }
 
-// serverLog carries what the server says into the log.
+// serverLog carries what the server says into the log. It says much at each start
+// and at each attempt to reach a node that is away, so its words go one level down.
 type serverLog struct{ log *slog.Logger }
 
-func (l serverLog) Noticef(f string, v ...any) {
-	l.log.Debug("entity server", "said", fmt.Sprintf(f, v...))
+func (l serverLog) say(level slog.Level, message, f string, v []any) {
+	if l.log.Enabled(context.Background(), level) {
+		l.log.Log(context.Background(), level, message, "said", fmt.Sprintf(f, v...))
+	}
 }
-func (l serverLog) Debugf(f string, v ...any) {
-	l.log.Debug("entity server", "said", fmt.Sprintf(f, v...))
-}
-func (l serverLog) Tracef(f string, v ...any) {
-	l.log.Debug("entity server", "said", fmt.Sprintf(f, v...))
-}
-func (l serverLog) Warnf(f string, v ...any) {
-	l.log.Warn("entity server warns", "said", fmt.Sprintf(f, v...))
-}
-func (l serverLog) Errorf(f string, v ...any) {
-	l.log.Error("entity server has a fault", "said", fmt.Sprintf(f, v...))
-}
+
+func (l serverLog) Noticef(f string, v ...any) { l.say(slog.LevelDebug, "entity server", f, v) }
+func (l serverLog) Debugf(f string, v ...any)  { l.say(slog.LevelDebug, "entity server", f, v) }
+func (l serverLog) Tracef(f string, v ...any)  { l.say(slog.LevelDebug, "entity server", f, v) }
+func (l serverLog) Warnf(f string, v ...any)   { l.say(slog.LevelInfo, "entity server notes", f, v) }
+func (l serverLog) Errorf(f string, v ...any)  { l.say(slog.LevelWarn, "entity server warns", f, v) }
 func (l serverLog) Fatalf(f string, v ...any) {
-	l.log.Error("entity server cannot go on", "said", fmt.Sprintf(f, v...))
+	l.say(slog.LevelError, "entity server cannot go on", f, v)
 }
