@@ -116,7 +116,9 @@ func (s *Server) Run(ctx context.Context) error {
 				s.sayPoll(err)
 			}
 		case <-sweep.C:
-			s.sweep(ctx)
+			if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("old rows of users were not dropped, or keys not looked after", "err", err)
+			}
 			if behind := s.clock.ahead() > s.cfg.ClockLeeway; behind != ahead {
 				ahead = behind
 				if ahead {
@@ -154,28 +156,28 @@ func (s *Server) Ready() error {
 const sweepRows = 2000
 
 // sweep drops what is over. It may run on several servers at once.
-func (s *Server) sweep(ctx context.Context) {
+func (s *Server) sweep(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, sweepEvery)
 	defer cancel()
 	now := s.clock.now()
-	s.feed.sweep(now)
+	s.feed.sweep(now, s.clock.elapsed())
 	err := s.tendKeys(ctx)
-	for _, statement := range []struct {
-		text string
-		arg  int64
-	}{
-		{"DELETE FROM identity_notices WHERE seq IN (SELECT seq FROM identity_notices WHERE seq <= ? ORDER BY seq LIMIT ?)", s.old.Load()},
-		{"DELETE FROM identity_sessions WHERE id IN (SELECT id FROM identity_sessions WHERE expires < ? LIMIT ?)", millis(now) - time.Hour.Milliseconds()},
-		{"DELETE FROM identity_spent WHERE digest IN (SELECT digest FROM identity_spent WHERE until < ? LIMIT ?)", millis(now) - time.Hour.Milliseconds()},
-	} {
-		err = errors.Join(err, s.db.Write(ctx, func(w sqldb.Writer) error {
-			_, err := w.Exec(statement.text, statement.arg, int64(sweepRows))
-			return err
-		}))
-	}
-	if err != nil && ctx.Err() == nil {
-		s.log.Warn("old rows of users were not dropped, or keys not looked after", "err", err)
-	}
+	hourAgo := millis(now.Add(-time.Hour))
+	return errors.Join(err, s.db.Write(ctx, func(w sqldb.Writer) error {
+		for _, statement := range []struct {
+			text string
+			args []any
+		}{
+			{"DELETE FROM identity_notices WHERE seq IN (SELECT seq FROM identity_notices WHERE seq <= ? AND ends < ? ORDER BY seq LIMIT ?)", []any{s.old.Load(), millis(now)}},
+			{"DELETE FROM identity_sessions WHERE id IN (SELECT id FROM identity_sessions WHERE expires < ? LIMIT ?)", []any{hourAgo}},
+			{"DELETE FROM identity_spent WHERE digest IN (SELECT digest FROM identity_spent WHERE until < ? LIMIT ?)", []any{hourAgo}},
+		} {
+			if _, err := w.Exec(statement.text, append(statement.args, int64(sweepRows))...); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 }
 
 // failed gives an error of the database its kind. doubt says that the change may have been made.
@@ -242,7 +244,7 @@ func random(n int) string {
 
 func noRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }
 
-// Tend is one turn of what Run does: it reads notices and looks after keys.
+// Tend is one turn of what Run does: it reads notices, looks after keys and drops old rows.
 func (s *Server) Tend(ctx context.Context) error {
-	return errors.Join(s.poll(ctx), s.tendKeys(ctx))
+	return errors.Join(s.poll(ctx), s.sweep(ctx))
 }

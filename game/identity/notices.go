@@ -46,7 +46,9 @@ type notice struct {
 	subject string
 	value   int64
 	seq     int64
-	ends    time.Time // when no token is left that it is about
+	// latest is when the last token that it is about was made, by the clock that made it; zero: not later than now.
+	latest time.Time
+	ends   time.Time // when no token is left that it is about
 }
 
 // Bounds of the feed.
@@ -55,8 +57,11 @@ const (
 	noticesMax = 1_000_000
 	// noticesPage is how many rows one poll reads at once.
 	noticesPage = 5000
-	// noticeKeep is how long a notice stays a row, by the time that elapses: longer than any token lives, with the clocks of two servers apart.
+	// noticeKeep is how long a notice is remembered at least, by the time that elapses: longer than any token lives. It is
+	// remembered longer, until the clock shows its end: a clock that was set back makes tokens of the future good once more.
 	noticeKeep = game.AccessLifeMax + 5*time.Minute
+	// noticeAheadMax bounds that, for clocks that are far ahead.
+	noticeAheadMax = 24 * time.Hour
 	// pollAgeMax is how old the notices may be before this server says that it is not ready.
 	pollAgeMax = 10 * time.Second
 )
@@ -72,15 +77,23 @@ type feed struct {
 }
 
 type ended struct {
-	why  reason
-	ends time.Time
+	why reason
+	kept
 }
 
 type muted struct {
 	until int64
 	seq   int64
-	ends  time.Time
+	kept
 }
+
+// kept is how long a notice is remembered: until both are over.
+type kept struct {
+	ends time.Time
+	min  time.Duration // elapsed
+}
+
+func (k kept) over(now time.Time, at time.Duration) bool { return now.After(k.ends) && at > k.min }
 
 // mark says up to which notice was read when.
 type mark struct {
@@ -111,30 +124,31 @@ func (f *feed) look(session string, uid game.UID) (why reason, mute int64, muteK
 }
 
 // apply takes a notice in. It may come twice: at once from here, and by the poll.
-func (f *feed) apply(n notice) {
+func (f *feed) apply(n notice, at time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	k := kept{n.ends, at + noticeKeep}
 	switch n.kind {
 	case noticeSession:
-		f.sessions[n.subject] = ended{reason(n.value), n.ends}
+		f.sessions[n.subject] = ended{reason(n.value), k}
 	case noticeMute:
 		if uid, err := game.ParseUID(n.subject); err == nil && n.seq >= f.mutes[uid].seq {
-			f.mutes[uid] = muted{n.value, n.seq, n.ends}
+			f.mutes[uid] = muted{n.value, n.seq, k}
 		}
 	}
 }
 
 // sweep forgets what no token is left for.
-func (f *feed) sweep(now time.Time) {
+func (f *feed) sweep(now time.Time, at time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for s, e := range f.sessions {
-		if now.After(e.ends) {
+		if e.over(now, at) {
 			delete(f.sessions, s)
 		}
 	}
 	for u, m := range f.mutes {
-		if now.After(m.ends) {
+		if m.over(now, at) {
 			delete(f.mutes, u)
 		}
 	}
@@ -155,6 +169,17 @@ func (f *feed) read(seq int64, at time.Duration) (old int64) {
 		return f.marks[0].seq
 	}
 	return 0
+}
+
+// renumber begins anew with a database whose numbers went back, because it was restored.
+func (f *feed) renumber() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.seq, f.marks = 0, nil
+	for u, m := range f.mutes {
+		m.seq = 0
+		f.mutes[u] = m
+	}
 }
 
 func (f *feed) last() int64 {
@@ -179,7 +204,7 @@ func (s *Server) tell(w sqldb.Writer, now time.Time, notices []notice) error {
 	for i := range notices {
 		n := &notices[i]
 		n.seq = seq - int64(len(notices)-1-i)
-		n.ends = now.Add(game.AccessLifeMax + 2*s.cfg.ClockLeeway)
+		n.ends = s.noticeEnd(now, n.latest)
 		if _, err := w.Exec("INSERT INTO identity_notices (seq, kind, subject, value, ends) VALUES (?, ?, ?, ?, ?)", n.seq, n.kind, n.subject, n.value, millis(n.ends)); err != nil {
 			return err
 		}
@@ -187,10 +212,20 @@ func (s *Server) tell(w sqldb.Writer, now time.Time, notices []notice) error {
 	return nil
 }
 
+// noticeEnd is when the last token is over that was made until now, or until latest by a clock that is ahead. A refresh
+// token that is shown again within its grace, and a moment between a row and its token, are added.
+func (s *Server) noticeEnd(now, latest time.Time) time.Time {
+	if latest.After(now) {
+		now = now.Add(min(latest.Sub(now), noticeAheadMax))
+	}
+	return now.Add(game.AccessLifeMax + s.cfg.RefreshGrace + 2*s.cfg.ClockLeeway + time.Minute)
+}
+
 // believe takes notices in that this server has made durable.
 func (s *Server) believe(notices []notice) {
+	at := s.clock.elapsed()
 	for _, n := range notices {
-		s.feed.apply(n)
+		s.feed.apply(n, at)
 		if n.kind == noticeSession {
 			s.metrics.ended.WithLabelValues(reason(n.value).String()).Inc()
 		}
@@ -200,8 +235,9 @@ func (s *Server) believe(notices []notice) {
 	}
 }
 
-func sessionNotice(id string, why reason) notice {
-	return notice{kind: noticeSession, subject: id, value: int64(why)}
+// sessionNotice tells of a session that ended, which was used last at a time.
+func sessionNotice(id string, why reason, used int64) notice {
+	return notice{kind: noticeSession, subject: id, value: int64(why), latest: fromMillis(used)}
 }
 
 func userNotice(uid game.UID) notice { return notice{kind: noticeUser, subject: uid.String()} }
@@ -222,12 +258,12 @@ func (s *Server) poll(ctx context.Context) error {
 			return fmt.Errorf("read notices: %w", err)
 		}
 		if top < after { // the database was restored: it numbers anew
-			s.feed.read(0, asked)
+			s.feed.renumber()
 			s.dueKeys, s.dueServices = true, true
 			continue
 		}
 		for _, n := range list {
-			s.feed.apply(n)
+			s.feed.apply(n, asked)
 			s.dueKeys, s.dueServices = s.dueKeys || n.kind == noticeKeys, s.dueServices || n.kind == noticeServices
 			if uid, err := strconv.ParseUint(n.subject, 10, 64); err == nil && n.kind == noticeUser {
 				s.known.drop(game.UID(uid))

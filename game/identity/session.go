@@ -93,7 +93,7 @@ func readSession(r sqldb.Reader, id string) (row sessionRow, ok bool, err error)
 
 // startSession writes a session, and ends those that are too many.
 func (s *Server) startSession(w sqldb.Writer, u game.User, c game.Client, now time.Time) (granted, []notice, error) {
-	notices, err := s.makeRoom(w, u.UID, now)
+	notices, err := s.makeRoom(w, u.UID)
 	if err != nil {
 		return granted{}, nil, err
 	}
@@ -107,16 +107,16 @@ func (s *Server) startSession(w sqldb.Writer, u game.User, c game.Client, now ti
 }
 
 // makeRoom ends the sessions of a user that were not used for longest, so that one more is within the bound.
-func (s *Server) makeRoom(w sqldb.Writer, uid game.UID, now time.Time) (notices []notice, err error) {
-	ids, err := sessionIDs(w, uid)
-	if err != nil || len(ids) < s.cfg.Sessions {
+func (s *Server) makeRoom(w sqldb.Writer, uid game.UID) (notices []notice, err error) {
+	list, err := sessionsOf(w, uid)
+	if err != nil || len(list) < s.cfg.Sessions {
 		return nil, err
 	}
-	for _, id := range ids[s.cfg.Sessions-1:] {
-		if _, err := w.Exec("DELETE FROM identity_sessions WHERE id = ?", id); err != nil {
+	for _, v := range list[s.cfg.Sessions-1:] {
+		if _, err := w.Exec("DELETE FROM identity_sessions WHERE id = ?", v.id); err != nil {
 			return nil, err
 		}
-		notices = append(notices, sessionNotice(id, displaced))
+		notices = append(notices, sessionNotice(v.id, displaced, v.used))
 	}
 	return notices, s.roomForNotices()
 }
@@ -129,32 +129,38 @@ func (s *Server) roomForNotices() error {
 	return limited("too many sessions were ended", time.Minute)
 }
 
-// sessionIDs lists the sessions of a user, the one used last first.
-func sessionIDs(r sqldb.Reader, uid game.UID) (ids []string, err error) {
-	rows, err := r.Query("SELECT id FROM identity_sessions WHERE uid = ? ORDER BY used DESC, id", int64(uid))
+// usedSession is a session and when it was used last.
+type usedSession struct {
+	id   string
+	used int64
+}
+
+// sessionsOf lists the sessions of a user, the one used last first.
+func sessionsOf(r sqldb.Reader, uid game.UID) (list []usedSession, err error) {
+	rows, err := r.Query("SELECT id, used FROM identity_sessions WHERE uid = ? ORDER BY used DESC, id", int64(uid))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
+		var v usedSession
+		if err := rows.Scan(&v.id, &v.used); err != nil {
 			return nil, err
 		}
-		ids = append(ids, id)
+		list = append(list, v)
 	}
-	return ids, rows.Err()
+	return list, rows.Err()
 }
 
 // endSessions ends all sessions of a user but one.
 func endSessions(w sqldb.Writer, uid game.UID, but string, why reason) (notices []notice, err error) {
-	ids, err := sessionIDs(w, uid)
+	list, err := sessionsOf(w, uid)
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range ids {
-		if id != but {
-			notices = append(notices, sessionNotice(id, why))
+	for _, v := range list {
+		if v.id != but {
+			notices = append(notices, sessionNotice(v.id, why, v.used))
 		}
 	}
 	_, err = w.Exec("DELETE FROM identity_sessions WHERE uid = ? AND id <> ?", int64(uid), but)
@@ -296,7 +302,7 @@ func (s *Server) refresh(w sqldb.Writer, t refreshToken, c game.Client, now time
 		return g, out, nil, nil
 	case outReused:
 		_, err := w.Exec("DELETE FROM identity_sessions WHERE id = ?", t.session)
-		return g, out, []notice{sessionNotice(t.session, reused)}, err
+		return g, out, []notice{sessionNotice(t.session, reused, row.used)}, err
 	case outRotated:
 		row.salt = random(32)
 	}
@@ -359,11 +365,15 @@ func (s *Server) SignOut(ctx context.Context, uid game.UID, session string) erro
 		return game.Errorf(game.NotFound, "user %v has no such session", uid)
 	}
 	return s.write(ctx, "sign out", func(w sqldb.Writer, _ time.Time) ([]notice, error) {
-		n, err := w.Exec("DELETE FROM identity_sessions WHERE id = ? AND uid = ?", session, int64(uid))
-		if err == nil && n == 0 {
+		row, ok, err := readSession(w, session)
+		if err == nil && (!ok || row.uid != uid) {
 			err = game.Errorf(game.NotFound, "user %v has no such session", uid)
 		}
-		return []notice{sessionNotice(session, signedOut)}, err
+		if err != nil {
+			return nil, err
+		}
+		_, err = w.Exec("DELETE FROM identity_sessions WHERE id = ?", session)
+		return []notice{sessionNotice(session, signedOut, row.used)}, err
 	})
 }
 

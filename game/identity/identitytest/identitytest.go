@@ -119,6 +119,7 @@ func Run(t *testing.T, shared bool, fresh func(t *testing.T) Place) {
 		"a deleted user is gone for ever":                               deletion,
 		"tokens that are not to be believed":                            tokenAttacks,
 		"a clock that is set back gives nothing back":                   clockBack,
+		"what was revoked stays so when a clock is set back":            revokedForLong,
 		"keys rotate and nobody is signed out":                          keyRotation,
 		"a revoked key ends its tokens":                                 keyRevocation,
 		"a JWT is for the audiences of the configuration":               jwts,

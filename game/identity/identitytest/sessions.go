@@ -295,11 +295,39 @@ func clockBack(t *testing.T, w *World) {
 	believed(t, again, c, false, "after its life")
 }
 
-// passAndPoll lets a day go by in steps, as Run would see it.
+// revokedForLong looks at a token that was revoked, and that a clock which is set back makes good in time once more.
+func revokedForLong(t *testing.T, w *World) {
+	db := w.place(t)
+	s := w.OpenOn(db, Noon)
+	a, b := guest(t, s), guest(t, s)
+	ok(t, s.SignOut(t.Context(), a.UID, a.Session))
+	s.passAndTend(t, 30*time.Minute)
+	if n := countRows(t, db, "SELECT COUNT(*) FROM identity_notices WHERE kind = 'session'"); n != 0 {
+		t.Errorf("%d notices are kept for ever", n)
+	}
+	c := guest(t, s)
+	ok(t, s.SignOut(t.Context(), c.UID, c.Session))
+	again := w.Open(Noon.Add(-30 * time.Minute)) // an hour back
+	again.passAndTend(t, 62*time.Minute)
+	believed(t, again, c, false, "when the clock comes to where it was")
+	d := refresh(t, again, b)
+	believed(t, again, d, true, "the control")
+
+	// Who ends the session has a clock that is behind.
+	late := w.Open(Noon.Add(-time.Hour))
+	e := guest(t, again)
+	ok(t, late.SignOut(t.Context(), e.UID, e.Session))
+	late.passAndTend(t, 95*time.Minute)
+	believed(t, late, e, false, "a token of a clock that is ahead, when its time has come")
+}
+
+// passAndTend lets time go by in steps, as Run would see it.
 func (s *Server) passAndTend(t *testing.T, d time.Duration) {
 	t.Helper()
-	for range int(d / time.Minute) {
-		s.Clock.Pass(time.Minute)
+	step := min(d, 5*time.Minute)
+	for ; d > 0; d -= step {
+		step = min(d, step)
+		s.Clock.Pass(step)
 		ok(t, s.Tend(t.Context()))
 	}
 }
