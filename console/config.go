@@ -49,6 +49,8 @@ type Config struct {
 	ComputeClouds string
 	// DNS is where this process reaches the HTTP interface of names, scheme and host; empty: there are none to show.
 	DNS string
+	// Game is where this process reaches the HTTP interface of players, scheme and host; empty: there are none to show.
+	Game string
 	// TokenFile is the path of the operator's token, for the lines that people copy; empty: those say none.
 	TokenFile string
 	// ComputeMember launches instances, ComputeAdmin looks at everything.

@@ -27,6 +27,7 @@ type Console struct {
 	member    *cloudAPI // nil without a cloud, as admin
 	admin     *cloudAPI
 	names     *namesAPI // nil without names
+	players   *roomAPI  // nil without players
 	sparks    sparks
 	texts     catalogue
 	assets    *assets
@@ -56,7 +57,10 @@ func New(cfg Config) (*Console, error) {
 		c.admin = &cloudAPI{base: cfg.Compute, account: cfg.ComputeAdmin, client: cfg.Client}
 	}
 	if cfg.DNS != "" {
-		c.names = &namesAPI{base: cfg.DNS, token: cfg.Token, client: cfg.Client}
+		c.names = &namesAPI{roomAPI{"names", cfg.DNS, cfg.Token, cfg.Client}}
+	}
+	if cfg.Game != "" {
+		c.players = &roomAPI{"players", cfg.Game, cfg.Token, cfg.Client}
 	}
 	var err error
 	if c.texts, err = loadCatalogue("en"); err != nil {
@@ -94,6 +98,9 @@ func (c *Console) routes() http.Handler {
 	}
 	if c.names != nil {
 		c.namesRoutes(mux, read)
+	}
+	if c.players != nil {
+		c.playersRoutes(mux, read)
 	}
 	read("/", c.missing)
 	mux.Handle("GET /static/", c.assets)
@@ -172,6 +179,7 @@ type page struct {
 	Version  string
 	Cloud    bool              // whether there are machines to show
 	Names    bool              // whether there are names to show
+	Players  bool              // whether there are players to show
 	Texts    map[string]string // for the page's script; nil: none
 	Data     any
 }
@@ -187,7 +195,7 @@ func (c *Console) show(w http.ResponseWriter, r *http.Request, name, fragment st
 
 // showAs writes a page with a status.
 func (c *Console) showAs(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
-	p.Operator, p.Version, p.Cloud, p.Names = c.cfg.Guard.Allowed(r), c.cfg.Version, c.admin != nil, c.names != nil
+	p.Operator, p.Version, p.Cloud, p.Names, p.Players = c.cfg.Guard.Allowed(r), c.cfg.Version, c.admin != nil, c.names != nil, c.players != nil
 	p.CSRF = c.cfg.Guard.CSRFToken(r)
 	c.render(w, status, name, p)
 }
@@ -243,8 +251,13 @@ func (c *Console) functions() template.FuncMap {
 		"link":     func(url, text, section, own, icon string) navLink { return navLink{url, text, icon, section == own} },
 		"slider":   newSlider,
 		"cache":    func(text string, s cacheStats) cacheCard { return cacheCard{text, s} },
+		"decision": func(a approval, csrf string) decision { return decision{a, csrf} },
 		"list":     func(items ...string) []string { return items },
 		"bytes":    humanBytes,
+		"word":     c.texts.word,
+		"points":   points,
+		"stamp":    stamp,
+		"duration": duration,
 		"number":   humanNumber,
 		"percent":  percent,
 		"ratio":    ratio,
@@ -306,6 +319,42 @@ func humanNumber(v any) string {
 		s = s[:i] + "\u2009" + s[i:]
 	}
 	return s
+}
+
+// points writes an amount of points with its sign, in groups of three digits that
+// stay on one line.
+func points(v any) string {
+	var n int64
+	switch v := v.(type) {
+	case int64:
+		n = v
+	case *int64:
+		if v == nil {
+			return ""
+		}
+		n = *v
+	}
+	s := strconv.FormatInt(n, 10)
+	s, negative := strings.CutPrefix(s, "-")
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "\u202f" + s[i:]
+	}
+	if negative {
+		return "\u2212" + s
+	}
+	return s
+}
+
+// stamp writes a time to the second, in UTC.
+func stamp(t time.Time) string { return t.UTC().Format(time.DateTime) }
+
+// duration writes seconds in the units that a person reads.
+func duration(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	if d >= time.Second {
+		return d.Round(time.Second).String()
+	}
+	return d.Round(time.Millisecond).String()
 }
 
 // ratio is part of whole, 0 where there is no whole; percent writes it.

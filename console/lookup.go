@@ -80,7 +80,7 @@ func (c *Console) lines(ctx context.Context, data *lookUpData, q url.Values) {
 		data.CLI += " --client " + shellQuote(data.Client)
 	}
 	data.CLI += c.namesAccount()
-	data.API = "curl " + shellQuote(c.cfg.DNS+namesPrefix+"explain?"+q.Encode())
+	data.API = "curl " + shellQuote(c.cfg.DNS+roomPrefix+"explain?"+q.Encode())
 	var status nameStatus
 	if c.names.get(ctx, "status", &status) != nil || len(status.DNS) == 0 {
 		return

@@ -2,9 +2,7 @@ package console
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -93,25 +91,11 @@ func (q recordRequest) line(account string) string {
 }
 
 // namesAccount are the flags that lead a shell to the member.
-func (c *Console) namesAccount() string {
-	flags := " --api " + c.cfg.DNS
-	if c.cfg.TokenFile != "" {
-		flags += " --token-file " + shellQuote(c.cfg.TokenFile)
-	}
-	return flags
-}
+func (c *Console) namesAccount() string { return c.roomFlags(c.cfg.DNS) }
 
 // curl is a request for a program.
 func (c *Console) curl(method, path string, body any) string {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return ""
-	}
-	token := "$TOKEN"
-	if c.cfg.TokenFile != "" {
-		token = "$(cat " + shellQuote(c.cfg.TokenFile) + ")"
-	}
-	return fmt.Sprintf("curl -X %s %s%s%s \\\n  -H \"Authorization: Bearer %s\" -H 'Content-Type: application/json' \\\n  -d %s", method, c.cfg.DNS, namesPrefix, path, token, shellQuote(string(data)))
+	return c.roomCurl(c.cfg.DNS, method, path, "", body)
 }
 
 // recordForm is the form that adds a record.

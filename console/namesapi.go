@@ -2,29 +2,15 @@ package console
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"time"
 )
 
-// Bounds of talking to the service of names.
-const (
-	namesTime     = 20 * time.Second
-	namesBytesMax = 16 << 20
-	namesPrefix   = "/v1/"
-)
-
 // namesAPI is a client of the member that this process runs.
-type namesAPI struct {
-	base   string // scheme and host
-	token  string
-	client *http.Client
-}
+type namesAPI struct{ roomAPI }
 
 // record is an owned record.
 type record struct {
@@ -140,79 +126,15 @@ type nameStatus struct {
 	Records int      `json:"records"`
 }
 
-func (a *namesAPI) get(ctx context.Context, path string, into any) error {
-	return a.do(ctx, http.MethodGet, path, nil, into)
-}
-
-// do asks the member; into may be nil.
-func (a *namesAPI) do(ctx context.Context, method, path string, body, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, namesTime)
-	defer cancel()
-	res, err := a.send(ctx, method, path, body)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(res.Body, namesBytesMax))
-	if err != nil {
-		return fmt.Errorf("ask names for %s: %w", path, err)
-	}
-	if res.StatusCode >= 300 {
-		return fmt.Errorf("ask names for %s: %w", path, problemOf(res.StatusCode, data))
-	}
-	if into == nil {
-		return nil
-	}
-	if err := json.Unmarshal(data, into); err != nil {
-		return fmt.Errorf("read names' answer to %s: %w", path, err)
-	}
-	return nil
-}
-
-func (a *namesAPI) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
-	var r io.Reader
-	if body != nil {
-		data, err := json.Marshal(body)
-		if err != nil {
-			return nil, err
-		}
-		r = bytes.NewReader(data)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, a.base+namesPrefix+path, r)
-	if err != nil {
-		return nil, fmt.Errorf("ask names: %w", err)
-	}
-	if a.token != "" {
-		req.Header.Set("Authorization", "Bearer "+a.token)
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	res, err := a.client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("ask names: %w", err)
-	}
-	return res, nil
-}
-
-// problemOf reads a refusal.
-func problemOf(status int, data []byte) *errStatus {
-	var p struct {
-		Detail string `json:"detail"`
-	}
-	_ = json.Unmarshal(data, &p) // a body of another kind leaves the status alone
-	return &errStatus{status, p.Detail}
-}
-
 // watch calls fn for each thing that happens, until ctx or the stream ends.
 func (a *namesAPI) watch(ctx context.Context, fn func()) error {
-	res, err := a.send(ctx, http.MethodGet, "watch", nil)
+	res, err := a.send(ctx, http.MethodGet, "watch", "", nil)
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		data, _ := io.ReadAll(io.LimitReader(res.Body, namesBytesMax))
+		data, _ := io.ReadAll(io.LimitReader(res.Body, roomBytesMax))
 		return problemOf(res.StatusCode, data)
 	}
 	fn() // what is shown may be older than the stream

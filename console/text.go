@@ -54,6 +54,15 @@ func (c catalogue) text(key string, args ...any) (string, error) {
 	return s, nil
 }
 
+// word gives the text of a word that a service said, and the word itself where
+// there is none: a service may be newer than its console.
+func (c catalogue) word(prefix, word string) string {
+	if s, ok := c[prefix+word]; ok {
+		return s
+	}
+	return word
+}
+
 // under gives the texts whose keys begin with a prefix, without it: what a
 // script of the page is given.
 func (c catalogue) under(prefix string) map[string]string {

@@ -60,7 +60,7 @@ func (c *Console) timeline(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, "timeline", err)
 		return
 	}
-	data := timelineData{All: r.FormValue("all") == "1", Here: "/names/timeline", API: "curl " + shellQuote(c.cfg.DNS+namesPrefix+"watch"), CLI: "kamado dns watch" + c.namesAccount()}
+	data := timelineData{All: r.FormValue("all") == "1", Here: "/names/timeline", API: "curl " + shellQuote(c.cfg.DNS+roomPrefix+"watch"), CLI: "kamado dns watch" + c.namesAccount()}
 	if data.All {
 		data.Here += "?all=1"
 	}
@@ -196,6 +196,6 @@ func (c *Console) members(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, "members", err)
 		return
 	}
-	data := membersData{Members: answer.Members, CLI: "kamado dns members" + c.namesAccount(), API: "curl " + shellQuote(c.cfg.DNS+namesPrefix+"members")}
+	data := membersData{Members: answer.Members, CLI: "kamado dns members" + c.namesAccount(), API: "curl " + shellQuote(c.cfg.DNS+roomPrefix+"members")}
 	c.show(w, r, "members.html", "member-rows", page{Title: "members.title", Section: "members", Data: data})
 }

@@ -130,6 +130,7 @@ func newConsoleServeCommand(a *app) *cobra.Command {
 	flags.StringVar(&at.Images, "images", "http://127.0.0.1:7701", "where the pictures' service is, scheme and host")
 	flags.StringVar(&at.Compute, "compute", "", "where the cloud's APIs are, scheme and host; empty: no cloud is shown")
 	flags.StringVar(&at.DNS, "dns", "", "where the API of names is, scheme and host; empty: no names are shown")
+	flags.StringVar(&at.Game, "game", "", "where the API of players is, scheme and host; empty: no players are shown")
 	c.bindShared(flags)
 	return cmd
 }
@@ -139,6 +140,7 @@ type consoleServices struct {
 	Images  string // scheme and host
 	Compute string // the same; empty: there is no cloud to show
 	DNS     string // the same; empty: there are no names to show
+	Game    string // the same; empty: there are no players to show
 	Admin   string // the same; empty: it is not shown
 
 	client *http.Client // nil: the console's own
@@ -162,9 +164,13 @@ func (a *app) addConsole(ctx context.Context, p *process, at consoleServices) (*
 	if at.DNS != "" {
 		cfg.DNS = at.DNS
 		cfg.Services = append(cfg.Services, console.Service{Name: "dns", URL: at.DNS})
-		if cfg.TokenFile, err = filepath.Abs(filepath.Join(p.cfg.Data, operator.TokenFile)); err != nil {
-			return nil, err
-		}
+	}
+	if at.Game != "" {
+		cfg.Game = at.Game
+		cfg.Services = append(cfg.Services, console.Service{Name: "game", URL: at.Game})
+	}
+	if cfg.TokenFile, err = filepath.Abs(filepath.Join(p.cfg.Data, operator.TokenFile)); err != nil {
+		return nil, err
 	}
 	if at.Admin != "" {
 		cfg.Services = append(cfg.Services, console.Service{Name: "admin", URL: at.Admin})
@@ -225,6 +231,8 @@ func (u *up) startConsole(ctx context.Context) error {
 			at.Compute = l.URL
 		case "dns":
 			at.DNS = l.URL
+		case "game":
+			at.Game = l.URL
 		}
 	}
 	if u.cfg.HTTP.TLS.Enabled() {
@@ -238,7 +246,7 @@ func (u *up) startConsole(ctx context.Context) error {
 		return err
 	}
 	u.consoleLink = u.guard.LoginLink(listener.URL())
-	u.links = slices.Insert(u.links, 0, upLink{Name: "console", URL: listener.URL(), What: "pictures, names and machines, in a browser"})
+	u.links = slices.Insert(u.links, 0, upLink{Name: "console", URL: listener.URL(), What: "pictures, names, players and machines, in a browser"})
 	return nil
 }
 
