@@ -234,7 +234,7 @@ func simulate(t *testing.T, seed uint64, broken bool) *world {
 func TestNoTwoBelieve(t *testing.T) {
 	writes, refused, seeds := 0, 0, uint64(12)
 	if os.Getenv("KAMADO_TEST_ALL") != "" {
-		seeds = 5000
+		seeds = 400
 	}
 	for seed := range seeds {
 		w := simulate(t, seed, false)

@@ -50,8 +50,6 @@ func (s *state) event(e zk.Event) {
 		}
 	case zk.StateExpired:
 		s.log.Warn("zookeeper session expired", "server", e.Server)
-	case zk.StateAuthFailed:
-		s.log.Error("zookeeper refuses the user of locks", "server", e.Server)
 	case zk.StateDisconnected:
 		if s.open {
 			s.open, s.lost = false, true
@@ -178,6 +176,8 @@ func (p *Place) judge(ctx context.Context, err error) error {
 	switch {
 	case err == nil, errors.Is(err, zk.ErrNoNode), errors.Is(err, zk.ErrNodeExists), errors.Is(err, zk.ErrBadVersion), errors.Is(err, lock.ErrExhausted):
 		return err
+	case errors.Is(err, zk.ErrNoAuth): // nothing was written, and no other server will say anything else
+		return fmt.Errorf("zookeeper: user %q may not: %w", p.cfg.User, err)
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}

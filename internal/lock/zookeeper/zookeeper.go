@@ -44,7 +44,8 @@ type Place struct {
 
 var _ lock.Place = (*Place)(nil)
 
-// Open connects, and makes the root when it is missing. lock.ErrAway: no quorum answers.
+// Open connects, and makes the root when it is missing. lock.ErrAway: no quorum
+// answers; another error: the Config is wrong, or others may not see the root.
 func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Place, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("locks in zookeeper: %w", err)
@@ -85,6 +86,14 @@ func (p *Place) prepare(ctx context.Context) error {
 		if err != nil && !errors.Is(err, zk.ErrNodeExists) {
 			return fmt.Errorf("make %s: %w", path, err)
 		}
+	}
+	// Whoever may not read the root finds out now, and not with the first lock.
+	_, err := again(ctx, p, func() ([]byte, error) {
+		b, _, err := p.conn.Get(p.cfg.Root)
+		return b, err
+	})
+	if err != nil {
+		return fmt.Errorf("read %s: %w", p.cfg.Root, err)
 	}
 	return nil
 }
