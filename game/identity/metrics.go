@@ -14,6 +14,7 @@ type metrics struct {
 	ended     *prometheus.CounterVec // why
 	limited   *prometheus.CounterVec // by: account, address, create, password
 	services  *prometheus.CounterVec // result: ok, refused
+	served    prometheus.Counter     // services, ok
 	hash      prometheus.Histogram
 	blocks    prometheus.Counter
 	pollFails prometheus.Counter
@@ -24,7 +25,7 @@ func newMetrics() *metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help}, labels)
 	}
-	return &metrics{
+	m := &metrics{
 		logins:    counter("logins_total", "Sign-ins by provider and result.", "provider", "result"),
 		created:   counter("users_created_total", "Users created, by provider.", "provider"),
 		refreshes: counter("refreshes_total", "Refresh tokens that were shown, by result.", "result"),
@@ -38,6 +39,8 @@ func newMetrics() *metrics {
 		blocks:    prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "uid_blocks_total", Help: "Blocks of UIDs taken from the database."}),
 		pollFails: prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "poll_failures_total", Help: "Polls of notices that failed."}),
 	}
+	m.served = m.services.WithLabelValues("ok")
+	return m
 }
 
 func (m *metrics) register(r prometheus.Registerer, s *Server) {

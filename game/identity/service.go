@@ -41,7 +41,7 @@ func (s *Server) authenticateService(ctx context.Context, bearer string) (game.P
 	for again := range 2 {
 		v, ok := (*s.services.Load())[name]
 		if sameDigest(v.digest, digest) && ok {
-			s.metrics.services.WithLabelValues("ok").Inc()
+			s.metrics.served.Inc()
 			return game.Principal{Kind: game.ByService, Service: name, Scopes: v.scopes}, nil
 		}
 		if again == 0 {
