@@ -60,7 +60,7 @@ func (c Config) Validate() error {
 	want("lease life", c.LeaseLife, LifeMin, LifeMax)
 	want("mark life", c.MarkLife, 2*LifeMin, LifeMax)
 	want("term", c.Term, 100*time.Millisecond, time.Minute)
-	want("rest", c.Rest, 2*c.Term, time.Hour)
+	want("rest", c.Rest, max(2*c.Term, 200*time.Millisecond), time.Hour)
 	want("patience", c.Patience, 0, time.Minute)
 	if c.ValueBytesMax < 1 || c.ValueBytesMax > 1<<20 {
 		errs = append(errs, fmt.Errorf("value bytes max is %d, must be 1 to %d", c.ValueBytesMax, 1<<20))

@@ -4,21 +4,36 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kamado/kamado/internal/kv"
 )
 
 // nothingWritten are the errors of a store after which it is as it was.
-var nothingWritten = []error{kv.ErrNotFound, kv.ErrConflict, kv.ErrExhausted, kv.ErrAway, kv.ErrFull, kv.ErrInvalid, kv.ErrClosed}
+var nothingWritten = []error{kv.ErrNotFound, kv.ErrConflict, kv.ErrExhausted, kv.ErrAway, kv.ErrFull, kv.ErrInvalid, kv.ErrClosed, kv.ErrStopped}
 
-func unwritten(err error) bool {
-	for _, e := range nothingWritten {
-		if errors.Is(err, e) {
-			return true
-		}
+// Unwritten says of an error that a store function gives that nothing was written, which
+// Write cannot know of errors that are not kv's. errors.Is and errors.As see through it.
+func Unwritten(err error) error {
+	if err == nil {
+		return nil
 	}
-	return false
+	return &unwrittenError{err}
+}
+
+type unwrittenError struct{ err error }
+
+func (e *unwrittenError) Error() string { return e.err.Error() }
+func (e *unwrittenError) Unwrap() error { return e.err }
+
+// unwritten says whether the store is as it was. A doubt goes before whatever else an error is.
+func unwritten(err error) bool {
+	if errors.Is(err, kv.ErrDoubt) {
+		return false
+	}
+	var sure *unwrittenError
+	return errors.As(err, &sure) || slices.ContainsFunc(nothingWritten, func(e error) bool { return errors.Is(err, e) })
 }
 
 // errForeign is why a process with other parts turns the cache off.
@@ -36,7 +51,7 @@ type ticket struct {
 //  2. an error of store, or ErrAway, or that of ctx before store was called: as store's error says, which with ErrAway is "nothing was written";
 //  3. UnsettledError: it is written.
 //
-// An error of store that is kv's and says that nothing was written lets the cache go on at once; any other one is a
+// An error of store that is kv's and says that nothing was written, or is Unwritten, lets the cache go on at once; any other one is a
 // doubt, and readers load for MarkLife.
 func (t *Through) Write(ctx context.Context, key string, store func(context.Context) (Value, error)) (Value, error) {
 	if len(key) > keyBytesMax {
@@ -104,7 +119,8 @@ func (t *Through) sights(ctx context.Context, key string) (s sights, err error) 
 	if s.part, err = t.sure(ctx, part); err != nil {
 		return s, err
 	}
-	s.off = s.list.notice.place() == placeOff || s.part.notice.place() == placeOff
+	// Of another list this part says nothing: there the key belongs to another one.
+	s.off = s.list.notice.place() == placeOff || s.list.notice.Owner == t.owner && s.part.notice.place() == placeOff
 	switch {
 	case s.list.notice.Owner != t.owner:
 		s.foreign = list
