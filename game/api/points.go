@@ -241,15 +241,23 @@ func (c *call) reserve() (any, error) {
 
 // reservation finds the one that the path names, if the caller may see it.
 func (c *call) reservation() (game.Reservation, error) {
-	id, err := strconv.ParseUint(c.r.PathValue("id"), 10, 63)
-	if err != nil || id == 0 {
-		return game.Reservation{}, game.Errorf(game.NotFound, "there is no reservation %.40q", c.r.PathValue("id"))
+	id, err := c.reservationID()
+	if err != nil {
+		return game.Reservation{}, err
 	}
 	r, err := c.Points.Reservation(c.ctx(), id)
 	if err != nil {
 		return r, err
 	}
 	return r, c.who.For(r.UID, game.ScopePoints)
+}
+
+func (c *call) reservationID() (uint64, error) {
+	id, err := strconv.ParseUint(c.r.PathValue("id"), 10, 63)
+	if err != nil || id == 0 {
+		return 0, game.Errorf(game.NotFound, "there is no reservation %.40q", c.r.PathValue("id"))
+	}
+	return id, nil
 }
 
 func (c *call) showReservation() (any, error) {
@@ -274,18 +282,30 @@ func (c *call) confirm() (any, error) {
 func (c *call) cancel() (any, error) { return c.end(game.OpCancel, 0, game.HoldCancelled) }
 
 // end confirms or cancels a reservation. Without a key of its own the order is named after the
-// reservation, so that to ask twice is to be answered twice.
+// reservation, so that to ask twice is to be answered twice. A user asks for the user's own, a service for
+// anybody's: whose it is has not to be looked up, which would cost a read of the log.
 func (c *call) end(op game.Op, amount game.Amount, state game.HoldState) (any, error) {
-	r, err := c.reservation()
+	id, err := c.reservationID()
 	if err != nil {
 		return nil, err
 	}
-	o := game.Order{Op: op, UID: r.UID, Hold: r.ID, Amount: amount}
+	o := game.Order{Op: op, Hold: id, Amount: amount}
+	switch {
+	case c.who.Kind == game.ByUser:
+		o.UID = c.who.UID
+	case !c.who.Has(game.ScopePoints):
+		return nil, c.who.Wants(game.ScopePoints)
+	}
 	if c.r.Header.Get("Idempotency-Key") == "" {
-		o.Tx = "h" + strconv.FormatUint(r.ID, 10) + ":" + op.String()
+		o.Tx = scopeOf(c.who) + "reservation " + strconv.FormatUint(id, 10) + " " + op.String()
 	}
 	a, err := c.order(o)
 	if err != nil {
+		if game.KindOf(err) == game.NotFound { // perhaps it is another user's
+			if _, denied := c.reservation(); game.KindOf(denied) == game.Denied {
+				err = denied
+			}
+		}
 		return nil, err
 	}
 	return raw(append(appendReservation(make([]byte, 0, 256), a.Posting, state), '\n')), nil
