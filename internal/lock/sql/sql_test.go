@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,8 +36,8 @@ func TestPostgreSQL(t *testing.T) {
 	server := postgrestest.Start(t)
 	t.Run("suite", func(t *testing.T) { // returns when its parallel tests have
 		// A schema for each test is made faster than a database.
-		url := server.Database(t)
-		all, err := postgres.Open(t.Context(), url)
+		where := server.Database(t)
+		all, err := postgres.Open(t.Context(), where)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,19 +52,120 @@ func TestPostgreSQL(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			db, err := postgres.Open(t.Context(), url+"&search_path="+schema)
+			db, err := postgres.Open(t.Context(), where+"&search_path="+schema)
 			return place(t, db, err)
 		})
 	})
 	t.Run("a paused process has lost", func(t *testing.T) {
-		url := server.Database(t)
-		db, err := postgres.Open(t.Context(), url)
-		paused(t, place(t, db, err), "postgres "+url)
+		where := server.Database(t)
+		db, err := postgres.Open(t.Context(), where)
+		paused(t, place(t, db, err), "postgres "+where)
 	})
+	t.Run("connections break", func(t *testing.T) { breaks(t, server.Database(t)) })
 	t.Run("rows of the engine before", func(t *testing.T) {
 		db, err := postgres.Open(t.Context(), server.Database(t))
 		before(t, place(t, db, err), db)
 	})
+}
+
+// behind gives a place whose database is behind a network that can be cut.
+func behind(t *testing.T, where string) (locktest.Open, *locktest.Proxy) {
+	t.Helper()
+	u, err := url.Parse(where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	const socket = "/.s.PGSQL.5432"
+	dir, err := os.MkdirTemp("", "pg") // short: the path of a socket has 107 bytes at most
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) }) //nolint:errcheck // the test is over
+	far := locktest.NewProxy(t, "unix", dir+socket, q.Get("host")+socket)
+	q.Set("host", dir)
+	u.RawQuery = q.Encode()
+	db, err := postgres.Open(t.Context(), u.String())
+	return place(t, db, err), far
+}
+
+// breaks ends connections again and again: some calls fail, and no grant is lost, or given twice.
+func breaks(t *testing.T, where string) {
+	open, far := behind(t, where)
+	var both [2]*lock.Registry
+	for i := range both {
+		p, err := open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if both[i], err = lock.NewRegistry(p, lock.Default(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mine, rival := both[0], both[1]
+	h, err := mine.Acquire(t.Context(), "x", "client", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var renewed, away atomic.Int64
+	turn := func() {
+		switch _, err := mine.Renew(t.Context(), "x", h.Token, h.Session); {
+		case err == nil:
+			renewed.Add(1)
+		case errors.Is(err, lock.ErrAway):
+			away.Add(1)
+		default:
+			t.Errorf("Renew = %v", err)
+		}
+		if _, err := rival.Acquire(t.Context(), "x", "rival", time.Hour); !errors.Is(err, lock.ErrHeld) && !errors.Is(err, lock.ErrAway) {
+			t.Errorf("the rival's Acquire = %v", err)
+		}
+	}
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for !stop.Load() {
+				turn()
+			}
+		})
+	}
+	for deadline := time.Now().Add(60 * time.Second); away.Load() < 10 && time.Now().Before(deadline); {
+		before := renewed.Load()
+		for renewed.Load() < before+5 && time.Now().Before(deadline) { // all is well, and much is under way
+			time.Sleep(time.Millisecond)
+		}
+		far.Cut(true)
+		far.Cut(false)
+	}
+	stop.Store(true)
+	wg.Wait()
+	if away.Load() < 10 {
+		t.Errorf("%d renewals were answered and %d were not: want some of both", renewed.Load(), away.Load())
+	}
+	until(t, func() error { return mine.Release(t.Context(), "x", h.Token, h.Session) })
+	var next lock.Held
+	until(t, func() (err error) {
+		next, err = rival.Acquire(t.Context(), "x", "rival", time.Hour)
+		return err
+	})
+	if next.Token <= h.Token {
+		t.Errorf("token %d after %d", next.Token, h.Token)
+	}
+}
+
+// until calls f again while the database is away.
+func until(t *testing.T, f func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) { // a condition is polled
+		err := f()
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, lock.ErrAway) || time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestPausedProcessHasLost(t *testing.T) {

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -216,8 +214,8 @@ func expired(t *testing.T, servers *zookeepertest.Servers) {
 	cfg.SessionTimeout = 3 * zookeepertest.TickMs * time.Millisecond
 	cfg.Timeout = 10 * time.Second
 	rival := open(t, t.Context(), cfg)
-	far := newProxy(t, cfg.Servers[0])
-	cfg.Servers = []string{far.addr}
+	far := locktest.NewProxy(t, "tcp", "127.0.0.1:0", cfg.Servers[0])
+	cfg.Servers = []string{far.Addr}
 	var out said
 	p, err := zookeeper.Open(t.Context(), cfg, slog.New(slog.NewTextHandler(&out, nil)))
 	if err != nil {
@@ -229,9 +227,9 @@ func expired(t *testing.T, servers *zookeepertest.Servers) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	far.cut(true)
+	far.Cut(true)
 	time.Sleep(2 * cfg.SessionTimeout) // the servers must count it
-	far.cut(false)
+	far.Cut(false)
 	if _, err := mine.Renew(t.Context(), g); err != nil {
 		t.Errorf("Renew after the session = %v", err)
 	}
@@ -249,8 +247,8 @@ func expired(t *testing.T, servers *zookeepertest.Servers) {
 func breaks(t *testing.T, servers *zookeepertest.Servers) {
 	cfg := config(servers)
 	cfg.Timeout = 10 * time.Second
-	nets := []*proxy{newProxy(t, cfg.Servers[0]), newProxy(t, cfg.Servers[1])}
-	cfg.Servers = []string{nets[0].addr, nets[1].addr}
+	nets := []*locktest.Proxy{locktest.NewProxy(t, "tcp", "127.0.0.1:0", cfg.Servers[0]), locktest.NewProxy(t, "tcp", "127.0.0.1:0", cfg.Servers[1])}
+	cfg.Servers = []string{nets[0].Addr, nets[1].Addr}
 	c := newClient(t, cfg)
 	var stop atomic.Bool
 	var wg sync.WaitGroup
@@ -270,8 +268,8 @@ func breaks(t *testing.T, servers *zookeepertest.Servers) {
 		for range 15 {
 			c.recovers(t) // all is well, and much is under way
 			for _, n := range nets {
-				n.cut(true)
-				n.cut(false)
+				n.Cut(true)
+				n.Cut(false)
 			}
 		}
 		stop.Store(true)
@@ -283,10 +281,10 @@ func breaks(t *testing.T, servers *zookeepertest.Servers) {
 // cutOff: calls without a session wait for one, and do not fill what is for requests under way.
 func cutOff(t *testing.T, servers *zookeepertest.Servers) {
 	cfg := config(servers)
-	far := newProxy(t, cfg.Servers[0])
-	cfg.Servers, cfg.Timeout, cfg.RequestsMax = []string{far.addr}, 400*time.Millisecond, 2
+	far := locktest.NewProxy(t, "tcp", "127.0.0.1:0", cfg.Servers[0])
+	cfg.Servers, cfg.Timeout, cfg.RequestsMax = []string{far.Addr}, 400*time.Millisecond, 2
 	p := open(t, t.Context(), cfg)
-	far.cut(true)
+	far.Cut(true)
 	var wg sync.WaitGroup
 	for range 10 {
 		wg.Go(func() {
@@ -301,17 +299,17 @@ func cutOff(t *testing.T, servers *zookeepertest.Servers) {
 	if _, err := p.Read(ctx, "x"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Read whose caller went away = %v", err)
 	}
-	far.cut(false)
+	far.Cut(false)
 	answers(t, p)
 	// What was not sent before its caller gave up is not sent later.
-	far.hold()
+	far.Hold()
 	if _, err := p.Read(t.Context(), "x"); !errors.Is(err, lock.ErrAway) {
 		t.Errorf("Read of a silent server = %v", err)
 	}
 	if _, err := p.Swap(t.Context(), "late", 0, lock.Lease{Holder: "h", Session: "s", Token: 1, Term: time.Hour}); !errors.Is(err, lock.ErrAway) {
 		t.Errorf("Swap without a session = %v, want ErrAway", err)
 	}
-	far.release()
+	far.Release()
 	answers(t, p)
 	if row, err := p.Read(t.Context(), "late"); err != nil || row.Version != 0 {
 		t.Errorf("Read of what had failed = %+v, %v", row, err)
@@ -392,100 +390,4 @@ func (s *said) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
-}
-
-// proxy is a network that can be cut.
-type proxy struct {
-	addr, to string
-
-	mu    sync.Mutex
-	off   bool
-	conns []net.Conn
-	held  chan struct{} // until it is closed, new connections are silent; nil: they are not
-}
-
-func newProxy(t *testing.T, to string) *proxy {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{addr: l.Addr().String(), to: to}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { p.serve(c) })
-		}
-	})
-	t.Cleanup(func() {
-		l.Close() //nolint:errcheck // the test is over
-		p.release()
-		p.cut(true)
-		wg.Wait()
-	})
-	return p
-}
-
-func (p *proxy) serve(c net.Conn) {
-	defer c.Close()
-	p.mu.Lock()
-	held := p.held
-	p.mu.Unlock()
-	if held != nil {
-		<-held
-	}
-	up, err := net.Dial("tcp", p.to)
-	if err != nil || !p.keep(c, up) {
-		return
-	}
-	defer up.Close()
-	go func() {
-		io.Copy(up, c) //nolint:errcheck // it ends when a side closes
-		up.Close()     //nolint:errcheck // and then both do
-	}()
-	io.Copy(c, up) //nolint:errcheck // it ends when a side closes
-}
-
-func (p *proxy) keep(conns ...net.Conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.conns = append(p.conns, conns...)
-	if p.off {
-		for _, c := range conns {
-			c.Close() //nolint:errcheck // it is cut
-		}
-	}
-	return !p.off
-}
-
-func (p *proxy) cut(off bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.off = off
-	for _, c := range p.conns {
-		c.Close() //nolint:errcheck // it is cut
-	}
-	p.conns = nil
-}
-
-// hold ends all connections; new ones are silent until release.
-func (p *proxy) hold() {
-	p.mu.Lock()
-	p.held = make(chan struct{})
-	p.mu.Unlock()
-	p.cut(true)
-	p.cut(false)
-}
-
-func (p *proxy) release() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.held != nil {
-		close(p.held)
-		p.held = nil
-	}
 }

@@ -65,8 +65,10 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Place, error) {
 
 // prepare says who this is and makes the root.
 func (p *Place) prepare(ctx context.Context) error {
+	above := p.acl // of what lies above the root, where others may have theirs
 	if p.cfg.User != "" {
 		p.acl = zk.AuthACL(zk.PermAll)
+		above = append(zk.WorldACL(zk.PermRead|zk.PermCreate), p.acl...)
 		_, err := again(ctx, p, func() (struct{}, error) {
 			return struct{}{}, p.conn.AddAuth("digest", []byte(p.cfg.User+":"+p.cfg.Password))
 		})
@@ -76,12 +78,15 @@ func (p *Place) prepare(ctx context.Context) error {
 	}
 	parts := strings.Split(p.cfg.Root[1:], "/")
 	for i := range parts {
-		path := "/" + strings.Join(parts[:i+1], "/")
+		path, acl := "/"+strings.Join(parts[:i+1], "/"), above
+		if i == len(parts)-1 {
+			acl = p.acl
+		}
 		_, err := again(ctx, p, func() (string, error) {
 			if there, _, err := p.conn.Exists(path); there || err != nil {
 				return path, err
 			}
-			return p.conn.Create(path, nil, 0, p.acl)
+			return p.conn.Create(path, nil, 0, acl)
 		})
 		if err != nil && !errors.Is(err, zk.ErrNodeExists) {
 			return fmt.Errorf("make %s: %w", path, err)

@@ -106,6 +106,7 @@ func TestAlone(t *testing.T) {
 
 func digest(t *testing.T, servers *zookeepertest.Servers) {
 	cfg := config(servers)
+	cfg.Root = "/digest" + cfg.Root // this one makes what lies above
 	cfg.User, cfg.Password = "kamado", "s3cret"
 	for range 2 { // the second one finds what the first one made
 		l := lock.NewLocker(open(t, t.Context(), cfg), "client", nil)
@@ -126,6 +127,9 @@ func digest(t *testing.T, servers *zookeepertest.Servers) {
 			t.Errorf("Open with password %q = %v, want it refused", password, err)
 		}
 	}
+	stranger := config(servers) // has a root of its own beside that one
+	stranger.Root = "/digest" + stranger.Root
+	open(t, t.Context(), stranger)
 	// Whoever knows the path, and not the password, cannot touch what is there.
 	c, _, err := zk.Connect(cfg.Servers, 10*time.Second, zk.WithLogInfo(false))
 	if err != nil {
