@@ -26,6 +26,8 @@ const (
 	codeNotAvailable  = 10008 // the cluster has no leader
 	codeNoResources   = 10023
 	codeNoMessage     = 10037
+	codeNotMember     = 10044
+	codeRemapFailed   = 10075 // there is no other node for a replica, or it is not known well enough yet
 	codeStorageFull   = 10047
 	codeNoStream      = 10059
 	codeWrongSequence = 10071
@@ -117,15 +119,25 @@ const (
 	pauseLast  = 256 * time.Millisecond
 )
 
+// patienceFirst is how long the first try of a call waits for answers. The second
+// waits twice as long, and so on up to Timeout: a leader that steps down answers
+// nothing to what it had not yet written, and a try more costs little.
+const patienceFirst = 120 * time.Millisecond
+
 // again calls try until it has an answer that is none of passing trouble, Wait is
-// over or ctx ends.
-func (s *Store) again(ctx context.Context, try func(ctx context.Context) error) error {
+// over or ctx ends. The first try waits for patience.
+func (s *Store) again(ctx context.Context, patience time.Duration, try func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.c.Wait)
 	defer cancel()
 	for pause := pauseFirst; ; pause = min(2*pause, pauseLast) {
-		err := try(ctx)
+		short, cancel := context.WithTimeout(ctx, patience)
+		err := try(short)
+		cancel()
 		if err == nil || !passing(err) {
 			return err
+		}
+		if errors.Is(err, errNoAnswer) {
+			patience = min(2*patience, s.c.Timeout)
 		}
 		s.met.retries.Inc()
 		if !s.pause(ctx, pause) {

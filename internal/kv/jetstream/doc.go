@@ -40,7 +40,9 @@
 //     one: the engine would not take over its shards. It is for trying out; the
 //     engine of one machine is kv/pebble. To grow from it, or from kv/pebble, start
 //     three nodes with empty directories and write the entities there.
-//   - A cluster of two nodes has one replica to a shard, or two, and stands still
-//     when either is away. When a third joins, Grow raises the replicas to three;
-//     Open of a store does so too.
+//   - A cluster of two nodes can only have one replica to a shard (Replicas), and
+//     stands still when either is away. When a third has joined and the settings say
+//     three, OpenStore raises the replicas, as Grow does while the store is open.
+//   - The engine opens a port of its own on loopback, since it serves no cluster
+//     without one. Its password is made at each start and told to nobody.
 package jetstream

@@ -209,7 +209,7 @@ func (n *Node) options() (*server.Options, error) {
 	}
 	every := "always"
 	if n.c.deferSync {
-		every = "2m"
+		every = `"2m"`
 	}
 	var t strings.Builder
 	fmt.Fprintf(&t, "server_name: %q\nserver_tags: [%q]\n", n.name, "zone:"+zone)

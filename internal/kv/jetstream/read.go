@@ -62,7 +62,7 @@ func (s *Store) Get(ctx context.Context, key kv.Key) (kv.Entry, error) {
 func (s *Store) get(ctx context.Context, key kv.Key) (kv.Entry, error) {
 	shard, subject := s.subject(key)
 	var r record
-	err := s.again(ctx, func(ctx context.Context) (err error) {
+	err := s.again(ctx, patienceFirst, func(ctx context.Context) (err error) {
 		r, err = s.record(ctx, shard, subject)
 		return err
 	})
@@ -80,7 +80,7 @@ func (s *Store) names(ctx context.Context, shard int, filter string) ([]kv.Key, 
 	var keys []kv.Key
 	for offset := 0; ; {
 		var info *server.JSApiStreamInfoResponse
-		err := s.again(ctx, func(ctx context.Context) (err error) {
+		err := s.again(ctx, patienceFirst, func(ctx context.Context) (err error) {
 			info, err = s.info(ctx, shard, &server.JSApiStreamInfoRequest{SubjectsFilter: filter, ApiPagedRequest: server.ApiPagedRequest{Offset: offset}})
 			return err
 		})

@@ -167,9 +167,12 @@ func (s *Store) RemoveNode(ctx context.Context, node string) error {
 	if s.node.alone || node == s.node.name {
 		return fmt.Errorf("remove node: %w: %s is this node; ask another one", kv.ErrInvalid, node)
 	}
-	for {
+	for sent := false; ; sent = true {
 		err := s.ask(ctx, s.sys, "$JS.API.SERVER.REMOVE", server.JSApiMetaServerRemoveRequest{Server: node}, nil)
-		// While a new node is taken in, no other change is. Without answer it may have been done.
+		if sent && isCode(err, codeNotMember) {
+			return nil // the answer to the first one was lost
+		}
+		// While a new node is taken in, no other change is.
 		if err == nil || !passing(err) && !isCode(err, codeMemberChange) {
 			return adminError("remove node", err)
 		}
@@ -199,10 +202,25 @@ func (s *Store) MoveReplica(ctx context.Context, shard, from string) error {
 			return err
 		}
 	}
-	if err := s.ask(ctx, s.conn(), "$JS.API.STREAM.PEER.REMOVE."+s.stream(i), server.JSApiStreamRemovePeerRequest{Peer: from}, nil); err != nil {
+	if err := s.remap(ctx, i, from); err != nil {
 		return adminError("move replica", err)
 	}
 	return s.until(ctx, func() error { return s.whole(ctx, i, from) })
+}
+
+// remapWait is how long MoveReplica asks for a place: what a node has that has just
+// joined is known after some seconds.
+const remapWait = 15 * time.Second
+
+func (s *Store) remap(ctx context.Context, shard int, from string) error {
+	ctx, cancel := context.WithTimeout(ctx, remapWait)
+	defer cancel()
+	for {
+		err := s.ask(ctx, s.conn(), "$JS.API.STREAM.PEER.REMOVE."+s.stream(shard), server.JSApiStreamRemovePeerRequest{Peer: from}, nil)
+		if !isCode(err, codeRemapFailed) || !s.pause(ctx, pauseLast) {
+			return err
+		}
+	}
 }
 
 var errNotWhole = errors.New("its replicas are not all ready")

@@ -36,7 +36,8 @@ type StoreConfig struct {
 	InFlight int
 	// InFlightBytes is how many bytes of values may be under way.
 	InFlightBytes int64
-	// Timeout is how long one question to a shard waits for its answer.
+	// Timeout is how long one question to a shard waits for its answer at most; the
+	// first try waits less where it can be asked twice.
 	Timeout time.Duration
 	// Wait is how long a call goes on when its shard does not answer, or a write is in doubt.
 	Wait time.Duration

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -71,8 +72,12 @@ func (s *Store) write(ctx context.Context, w *write) (kv.Version, error) {
 	if w.base != kv.Any {
 		w.expect = uint64(w.base)
 	}
+	patience := patienceFirst + time.Duration(len(w.value)/4096)*time.Millisecond // 4 MB/s at least
+	if w.base == kv.Any {
+		patience = s.c.Timeout // it cannot be sent twice
+	}
 	var version kv.Version
-	err := s.again(ctx, func(ctx context.Context) (err error) {
+	err := s.again(ctx, patience, func(ctx context.Context) (err error) {
 		version, err = s.try(ctx, w)
 		return err
 	})
