@@ -255,7 +255,8 @@ func (v *exportReader) line(b []byte) error {
 	// What was hashed must be all that the line says, byte by byte.
 	want := fmt.Sprintf(`{"%s":%s,"hash":"%x"`, name, value, v.hash)
 	if name == "end" {
-		want += fmt.Sprintf(`,"signature":"%s"`, l.Signature)
+		signature, _ := hex.DecodeString(l.Signature) // what is no text of Export's is not equal
+		want += fmt.Sprintf(`,"signature":"%x"`, signature)
 	}
 	if value == nil || string(b) != want+"}" {
 		return errors.New("its hash is not that of the lines up to it: something was changed, added or removed")
