@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -134,7 +132,7 @@ func (s *Server) openOrigin(name string, o images.Origin) (origin.Source, error)
 // bucket is the S3 configuration of an origin.
 func (s *Server) bucket(o images.Origin) (s3.Config, error) {
 	if o.S3.Bucket == "" {
-		return ParseBucket(o.Dir)
+		return s3.ParseURL(o.Dir)
 	}
 	cfg := s3.Default()
 	cfg.Endpoint, cfg.Bucket = o.S3.Endpoint, o.S3.Bucket
@@ -154,42 +152,6 @@ func (s *Server) bucket(o images.Origin) (s3.Config, error) {
 			return cfg, fmt.Errorf("read credentials: %s has %d lines, want the access key and the secret key", o.S3.CredentialsFile, len(lines))
 		}
 		cfg.AccessKey, cfg.SecretKey = lines[0], s3.Secret(lines[1])
-	}
-	return cfg, nil
-}
-
-// ParseBucket reads s3://BUCKET/PREFIX?endpoint=URL&region=R&path_style=true.
-// Credentials come from the environment and never stand in it.
-func ParseBucket(text string) (s3.Config, error) {
-	cfg := s3.Default()
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "s3" || u.Host == "" || u.User != nil {
-		// The text may hold a secret where none belongs: it is not repeated.
-		return cfg, errors.New("an address of a bucket is s3://BUCKET/PREFIX?endpoint=URL&region=REGION, without credentials")
-	}
-	cfg.Bucket = u.Host
-	if prefix := strings.Trim(u.Path, "/"); prefix != "" {
-		cfg.Prefix = prefix + "/"
-	}
-	for name, values := range u.Query() {
-		value := values[len(values)-1]
-		switch name {
-		case "endpoint":
-			cfg.Endpoint = value
-		case "region":
-			cfg.Region = value
-		case "path_style":
-			on, err := strconv.ParseBool(value)
-			if err != nil {
-				return cfg, fmt.Errorf("path_style=%q is neither true nor false", value)
-			}
-			cfg.Addressing = s3.AddressingVirtual
-			if on {
-				cfg.Addressing = s3.AddressingPath
-			}
-		default:
-			return cfg, fmt.Errorf("%q is not known in an s3:// address; endpoint, region and path_style are", name)
-		}
 	}
 	return cfg, nil
 }

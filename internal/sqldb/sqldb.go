@@ -83,3 +83,10 @@ type Writer interface {
 	// was not unique; fn may go on after that.
 	Exec(query string, args ...any) (int64, error)
 }
+
+// Snapshotter is a DB that can copy itself, as of one moment, into a file that does
+// not exist, while it is written to. The file is a database of the same engine,
+// durable when Snapshot returns.
+type Snapshotter interface {
+	Snapshot(ctx context.Context, file string) error
+}

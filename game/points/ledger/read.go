@@ -294,6 +294,9 @@ func (l *Ledger) TotalsAt(ctx context.Context, until game.Instant) (t points.Tot
 	return t, l.readFailed(err)
 }
 
+// Durable is the number of the last batch that is durable: a copy of the log up to it holds nothing that a crash could take back.
+func (l *Ledger) Durable(context.Context) (batch uint64, err error) { return l.durableBatch(), nil }
+
 func (l *Ledger) durableBatch() uint64 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()

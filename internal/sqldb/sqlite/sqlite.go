@@ -35,6 +35,7 @@ type DB struct {
 	conn  *sql.Conn            // that one, the writer's alone
 	stmts map[string]*sql.Stmt // of conn, by text; the writer's alone
 	read  *sql.DB
+	dsn   string // for further connections
 	queue chan *job
 	done  chan struct{}
 
@@ -62,7 +63,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	}
 	pragmas := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-8000)", "journal_size_limit(67108864)"}}
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas.Encode()
-	d := &DB{queue: make(chan *job, queueMax), done: make(chan struct{})}
+	d := &DB{dsn: dsn, queue: make(chan *job, queueMax), done: make(chan struct{})}
 	if d.write, err = sql.Open("sqlite", dsn); err != nil {
 		return nil, err
 	}
@@ -101,6 +102,26 @@ func (d *DB) isClosed() bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return d.closed
+}
+
+// Snapshot implements sqldb.Snapshotter.
+func (d *DB) Snapshot(ctx context.Context, file string) error {
+	if d.isClosed() {
+		return sqldb.ErrClosed
+	}
+	own, err := sql.Open("sqlite", d.dsn) // those that read may write nothing, not even elsewhere
+	if err != nil {
+		return err
+	}
+	_, err = own.ExecContext(ctx, "VACUUM INTO ?", file)
+	if err = errors.Join(err, own.Close()); err != nil {
+		return fmt.Errorf("copy the database to %s: %w", file, named(err))
+	}
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o600), f.Sync(), f.Close())
 }
 
 // Read implements sqldb.DB.
