@@ -347,6 +347,15 @@ func TestMetrics(t *testing.T) {
 		r.Release(t.Context(), "x", h.Token, h.Session) //nolint:errcheck // counted
 		want["refusals_total/held"], want["waiters"], want["sightings"], want["releases_total"], want["errors_total/look"] = 2, 0, 0, 1, 1
 		counts(t, reg, want)
+		// It is free: whoever watches forgets it.
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		time.Sleep(time.Minute)
+		want["watches"] = 0
+		counts(t, reg, want)
+		cancel()
+		<-done
 	})
 }
 

@@ -139,8 +139,13 @@ func (r *Registry) Acquire(ctx context.Context, name, holder string, term time.D
 
 // counts counts the end of a call.
 func (r *Registry) counts(op string, err error) error {
-	r.metrics.bounds(r.place.Engine(), r.lines.len(), r.watches.len(), r.seen.len())
+	r.bounds()
 	return r.metrics.counted(r.place.Engine(), op, err)
+}
+
+// bounds reports how full the bounded things are.
+func (r *Registry) bounds() {
+	r.metrics.bounds(r.place.Engine(), r.lines.len(), r.watches.len(), r.seen.len())
 }
 
 func check(name, holder string, term time.Duration) error {

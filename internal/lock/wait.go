@@ -35,7 +35,7 @@ func (r *Registry) acquireWait(ctx context.Context, name, holder string, term, w
 		return Held{}, err
 	}
 	defer func() { r.lines.leave(w) }()
-	r.counts("wait", nil)
+	r.bounds()
 	end := time.NewTimer(wait)
 	defer end.Stop()
 	if err := r.turn(ctx, w, end.C); err != nil {

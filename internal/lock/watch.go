@@ -32,6 +32,7 @@ func (r *Registry) Run(ctx context.Context) error {
 		for _, name := range r.watches.due(now) {
 			r.watch(ctx, name)
 		}
+		r.bounds()
 		timer.Reset(r.watches.pause(time.Now()))
 	}
 }
