@@ -2,7 +2,10 @@ package cache
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
+	"log/slog"
 	"testing"
 	"time"
 )
@@ -88,6 +91,97 @@ func TestPositions(t *testing.T) {
 		n := Notice{Position: position}
 		if n.place() != want[0] || n.generation() != want[1] {
 			t.Errorf("position %d is place %d of generation %d, want %v", position, n.place(), n.generation(), want)
+		}
+	}
+}
+
+// idle is an engine that answers, and has nothing.
+type idle struct{ Engine }
+
+func (idle) Parts() []string                  { return []string{"part"} }
+func (idle) Probe(context.Context, int) error { return nil }
+
+// TestWaitsOfTheBoard holds each place for as long as others may not know of it.
+func TestWaitsOfTheBoard(t *testing.T) {
+	t.Parallel()
+	board := NewSole()
+	th, err := New(Default(), Deps{Engine: idle{}, Board: board, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1_000_000, 0)
+	th.now = func() time.Time { return now }
+	step := func(want uint64, least time.Duration) {
+		t.Helper()
+		for start := now; ; now = now.Add(50 * time.Millisecond) {
+			if err := th.Tend(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			n, err := board.Read(t.Context(), "part")
+			if err != nil {
+				t.Fatal(err)
+			}
+			took := now.Sub(start)
+			if n.place() == want {
+				if took < least || took > least+time.Second {
+					t.Errorf("place %d came after %v, want %v", want, took, least)
+				}
+				return
+			}
+			if took > time.Minute {
+				t.Fatalf("place %d never came", want)
+			}
+		}
+	}
+	step(placeOn, 0)
+	n, _ := board.Read(t.Context(), "part")
+	if err := board.Replace(t.Context(), "part", n, Notice{Position: n.Position + 1, Owner: n.Owner}); err != nil {
+		t.Fatal(err)
+	}
+	cfg := Default()
+	known := cfg.Term + cfg.Term/drift
+	step(placeOff, known)
+	step(placeWarming, known+cfg.Rest)
+	step(placeOn, known+cfg.writeMax())
+}
+
+func (idle) Part(string) int { return 0 }
+
+// TestWhatNoticesMean: who may write without a mark, and who must turn something off first.
+func TestWhatNoticesMean(t *testing.T) {
+	t.Parallel()
+	th, err := New(Default(), Deps{Engine: idle{}, Board: NewSole()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := th.owner
+	part, list := th.guardOf("k")
+	for _, c := range []struct {
+		name       string
+		list, part Notice
+		off        bool
+		foreign    *guard
+	}{
+		{"all on", Notice{placeOn, mine}, Notice{placeOn, mine}, false, nil},
+		{"the part closes", Notice{placeOn, mine}, Notice{placeClosing, mine}, false, nil},
+		{"the part is off", Notice{placeOn, mine}, Notice{placeOff, mine}, true, nil},
+		{"the part is off, by others", Notice{placeOn, mine}, Notice{placeOff, "other"}, true, part},
+		{"the part is on, by others", Notice{placeOn, mine}, Notice{placeOn, "other"}, false, part},
+		{"the part warms", Notice{placeOn, mine}, Notice{placeWarming, mine}, false, nil},
+		{"the list is off", Notice{placeOff, "other"}, Notice{placeOn, mine}, true, list},
+		{"another list is on, and the part off", Notice{placeOn, "other"}, Notice{placeOff, mine}, false, list},
+		{"another list warms, and the part is off", Notice{placeWarming, "other"}, Notice{placeOff, mine}, false, list},
+	} {
+		now := th.now()
+		list.saw(c.list, now, now, time.Hour)
+		part.saw(c.part, now, now, time.Hour)
+		s, err := th.sights(t.Context(), "k")
+		if err != nil || s.off != c.off || s.foreign != c.foreign {
+			t.Errorf("%s: off %v, foreign %v, %v, want %v, %v", c.name, s.off, s.foreign, err, c.off, c.foreign)
+		}
+		at, ok := th.readable("k")
+		if wants := c.name == "all on"; ok != wants {
+			t.Errorf("%s: readable %v (%v), want %v", c.name, ok, at, wants)
 		}
 	}
 }

@@ -35,6 +35,16 @@ type fragile struct {
 	cache.Engine
 	mu   sync.Mutex
 	away bool
+	// swapping is called once, before the next Swap; what it returns is the Swap's error, though it is done.
+	swapping func() error
+}
+
+func (f *fragile) hook() func() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fn := f.swapping
+	f.swapping = nil
+	return fn
 }
 
 func (f *fragile) set(away bool) {
@@ -63,7 +73,15 @@ func (f *fragile) Swap(ctx context.Context, part int, key string, at cache.Stamp
 	if err := f.err(); err != nil {
 		return nil, err
 	}
-	return f.Engine.Swap(ctx, part, key, at, cell, life)
+	var lost error
+	if fn := f.hook(); fn != nil {
+		lost = fn()
+	}
+	put, err := f.Engine.Swap(ctx, part, key, at, cell, life)
+	if lost != nil {
+		return nil, lost
+	}
+	return put, err
 }
 
 func (f *fragile) Remove(ctx context.Context, part int, key string, at cache.Stamp) error {
@@ -294,6 +312,67 @@ func TestWritersWhoMeet(t *testing.T) {
 	}
 	f.wants(t, "k", "outer", 1)
 	f.wants(t, "k", "outer", 0)
+}
+
+// TestLostAnswerEndsNobodyElsesMark: the answer to the end of one of two writers is lost, and it tries again.
+func TestLostAnswerEndsNobodyElsesMark(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, cache.Default()).run(t)
+	if _, err := f.Write(t.Context(), "k", func(context.Context) (cache.Value, error) {
+		if _, err := f.Write(t.Context(), "k", func(context.Context) (cache.Value, error) {
+			f.engine.mu.Lock()
+			defer f.engine.mu.Unlock()
+			f.engine.swapping = func() error { return cache.ErrAway }
+			return cache.Value{Version: 1, Bytes: []byte("inner")}, nil
+		}); err != nil {
+			t.Error(err)
+		}
+		f.there = cache.Value{Version: 1, Bytes: []byte("inner")}
+		f.wants(t, "k", "inner", 1)
+		f.wants(t, "k", "inner", 1) // the outer one is not done: nobody fills
+		f.there = cache.Value{Version: 2, Bytes: []byte("outer")}
+		return f.there, nil
+	}); err != nil {
+		t.Error(err)
+	}
+	f.wants(t, "k", "outer", 1)
+}
+
+// TestSettlesWhereReadersAre: while a writer settles, the part was off and is on again, and somebody filled
+// what he had loaded before the write.
+func TestSettlesWhereReadersAre(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, cache.Default())
+	if err := f.Tend(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	old := cache.Value{Version: 1, Bytes: []byte("old")}
+	turn := func() error {
+		n, err := f.board.Read(t.Context(), "memory")
+		if err != nil {
+			return err
+		}
+		if err := f.board.Replace(t.Context(), "memory", n, cache.Notice{Position: n.Position + 4, Owner: n.Owner}); err != nil {
+			t.Error(err)
+		}
+		if err := f.Tend(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if _, err := f.Read(t.Context(), "k", func(context.Context) (cache.Value, error) { return old, nil }); err != nil {
+			t.Error(err)
+		}
+		return nil
+	}
+	if _, err := f.Write(t.Context(), "k", func(context.Context) (cache.Value, error) {
+		f.engine.mu.Lock()
+		defer f.engine.mu.Unlock()
+		f.engine.swapping = turn
+		f.there = cache.Value{Version: 2, Bytes: []byte("new")}
+		return f.there, nil
+	}); err != nil {
+		t.Error(err)
+	}
+	f.wants(t, "k", "new", 1)
 }
 
 // TestErrorsOfAStore: after one that says that nothing was written copies go on; in doubt
