@@ -3,12 +3,15 @@ package identity
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/kamado/kamado/game"
+	"github.com/kamado/kamado/internal/sqldb/sqlite"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -230,7 +233,40 @@ func TestAgentText(t *testing.T) {
 	}
 }
 
-// TestFeedIsBounded fills the feed, and wants that a user's own sign-out is refused, a ban not.
+// TestPasswordThatChangesMeanwhile changes a password between its proof and the session that it would start.
+func TestPasswordThatChangesMeanwhile(t *testing.T) {
+	t.Parallel()
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() }) //nolint:errcheck // the test is over
+	cfg := game.DefaultIdentity()
+	cfg.PasswordMemory = 64
+	s, err := Open(t.Context(), cfg, Deps{DB: db, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := s.CreatePassword(t.Context(), "ann@example.org", "correct horse battery", game.Client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.prove(t.Context(), game.Pair{Provider: game.ProviderPassword, Subject: "ann@example.org"}, "correct horse battery", game.Client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Write(t.Context(), p.still); err != nil {
+		t.Errorf("the control: still = %v", err)
+	}
+	if err := s.SetPassword(t.Context(), l.UID, "another password"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Write(t.Context(), p.still); game.KindOf(err) != game.Unauthenticated {
+		t.Errorf("still = %v, want Unauthenticated", err)
+	}
+}
+
+// TestNoticesAreBounded fills the feed, and wants that a user's own sign-out is refused, a ban not.
 func TestNoticesAreBounded(t *testing.T) {
 	t.Parallel()
 	s := &Server{feed: newFeed(), metrics: newMetrics()}

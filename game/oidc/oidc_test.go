@@ -468,6 +468,12 @@ func TestPresets(t *testing.T) {
 		if s, _, err := r.Finish(t.Context(), game.Provider(c.name), start.Cookie, url.Values{"state": u.Query()["state"], "code": {"c"}}); err != nil || s.Pair != (game.Pair{Provider: game.Provider(c.name), Subject: "x"}) {
 			t.Errorf("%s: Finish = %+v, %v", c.name, s, err)
 		}
+		asked := f.fetches.token.Load()
+		_, _, err = r.Finish(t.Context(), game.Provider(c.name), start.Cookie, url.Values{"state": u.Query()["state"], "code": {"c"}})
+		wants(t, err, game.Unauthenticated, "the same answer again, of an issuer that takes a code twice")
+		if f.fetches.token.Load() != asked {
+			t.Errorf("%s: it was asked about a code twice", c.name)
+		}
 		if c.name == "line" { // a client can post no token that the secret signs
 			claims["nonce"] = strings.Repeat("n", 20)
 			_, err := r.Verify(t.Context(), "line", c.sign(claims), strings.Repeat("n", 20))

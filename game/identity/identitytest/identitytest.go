@@ -128,6 +128,8 @@ func Run(t *testing.T, shared bool, fresh func(t *testing.T) Place) {
 		"merges that are refused":                                       badMerges,
 		"UIDs go on after a crash and after a restore":                  uids,
 		"what was used is used, and shared keys are shared":             secrets,
+		"who is known is believed while the database is away":           databaseAway,
+		"notices are read after a restore":                              restored,
 		"attempts are limited by account and by address":                limits,
 		"passwords wait for their turn, and not for long":               turns,
 	}

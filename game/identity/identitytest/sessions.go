@@ -465,6 +465,58 @@ func services(t *testing.T, w *World) {
 	must[string](t)(s.CreateService(ctx, "shop.eu", game.ScopePoints))
 }
 
+func databaseAway(t *testing.T, w *World) {
+	db := w.place(t)
+	s := w.OpenOn(db, Noon)
+	a := guest(t, s)
+	secret := must[string](t)(s.CreateService(t.Context(), "shop", game.ScopePoints))
+	must[game.UID](t)(s.Canonical(t.Context(), a.UID))
+	ok(t, db.Close())
+	believed(t, s, a, true, "a token that was never shown, without a database")
+	must[game.Principal](t)(s.Authenticate(t.Context(), secret))
+	if got := must[game.UID](t)(s.Canonical(t.Context(), a.UID)); got != a.UID {
+		t.Errorf("Canonical = %v", got)
+	}
+	_, err := s.Authenticate(t.Context(), secret+"A")
+	wants(t, err, game.Unauthenticated, "a wrong credential without a database")
+	_, err = s.CreateGuest(t.Context(), "", here(1))
+	wants(t, err, game.Unavailable, "a new user without a database")
+	_, err = s.Refresh(t.Context(), a.Refresh, here(1))
+	wants(t, err, game.Unavailable, "a refresh without a database")
+	if s.Tend(t.Context()) == nil {
+		t.Error("Tend says nothing")
+	}
+	s.Clock.Pass(time.Minute)
+	if s.Ready() == nil {
+		t.Error("Ready after a minute without notices")
+	}
+}
+
+// restored plays a restore of an older database under a server that goes on.
+func restored(t *testing.T, w *World) {
+	db := w.place(t)
+	s, other := w.OpenOn(db, Noon), w.Open(Noon)
+	for range 3 {
+		l := guest(t, other)
+		ok(t, other.Mute(t.Context(), l.UID, game.Restriction{}))
+	}
+	l, m := guest(t, other), guest(t, other)
+	ok(t, other.Mute(t.Context(), m.UID, game.Restriction{}))
+	ok(t, s.Tend(t.Context()))
+	ok(t, db.Write(t.Context(), func(w sqldb.Writer) error {
+		_, err := w.Exec("DELETE FROM identity_notices")
+		_, err2 := w.Exec("UPDATE identity_feed SET seq = 0 WHERE id = 1")
+		return errors.Join(err, err2)
+	}))
+	ok(t, other.SignOut(t.Context(), l.UID, l.Session))
+	ok(t, other.Unmute(t.Context(), m.UID))
+	ok(t, s.Tend(t.Context()))
+	believed(t, s, l, false, "signed out after a restore")
+	if p := must[game.Principal](t)(s.Authenticate(t.Context(), m.Access)); !p.MutedUntil.IsZero() {
+		t.Error("a mute that ended after a restore goes on")
+	}
+}
+
 func secrets(t *testing.T, w *World) {
 	s, other := w.Open(Noon), w.Open(Noon)
 	a, b, c := must[[]byte](t)(s.SharedKey(t.Context(), "a")), must[[]byte](t)(other.SharedKey(t.Context(), "a")), must[[]byte](t)(other.SharedKey(t.Context(), "c"))
