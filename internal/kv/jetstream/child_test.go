@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -49,6 +50,56 @@ type answer struct {
 	Shards []kv.Shard
 	Lost   []string
 	Formed time.Duration
+	Bench  benchResult
+}
+
+// benchResult is what some callers reached.
+type benchResult struct {
+	Puts     int
+	Took     time.Duration
+	P50, P99 time.Duration
+}
+
+func (r benchResult) perSecond() float64 { return float64(r.Puts) / r.Took.Seconds() }
+
+// bench lets callers put for a while: creates, or steps of a chain to each caller.
+func bench(s kv.Store, run string, callers int, chains bool, d time.Duration) (benchResult, error) {
+	var mu sync.Mutex
+	var all []time.Duration
+	var failed error
+	var wg sync.WaitGroup
+	value := make([]byte, 200)
+	began := time.Now()
+	for id := range callers {
+		wg.Go(func() {
+			var took []time.Duration
+			var err error
+			base := kv.Absent
+			for n := 0; time.Since(began) < d && err == nil; n++ {
+				k := kv.Key{Group: fmt.Sprintf("%s-%d-%d", run, id, n%50), Name: fmt.Sprint("n", n)}
+				if chains {
+					k = kv.Key{Group: fmt.Sprintf("%s-%d", run, id), Name: "n"}
+				}
+				at := time.Now()
+				var v kv.Version
+				if v, err = s.Put(context.Background(), k, value, base); chains {
+					base = v
+				}
+				took = append(took, time.Since(at))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, took...)
+			failed = errors.Join(failed, err)
+		})
+	}
+	wg.Wait()
+	r := benchResult{Puts: len(all), Took: time.Since(began)}
+	slices.Sort(all)
+	if len(all) > 0 {
+		r.P50, r.P99 = all[len(all)/2], all[len(all)*99/100]
+	}
+	return r, failed
 }
 
 // setup is how a child is started.
@@ -56,6 +107,9 @@ type setup struct {
 	Config
 	Early, Slow bool
 }
+
+// benchTime is how long one figure is measured.
+const benchTime = 4 * time.Second
 
 const childEnv = "KAMADO_KV_CHILD"
 
@@ -164,6 +218,8 @@ func (w *worker) obey(o order) {
 				err = e
 			}
 		}
+	case "bench", "chains":
+		a.Bench, err = bench(w.s, o.Node, o.Count, o.Do == "chains", benchTime)
 	default:
 		err = fmt.Errorf("unknown order %q", o.Do)
 	}

@@ -48,7 +48,8 @@ type world struct {
 	doubts int
 	old    int
 	broken []string
-	acks   [][]int64 // unix nanoseconds of acknowledgements, by shard
+	acks   [][]int64       // unix nanoseconds of acknowledgements, by shard
+	where  map[bool]string // the longest gaps were, of shards that were picked and others
 }
 
 // step of a chain that was acknowledged.
@@ -262,6 +263,7 @@ func (w *world) leads(p *proc, node string) map[int]bool {
 func (w *world) gaps(from, to time.Time, pick map[int]bool) (picked, others time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.where = map[bool]string{}
 	for shard, all := range w.acks {
 		slices.Sort(all)
 		last, most := from.UnixNano(), int64(0)
@@ -269,7 +271,10 @@ func (w *world) gaps(from, to time.Time, pick map[int]bool) (picked, others time
 			if at < last || at > to.UnixNano() {
 				continue
 			}
-			most = max(most, at-last)
+			if at-last > most {
+				most = at - last
+				w.where[pick[shard]] = fmt.Sprintf("shard %d, %v after the beginning", shard, time.Duration(last-from.UnixNano()).Round(time.Millisecond))
+			}
 			last = at
 		}
 		most = max(most, to.UnixNano()-last)
@@ -354,7 +359,7 @@ func (w *world) within(what string, gap, most, quiet time.Duration) {
 	}
 	w.t.Logf("%s: longest gap %v (bound %v, without a fault %v)", what, gap.Round(time.Millisecond), bound.Round(time.Millisecond), quiet.Round(time.Millisecond))
 	if gap > bound {
-		w.t.Errorf("%s: longest gap %v, want at most %v", what, gap, bound)
+		w.t.Errorf("%s: longest gap %v, want at most %v; of shards picked and others: %v", what, gap, bound, w.where)
 	}
 }
 
@@ -392,6 +397,24 @@ func TestSixShardsOfThreeReplicas(t *testing.T) {
 	ps = w.replaced(ps, quiet)
 	if all {
 		ps = w.everybodyDies(ps)
+	}
+	for _, p := range ps {
+		w.do(p, order{Do: "rest"})
+	}
+	w.end(ps)
+}
+
+// TestUpgrade is the life of a cluster whose nodes are restarted in order.
+func TestUpgrade(t *testing.T) {
+	if os.Getenv("KAMADO_TEST_ALL") == "" {
+		t.Skip("a minute of load: KAMADO_TEST_ALL=1")
+	}
+	w := newWorld(t, 3)
+	ps := w.spawn(w.config(0), w.config(1), w.config(2))
+	w.load(ps...)
+	quiet := w.quiet(3 * time.Second)
+	for range 2 {
+		ps = w.upgrade(ps, quiet)
 	}
 	for _, p := range ps {
 		w.do(p, order{Do: "rest"})
@@ -543,18 +566,26 @@ func (w *world) longLife(ps []*proc, quiet time.Duration) []*proc {
 		_, gap := w.gaps(from, time.Now(), nil)
 		w.within("two of three killed", gap, leaderGapMax+5*time.Second, quiet)
 	}
-	// An upgrade: each node leaves, stops and starts.
+	return w.upgrade(ps, quiet)
+}
+
+// upgrade lets each node leave, stop and start.
+func (w *world) upgrade(ps []*proc, quiet time.Duration) []*proc {
+	w.t.Helper()
 	for i := range ps {
 		w.do(ps[0], order{Do: "rebalance"})
 		from := time.Now()
 		w.do(ps[i], order{Do: "rest"})
 		w.do(ps[i], order{Do: "leave"})
+		left := time.Since(from)
 		w.quit(ps[i])
+		quit := time.Since(from)
 		ps[i] = w.spawn(ps[i].c)[0]
+		back := time.Since(from)
 		w.load(ps[i])
 		w.whole(ps[i], "")
 		_, gap := w.gaps(from, time.Now(), nil)
-		w.within("a node left, stopped and started", gap, plannedGapMax, quiet)
+		w.within(fmt.Sprintf("a node left (%v), stopped (%v) and started (%v)", left.Round(time.Millisecond), quit.Round(time.Millisecond), back.Round(time.Millisecond)), gap, plannedGapMax, quiet)
 	}
 	return ps
 }

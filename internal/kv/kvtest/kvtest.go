@@ -44,6 +44,7 @@ func Run(t *testing.T, fresh func(t *testing.T) kv.Store) {
 		"a closed store does nothing":                     closed,
 		"counters lose no step":                           counters,
 		"a history is one that a single register had":     history,
+		"what it says of itself makes sense":              itself,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -71,7 +72,7 @@ func put(t *testing.T, s kv.Store, k kv.Key, value string, base kv.Version) kv.V
 	return v
 }
 
-// get reads until the entry is want, which a Stale engine may take a while to show.
+// has wants that a key has a value.
 func has(t *testing.T, s kv.Store, k kv.Key, value string, v kv.Version) {
 	t.Helper()
 	e, err := s.Get(t.Context(), k)
@@ -423,6 +424,47 @@ func closed(t *testing.T, s kv.Store) {
 	_, err = s.List(t.Context(), k.Group, "", 1)
 	wants(t, "List", err, kv.ErrClosed)
 	wants(t, "Scan", s.Scan(t.Context(), func(kv.Entry) error { return nil }), kv.ErrClosed)
+}
+
+// itself: optional abilities say something that can be used.
+func itself(t *testing.T, s kv.Store) {
+	if stale, ok := s.(kv.Stale); ok && stale.Staleness() == "" {
+		t.Error("Staleness says nothing")
+	}
+	if f, ok := s.(kv.Fallible); ok {
+		select {
+		case <-f.Stopped():
+			t.Error("a healthy store has stopped")
+		default:
+		}
+		if err := f.Fault(); err != nil {
+			t.Errorf("a healthy store has the fault %v", err)
+		}
+	}
+	sharded, ok := s.(kv.Sharded)
+	if !ok {
+		return
+	}
+	shards, err := sharded.Shards(t.Context())
+	if err != nil || len(shards) == 0 {
+		t.Fatalf("Shards = %v, %v", shards, err)
+	}
+	names := map[string]bool{}
+	for _, sh := range shards {
+		leaders := 0
+		for _, r := range sh.Replicas {
+			if r.Leader && r.Node != sh.Leader {
+				t.Errorf("shard %s is led by %q, and replica %q leads", sh.Name, sh.Leader, r.Node)
+			}
+			if r.Leader {
+				leaders++
+			}
+		}
+		if sh.Name == "" || names[sh.Name] || leaders > 1 {
+			t.Errorf("shard %+v: want a name of its own and at most one leader", sh)
+		}
+		names[sh.Name] = true
+	}
 }
 
 // counters: callers add to one number by compare-and-set.

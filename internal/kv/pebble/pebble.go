@@ -105,11 +105,12 @@ type Store struct {
 	// version is the greatest that was given. The committer's alone.
 	version kv.Version
 
-	mu     sync.RWMutex
-	closed bool
-	calls  sync.WaitGroup // under way; added to under mu
-	ending chan struct{}  // closed by Close
-	done   chan struct{}  // closed when the committer and its helper have returned
+	mu        sync.RWMutex
+	closed    bool
+	calls     sync.WaitGroup // under way; added to under mu
+	ending    chan struct{}  // closed by Close
+	closeWait time.Duration
+	done      chan struct{} // closed when the committer and its helper have returned
 }
 
 var (
@@ -136,6 +137,7 @@ func Open(dir string, c Config) (*Store, error) {
 	s := &Store{
 		c: c, log: c.Log, dir: dir, disk: newDisk(c.fs, dir, c.Log),
 		queue: make(chan *write, c.Queue), ending: make(chan struct{}), done: make(chan struct{}),
+		closeWait: closeWait,
 	}
 	s.met = newMetrics(s)
 	for i := range s.stripes {
@@ -268,11 +270,13 @@ func (s *Store) Stopped() <-chan struct{} { return s.disk.stopped }
 // Fault is how the disk failed.
 func (s *Store) Fault() error { return s.disk.fault() }
 
-// closeWait is how long Close waits for an engine whose disk has failed: its
-// goroutines may hang for good.
+// closeWait is how long Close waits for an engine whose disk is full or has failed:
+// its goroutines may hang for good.
 const closeWait = 5 * time.Second
 
-// Close waits for calls that are under way and closes the directory.
+// Close waits for calls that are under way and closes the directory. Where the disk
+// is full and stays so, or has failed, it gives up after a while: nothing is written
+// after it, and what was acknowledged is there at the next Open.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -283,35 +287,40 @@ func (s *Store) Close() error {
 	close(s.ending)
 	s.mu.Unlock()
 	s.calls.Wait()
-	if s.disk.fault() == nil {
-		close(s.queue)
+	ended := make(chan error, 1)
+	go func() { ended <- s.end() }()
+	t := time.NewTicker(s.closeWait)
+	defer t.Stop()
+	for {
 		select {
-		case <-s.done:
-		case <-s.disk.stopped:
+		case err := <-ended:
+			if stopped := s.stoppedError(); stopped != nil {
+				return stopped
+			}
+			return err
+		case <-t.C:
+		}
+		if err := s.stoppedError(); err != nil {
+			s.log.Warn("the engine of a failed disk does not end; its files stay open until this process ends", "dir", s.dir)
+			return err
+		}
+		if s.disk.waiting.Load() > 0 {
+			s.disk.stop(errors.New("closed while the disk was full"))
 		}
 	}
-	if err := s.stoppedError(); err == nil {
-		return errors.Join(s.db.Close(), s.lock.Close())
-	}
-	return s.abandon()
 }
 
-// abandon closes an engine whose disk has failed as far as it can be. Nothing of
-// it can write any more.
-func (s *Store) abandon() error {
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		defer func() { _ = recover() }() // a second fault of the same disk
-		_ = s.db.Close()
-		_ = s.lock.Close()
+// end closes the engine, as far as it can be when the disk has failed.
+func (s *Store) end() (err error) {
+	defer func() {
+		if r := recover(); r != nil { // a second fault of the same disk
+			err = fmt.Errorf("%w: %v", kv.ErrStopped, r)
+		}
 	}()
-	t := time.NewTimer(closeWait)
-	defer t.Stop()
+	close(s.queue)
 	select {
-	case <-ended:
-	case <-t.C:
-		s.log.Warn("the engine of a failed disk does not end; its files stay open until this process ends", "dir", s.dir)
+	case <-s.done:
+	case <-s.disk.stopped:
 	}
-	return s.stoppedError()
+	return errors.Join(s.db.Close(), s.lock.Close())
 }

@@ -285,6 +285,31 @@ func TestTheLogMeetsTheEnd(t *testing.T) {
 	}
 }
 
+// TestCloseOnAFullDisk: it does not wait for ever, and nothing acknowledged is lost.
+func TestCloseOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	f := newFaulty()
+	s := open(t, "/kv", f.set)
+	s.closeWait = 50 * time.Millisecond
+	sure, err := s.Put(t.Context(), key, []byte("sure"), kv.Absent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.bytes.Store(0)
+	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := s.Put(short, kv.Key{Group: "u2", Name: "b"}, nil, kv.Absent); !errors.Is(err, kv.ErrDoubt) && !errors.Is(err, kv.ErrFull) {
+		t.Errorf("Put = %v, want ErrDoubt or ErrFull", err)
+	}
+	if err := s.Close(); !errors.Is(err, kv.ErrStopped) {
+		t.Errorf("Close = %v, want ErrStopped", err)
+	}
+	again := open(t, "/kv", f.crash(50).set)
+	if e, err := again.Get(t.Context(), key); err != nil || e.Version != sure {
+		t.Errorf("Get after it = %v, %v", e, err)
+	}
+}
+
 func eventually(t *testing.T, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !is(); time.Sleep(5 * time.Millisecond) { // a condition is polled

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -186,7 +187,11 @@ func (s *Store) Snapshot(ctx context.Context, dir string) error {
 		if stopped := s.stoppedError(); stopped != nil {
 			return stopped
 		}
-		return fmt.Errorf("%w: snapshot into %s: %w", kv.ErrInvalid, filepath.Base(dir), err)
+		what := kv.ErrInvalid
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			what = kv.ErrFull
+		}
+		return fmt.Errorf("%w: snapshot into %s: %w", what, filepath.Base(dir), err)
 	}
 	return nil
 }
