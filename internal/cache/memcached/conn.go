@@ -86,14 +86,15 @@ func (s *server) askOnce(ctx context.Context, on *conn, write func([]byte) []byt
 
 var errFull = errors.New("too many requests are under way")
 
-// slot waits for a place among the requests under way.
+// slot waits for a place among the requests under way: half of Timeout, so that a
+// server that stands still is told from a bound that is too low.
 func (s *server) slot(ctx context.Context) error {
 	select {
 	case s.slots <- struct{}{}:
 		return nil
 	default:
 	}
-	timer := time.NewTimer(s.cfg.Timeout)
+	timer := time.NewTimer(s.cfg.Timeout / 2)
 	defer timer.Stop()
 	select {
 	case s.slots <- struct{}{}:

@@ -44,7 +44,7 @@ type Config struct {
 	RetryAfter time.Duration
 	// ConnectionsMax is how many connections a server gets.
 	ConnectionsMax int
-	// InFlightMax is how many requests to a server may be under way; others wait for Timeout at most.
+	// InFlightMax is how many requests to a server may be under way; others wait for half of Timeout at most.
 	InFlightMax int
 	// CellBytesMax is the largest cell; memcached's own bound (-I) is 1 MiB with its overhead.
 	CellBytesMax int

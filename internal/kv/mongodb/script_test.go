@@ -255,40 +255,7 @@ func TestReadConcerns(t *testing.T) {
 // group and split beforehand; the shards and their members are told.
 func TestClusterIsShardedAndTold(t *testing.T) {
 	t.Parallel()
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	member := func(name, state string, health float64, applied time.Time) bson.D {
-		return bson.D{{Key: "name", Value: name}, {Key: "health", Value: health}, {Key: "stateStr", Value: state}, {Key: "optimeDate", Value: applied}, {Key: "lastHeartbeatRecv", Value: now.Add(-time.Second)}}
-	}
-	var shard *script
-	shard = newScript(t, func(name string, _ bson.Raw) bson.D {
-		switch {
-		case isHello(name):
-			return greeting(bson.E{Key: "setName", Value: "rs0"}, bson.E{Key: "hosts", Value: bson.A{shard.addr}}, bson.E{Key: "primary", Value: shard.addr}, bson.E{Key: "me", Value: shard.addr})
-		case name == "replSetGetStatus":
-			return bson.D{{Key: "ok", Value: 1}, {Key: "set", Value: "rs0"}, {Key: "date", Value: now}, {Key: "members", Value: bson.A{
-				member("a:1", "PRIMARY", 1, now), member("b:1", "SECONDARY", 1, now.Add(-2*time.Second)), member("c:1", "(not reachable/healthy)", 0, time.Unix(0, 0)), member("d:1", "SECONDARY", 1, now.Add(-time.Minute)),
-			}}}
-		}
-		return fine
-	})
-	mongos := newScript(t, func(name string, command bson.Raw) bson.D {
-		switch {
-		case isHello(name):
-			return greeting(bson.E{Key: "msg", Value: "isdbgrid"})
-		case name == "listShards":
-			return bson.D{{Key: "ok", Value: 1}, {Key: "shards", Value: bson.A{
-				bson.D{{Key: "_id", Value: "s0"}, {Key: "host", Value: "rs0/" + shard.addr}},
-				bson.D{{Key: "_id", Value: "s1"}, {Key: "host", Value: "rs1/127.0.0.1:1"}, {Key: "draining", Value: true}},
-			}}}
-		case name == "shardCollection":
-			if _, err := command.LookupErr("numInitialChunks"); err == nil {
-				return refusal(40415, "unknown field numInitialChunks") // as a server that splits by itself
-			}
-		case name == "collStats":
-			return bson.D{{Key: "ok", Value: 1}, {Key: "count", Value: 12}, {Key: "size", Value: 3400}, {Key: "shards", Value: bson.D{{Key: "s0", Value: bson.D{{Key: "count", Value: 5}, {Key: "size", Value: 1400}}}}}}
-		}
-		return fine
-	})
+	mongos := cluster(t)
 	cfg := mongos.config()
 	cfg.Timeout = 2 * time.Second // which the shard that is away costs
 	store := open(t, cfg, nil)
@@ -331,4 +298,43 @@ func TestClusterIsShardedAndTold(t *testing.T) {
 	if w := strings.Join(shards[1].Warnings, "; "); shards[1].Leader != "?" || !strings.Contains(w, "could not be asked") || !strings.Contains(w, "emptied") {
 		t.Errorf("a shard that does not answer is %+v", shards[1])
 	}
+}
+
+// cluster is mongos before one shard of four members and one that is away.
+func cluster(t *testing.T) *script {
+	t.Helper()
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	member := func(name, state string, health float64, applied time.Time) bson.D {
+		return bson.D{{Key: "name", Value: name}, {Key: "health", Value: health}, {Key: "stateStr", Value: state}, {Key: "optimeDate", Value: applied}, {Key: "lastHeartbeatRecv", Value: now.Add(-time.Second)}}
+	}
+	var shard *script
+	shard = newScript(t, func(name string, _ bson.Raw) bson.D {
+		switch {
+		case isHello(name):
+			return greeting(bson.E{Key: "setName", Value: "rs0"}, bson.E{Key: "hosts", Value: bson.A{shard.addr}}, bson.E{Key: "primary", Value: shard.addr}, bson.E{Key: "me", Value: shard.addr})
+		case name == "replSetGetStatus":
+			return bson.D{{Key: "ok", Value: 1}, {Key: "set", Value: "rs0"}, {Key: "date", Value: now}, {Key: "members", Value: bson.A{
+				member("a:1", "PRIMARY", 1, now), member("b:1", "SECONDARY", 1, now.Add(-2*time.Second)), member("c:1", "(not reachable/healthy)", 0, time.Unix(0, 0)), member("d:1", "SECONDARY", 1, now.Add(-time.Minute)),
+			}}}
+		}
+		return fine
+	})
+	return newScript(t, func(name string, command bson.Raw) bson.D {
+		switch {
+		case isHello(name):
+			return greeting(bson.E{Key: "msg", Value: "isdbgrid"})
+		case name == "listShards":
+			return bson.D{{Key: "ok", Value: 1}, {Key: "shards", Value: bson.A{
+				bson.D{{Key: "_id", Value: "s0"}, {Key: "host", Value: "rs0/" + shard.addr}},
+				bson.D{{Key: "_id", Value: "s1"}, {Key: "host", Value: "rs1/127.0.0.1:1"}, {Key: "draining", Value: true}},
+			}}}
+		case name == "shardCollection":
+			if _, err := command.LookupErr("numInitialChunks"); err == nil {
+				return refusal(40415, "unknown field numInitialChunks") // as a server that splits by itself
+			}
+		case name == "collStats":
+			return bson.D{{Key: "ok", Value: 1}, {Key: "count", Value: 12}, {Key: "size", Value: 3400}, {Key: "shards", Value: bson.D{{Key: "s0", Value: bson.D{{Key: "count", Value: 5}, {Key: "size", Value: 1400}}}}}}
+		}
+		return fine
+	})
 }
