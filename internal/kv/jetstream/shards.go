@@ -117,32 +117,77 @@ func (s *Store) StepDown(ctx context.Context, shard, to string) error {
 	return s.stepDown(ctx, i, to)
 }
 
+// Times of a step down.
+const (
+	lagStepMax = 8                      // of a replica that is to lead: one that is behind more would not win, and seconds be lost
+	stepEvery  = 300 * time.Millisecond // between two tries: the old leader can win again
+)
+
 func (s *Store) stepDown(ctx context.Context, shard int, to string) error {
-	info, err := s.info(ctx, shard, nil)
-	if err != nil {
-		return adminError("step down", err)
-	}
-	if info.Cluster == nil || len(info.Cluster.Replicas) == 0 {
-		return fmt.Errorf("step down: %w: shard %s has one replica", kv.ErrInvalid, s.stream(shard))
-	}
-	old := info.Cluster.Leader
-	if old == to {
-		return nil
-	}
-	q := server.JSApiLeaderStepdownRequest{}
-	if to != "" {
-		q.Placement = &server.Placement{Preferred: to}
-	}
-	if err := s.ask(ctx, s.conn(), "$JS.API.STREAM.LEADER.STEPDOWN."+s.stream(shard), q, nil); err != nil {
-		return adminError("step down", err)
-	}
-	return s.until(ctx, func() error {
-		info, err := s.info(ctx, shard, nil)
-		if err == nil && (info.Cluster.Leader == "" || info.Cluster.Leader == old) {
-			err = errNoLeader
+	first := ""
+	for {
+		info, err := s.look(ctx, shard)
+		if err != nil && !passing(err) {
+			return adminError("step down", err)
 		}
-		return err
-	})
+		if err == nil && info.Cluster == nil {
+			return fmt.Errorf("step down: %w: shard %s is not of a cluster", kv.ErrInvalid, s.stream(shard))
+		}
+		wait := pollEvery
+		if err == nil && info.Cluster.Leader != "" {
+			now := info.Cluster.Leader
+			if first == "" {
+				first = now
+			}
+			if now == to || to == "" && now != first {
+				return nil
+			}
+			next, err := successor(info.Cluster, to)
+			if err != nil {
+				return fmt.Errorf("step down %s: %w", s.stream(shard), err)
+			}
+			if next != "" {
+				q := server.JSApiLeaderStepdownRequest{Placement: &server.Placement{Preferred: next}}
+				if err := s.ask(ctx, s.conn(), "$JS.API.STREAM.LEADER.STEPDOWN."+s.stream(shard), q, nil); err != nil && !passing(err) {
+					return adminError("step down", err)
+				}
+				wait = stepEvery
+			}
+		}
+		if !s.pause(ctx, wait) {
+			return adminError("step down", errors.Join(ctx.Err(), err))
+		}
+	}
+}
+
+// look is info that does not wait long: it is asked again.
+func (s *Store) look(ctx context.Context, shard int) (*server.JSApiStreamInfoResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, stepEvery)
+	defer cancel()
+	return s.info(ctx, shard, nil)
+}
+
+// successor gives to, or, when it is empty, the replica that is the least behind;
+// nothing while it is behind too much.
+func successor(c *server.ClusterInfo, to string) (string, error) {
+	var best *server.PeerInfo
+	for _, p := range c.Replicas {
+		if to != "" && p.Name != to || to == "" && (p.Offline || p.Active > seenMax || p.Pending) {
+			continue
+		}
+		if best == nil || p.Lag < best.Lag {
+			best = p
+		}
+	}
+	switch {
+	case best == nil && to != "":
+		return "", fmt.Errorf("%w: node %q has no replica", kv.ErrInvalid, to)
+	case best == nil && len(c.Replicas) == 0:
+		return "", fmt.Errorf("%w: it has one replica", kv.ErrInvalid)
+	case best == nil || best.Lag > lagStepMax || best.Active > seenMax:
+		return "", nil
+	}
+	return best.Name, nil
 }
 
 // until polls until it is true or ctx ends.
@@ -299,7 +344,7 @@ func better(shards []kv.Shard) (shard, to string) {
 	most := 1
 	for _, sh := range shards {
 		for _, r := range sh.Replicas {
-			if d := leads[sh.Leader] - leads[r.Node]; sh.Leader != "" && !r.Leader && r.Ready && d > most {
+			if d := leads[sh.Leader] - leads[r.Node]; sh.Leader != "" && !r.Leader && r.Ready && r.Lag <= lagStepMax && d > most {
 				most, shard, to = d, sh.Name, r.Node
 			}
 		}
