@@ -42,7 +42,7 @@ var goldenStart = time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
 
 // goldenLedger makes a ledger by its core and writer alone, so that its bytes are
 // always the same: ten postings in two batches, a seal, and a snapshot behind the postings.
-func goldenLedger(t *testing.T, d disk.Disk) (snapshot []byte) {
+func goldenLedger(t testing.TB, d disk.Disk) (snapshot []byte) {
 	t.Helper()
 	w := &writer{disk: d, dir: "", id: &goldenID}
 	spare, err := makeSpare(d, "", SegmentBytesMin)

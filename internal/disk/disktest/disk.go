@@ -26,21 +26,19 @@ import (
 // PieceBytes is what survives as one, or not. It is small, so that little files have many.
 const PieceBytes = 64
 
-// Faults are what a disk does wrong. The functions are called while the disk is
-// locked, and must not use it.
+// Faults are what a disk does wrong. WriteErr and SyncErr are called while the disk
+// is locked, and must not use it.
 type Faults struct {
 	PowerAt  int          // the operation, counted from 1, at which the power goes; 0: never
 	WriteErr func() error // asked before each write; half of the write is done when it fails
 	SyncErr  func() error // asked before each sync
 	Lies     bool         // syncs do nothing: a control that must lose something
 	Space    int64        // bytes that files may have together; 0: no bound
+	Syncing  func()       // called by each sync before it begins; the disk is not locked then
 }
 
 // Disk is such a disk. Safe for concurrent use.
 type Disk struct {
-	// Syncing, when not nil, is called by each sync before it begins, without a lock.
-	Syncing func()
-
 	mu      sync.Mutex
 	faults  Faults
 	files   map[string]*file // as programs see it
@@ -311,6 +309,9 @@ func (f *file) WriteAt(p []byte, at int64) (int, error) {
 // grow makes the file at least so long.
 func (f *file) grow(size int) {
 	if more := size - len(f.now); more > 0 {
+		for i := len(f.now) / PieceBytes; i*PieceBytes < min(size, len(f.synced)); i++ {
+			f.dirty[i] = true // what a Truncate cut away is zeros now
+		}
 		f.now = append(f.now, make([]byte, more)...)
 	}
 }
@@ -329,8 +330,11 @@ func (f *file) Allocate(size int64) error {
 }
 
 func (f *file) Sync() error {
-	if f.d.Syncing != nil {
-		f.d.Syncing()
+	f.d.mu.Lock()
+	syncing := f.d.faults.Syncing
+	f.d.mu.Unlock()
+	if syncing != nil {
+		syncing()
 	}
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
