@@ -251,6 +251,7 @@ func (c *Console) functions() template.FuncMap {
 		"link":     func(url, text, section, own, icon string) navLink { return navLink{url, text, icon, section == own} },
 		"slider":   newSlider,
 		"cache":    func(text string, s cacheStats) cacheCard { return cacheCard{text, s} },
+		"journal":  func(list []transaction, of string) journal { return journal{list, of} },
 		"decision": func(a approval, csrf string) decision { return decision{a, csrf} },
 		"list":     func(items ...string) []string { return items },
 		"bytes":    humanBytes,

@@ -124,6 +124,12 @@ func (c *Console) ledgerOf(r *http.Request) (ledgerData, error) {
 	return data, nil
 }
 
+// journal is a table of transactions: of all players, or of one.
+type journal struct {
+	List []transaction
+	Of   string // UID; empty: of all
+}
+
 // upTo gives the transactions before a place and at it, the newest first.
 func (c *Console) upTo(ctx context.Context, place uint64) ([]transaction, error) {
 	after := uint64(0)

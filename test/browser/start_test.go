@@ -94,6 +94,8 @@ func paint(name string, seed int) error {
 type world struct {
 	console string // scheme and host; machines run on the fake hypervisor
 	cloud   string // scheme and host of the cloud's APIs
+	game    string // scheme and host of the API of players
+	data    string // its directory
 	link    string // opens a session once
 }
 
@@ -163,14 +165,15 @@ func start(t *testing.T) world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(built, "up", "-o", "json", "--data", t.TempDir(), "--originals", originals(t))
+	data := t.TempDir()
+	cmd := exec.Command(built, "up", "-o", "json", "--data", data, "--originals", originals(t))
 	cmd.Dir = t.TempDir()
 	parts, err := filepath.Abs(guestParts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd.Env = append(os.Environ(), "KAMADO_ADMIN=127.0.0.1:0", "KAMADO_IMAGES_HTTP=127.0.0.1:0", "KAMADO_CONSOLE_HTTP=127.0.0.1:0",
-		"KAMADO_DNS_DNS=127.0.0.1:0", "KAMADO_DNS_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HYPERVISOR=fake", "KAMADO_GUEST_PARTS="+parts)
+		"KAMADO_DNS_DNS=127.0.0.1:0", "KAMADO_DNS_HTTP=127.0.0.1:0", "KAMADO_GAME_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HYPERVISOR=fake", "KAMADO_GUEST_PARTS="+parts)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -195,13 +198,15 @@ func start(t *testing.T) world {
 		t.Fatalf("up printed no report: %v\n%s", err, &talk)
 	}
 	go io.Copy(io.Discard, out)
-	w := world{link: report.Console}
+	w := world{link: report.Console, data: data}
 	for _, s := range report.Services {
 		switch s.Name {
 		case "console":
 			w.console = s.URL
 		case "compute":
 			w.cloud = s.URL
+		case "game":
+			w.game = s.URL
 		}
 	}
 	return w
