@@ -29,6 +29,19 @@ type Config struct {
 	Entities EntitiesConfig `toml:"entities"`
 	// Rights for a time.
 	Locks LocksConfig `toml:"locks"`
+	// Copies of all of that.
+	Backup BackupConfig `toml:"backup"`
+}
+
+// BackupConfig is [game.backup].
+type BackupConfig struct {
+	// Where backups are kept: a directory, on another volume if that can be, or s3://BUCKET/PREFIX?endpoint=URL (credentials from the
+	// environment). Empty: none are made but those that are asked for.
+	To string `toml:"to"`
+	// How often one is made; 0: only when asked for.
+	Every time.Duration `toml:"every"`
+	// Copies of users and entities that are kept; points are kept from the beginning.
+	Keep int `toml:"keep"`
 }
 
 // PointsConfig is [game.points]. The first four must be the same on all servers of a ledger.
@@ -103,6 +116,10 @@ type LocksConfig struct {
 	Engine string `toml:"engine"`
 	// Servers of ZooKeeper, host:port.
 	ZooKeeper []string `toml:"zookeeper"`
+	// Name that this server proves to ZooKeeper (scheme digest); empty: everybody may.
+	User string `toml:"user"`
+	// File with the password of that name.
+	PasswordFile string `toml:"password_file"`
 	// Path in ZooKeeper under which the locks lie.
 	Root string `toml:"root"`
 }
@@ -130,7 +147,8 @@ func Default() Config {
 			JetStream: JetStreamConfig{Cluster: "127.0.0.1:7713", Shards: 6, Replicas: 3, StoreBytes: 10 * unit.GiB},
 			MongoDB:   MongoDBConfig{Database: "kamado", Connections: 64},
 		},
-		Locks: LocksConfig{Engine: EngineDatabase, Root: "/kamado/locks"},
+		Locks:  LocksConfig{Engine: EngineDatabase, Root: "/kamado/locks"},
+		Backup: BackupConfig{Keep: 30},
 	}
 }
 
@@ -151,7 +169,7 @@ func (c Config) Validate() error {
 	if len(c.Node) > nodeBytesMax || strings.ContainsFunc(c.Node, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		errs = append(errs, fmt.Errorf("node %.40q: want at most %d printable letters without blanks", c.Node, nodeBytesMax))
 	}
-	for name, err := range map[string]error{"identity": c.Identity.Validate(), "points": c.Points.validate(), "entities": c.Entities.validate(), "locks": c.Locks.validate()} {
+	for name, err := range map[string]error{"identity": c.Identity.Validate(), "points": c.Points.validate(), "entities": c.Entities.validate(), "locks": c.Locks.validate(), "backup": c.Backup.validate()} {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
@@ -203,10 +221,19 @@ func (c *EntitiesConfig) validate() error {
 	return errors.Join(errs...)
 }
 
+func (c *BackupConfig) validate() error {
+	var errs complaints
+	errs.check(c.Every == 0 || c.Every >= time.Minute, "every %v: want at least 1m, or 0", c.Every)
+	errs.check(c.Every == 0 || c.To != "", "every needs to, the place of the backups")
+	errs.check(c.Keep >= 1 && c.Keep <= 10_000, "keep %d: want 1 to 10000", c.Keep)
+	return errors.Join(errs...)
+}
+
 func (c *LocksConfig) validate() error {
 	var errs complaints
 	errs.oneOf("engine", c.Engine, EngineDatabase, EngineZooKeeper)
 	errs.check(c.Engine != EngineZooKeeper || len(c.ZooKeeper) > 0, "engine zookeeper needs zookeeper, a list of its servers")
+	errs.check((c.User == "") == (c.PasswordFile == ""), "user and password_file: want both, or neither")
 	errs.check(strings.HasPrefix(c.Root, "/") && !strings.HasSuffix(c.Root, "/"), "root %q: want a path such as /kamado/locks", c.Root)
 	return errors.Join(errs...)
 }

@@ -144,9 +144,7 @@ func (a *app) runLocked(ctx context.Context, c *client.Client, l *lockFlags, arg
 	if err != nil {
 		return err
 	}
-	if l.wait > 0 {
-		asked = time.Now() // the grant began at some moment of the wait: its first renewal makes it sure
-	}
+	asked = asked.Add(time.Duration(g.Waited * float64(time.Second)))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	cmd := exec.CommandContext(ctx, args[1], args[2:]...)

@@ -71,6 +71,11 @@ type Deps struct {
 	Config    game.Config
 	Status    func(context.Context) Status
 	Move      identity.Mover // moves what a merged user has
+	// Backup copies everything to a place; empty: the configured one.
+	Backup func(ctx context.Context, to string) (Backup, error)
+	// Export writes the signed transactions of a period; ExportKey is the key that an auditor checks them with.
+	Export    func(ctx context.Context, from, to game.Instant, w io.Writer) error
+	ExportKey func() (string, error)
 	Log       *slog.Logger
 }
 
@@ -305,6 +310,11 @@ func (c *call) bytes(most int64) ([]byte, error) {
 
 func tooLarge(most int64) error {
 	return game.Errorf(game.TooLarge, "a body of more than %d bytes", most)
+}
+
+// patient lets a request take as long as it needs.
+func (c *call) patient() {
+	_ = http.NewResponseController(c.w).SetWriteDeadline(time.Time{}) // a writer that cannot has no deadline
 }
 
 // uid reads a user id of the path.

@@ -45,13 +45,14 @@ type LockRequest struct {
 	Wait   float64 `json:"wait,omitempty" doc:"seconds to wait for a lock that is held, at most 60"`
 }
 
-// LockGrant is the right to a lock. Count its time from before the request was sent.
+// LockGrant is the right to a lock: from the moment before the request was sent, and waited, for ttl.
 type LockGrant struct {
 	Name    string  `json:"name"`
 	Holder  string  `json:"holder"`
 	Token   string  `json:"token" doc:"grows with each grant of the name: give it to the stores that the lock guards"`
 	Session string  `json:"session" doc:"secret of this grant: renews it and gives it back, at any server"`
-	TTL     float64 `json:"ttl" doc:"seconds, from before the request was sent"`
+	TTL     float64 `json:"ttl" doc:"seconds that it lasts, from before the request was sent, and waited"`
+	Waited  float64 `json:"waited,omitempty" doc:"seconds after the request at which the grant begins"`
 }
 
 // LockProof proves a grant.
@@ -77,7 +78,7 @@ func lockOf(s lock.Status) Lock {
 }
 
 func grantOf(h lock.Held) LockGrant {
-	return LockGrant{Name: h.Name, Holder: h.Holder, Token: strconv.FormatUint(h.Token, 10), Session: h.Session, TTL: h.Term.Seconds()}
+	return LockGrant{Name: h.Name, Holder: h.Holder, Token: strconv.FormatUint(h.Token, 10), Session: h.Session, TTL: h.Term.Seconds(), Waited: h.Waited.Seconds()}
 }
 
 func (c *call) listLocks() (any, error) {
@@ -86,7 +87,8 @@ func (c *call) listLocks() (any, error) {
 		return nil, err
 	}
 	q := c.r.URL.Query()
-	list, err := c.Locks.List(c.ctx(), q.Get("prefix"), q.Get("after"), min(limit, lock.ListMax))
+	limit = min(limit, lock.ListMax)
+	list, err := c.Locks.List(c.ctx(), q.Get("prefix"), q.Get("after"), limit)
 	if err != nil {
 		return nil, lockTold(err)
 	}
@@ -133,6 +135,9 @@ func (c *call) acquireLock() (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.lockQuota(name); err != nil {
+		return nil, err
+	}
 	var h lock.Held
 	if wait == 0 {
 		h, err = c.Locks.Acquire(c.ctx(), name, in.Holder, term)
@@ -143,6 +148,29 @@ func (c *call) acquireLock() (any, error) {
 		return nil, lockTold(err)
 	}
 	return created(grantOf(h)), nil
+}
+
+// userLocksMax bounds the names that one user may lock: names are kept for ever, because their tokens must go on.
+const userLocksMax = 64
+
+// lockQuota refuses a user one more name.
+func (c *call) lockQuota(name string) error {
+	if c.who.Kind != game.ByUser {
+		return nil
+	}
+	s, err := c.Locks.Look(c.ctx(), name)
+	if err != nil || s.Token != 0 {
+		return lockTold(err)
+	}
+	own := "user." + c.who.UID.String() + "."
+	list, err := c.Locks.List(c.ctx(), own, "", userLocksMax)
+	if err != nil {
+		return lockTold(err)
+	}
+	if len(list) >= userLocksMax {
+		return game.Errorf(game.TooLarge, "user %v has locked %d different names, which is the most", c.who.UID, userLocksMax)
+	}
+	return nil
 }
 
 // lockWaitMax bounds the wait of one request; it is below every proxy's patience.
@@ -161,10 +189,6 @@ func (c *call) proof() (token uint64, session string, err error) {
 	var in LockProof
 	if err := c.body(&in); err != nil {
 		return 0, "", err
-	}
-	if in.Token == "" { // a DELETE through a proxy may lose its body
-		q := c.r.URL.Query()
-		in.Token, in.Session = q.Get("token"), q.Get("session")
 	}
 	if token, err = strconv.ParseUint(in.Token, 10, 63); err != nil || in.Session == "" || len(in.Session) > 128 {
 		return 0, "", game.Errorf(game.Invalid, "token and session: want those that the grant was answered with")
@@ -205,6 +229,9 @@ func (c *call) releaseLock() (any, error) {
 
 // lockTold turns an error of locks into one that a client may see.
 func lockTold(err error) error {
+	if err == nil {
+		return nil
+	}
 	var held *lock.HeldError
 	var full *lock.ExhaustedError
 	switch {

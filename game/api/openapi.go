@@ -15,7 +15,7 @@ import (
 // routes are all rows of the interface.
 func (a *api) routes() []route {
 	var all []route
-	for _, part := range [][]route{a.userRoutes(), a.tokenRoutes(), a.pointRoutes(), a.giftRoutes(), a.entityRoutes(), a.lockRoutes(), a.statusRoutes()} {
+	for _, part := range [][]route{a.userRoutes(), a.tokenRoutes(), a.pointRoutes(), a.giftRoutes(), a.entityRoutes(), a.lockRoutes(), a.statusRoutes(), a.exportRoutes()} {
 		all = append(all, part...)
 	}
 	return all
@@ -96,8 +96,8 @@ func security(r route) []any {
 // query are the parameters of a query by row.
 var query = map[string][]string{
 	"GET users": {"after", "limit", "provider", "subject", "prefix"}, "GET points/accounts": {"after", "limit"}, "GET points/accounts/{uid}/transactions": {"before", "limit"},
-	"GET points/transactions": {"after", "limit"}, "GET points/unspent": {"at"}, "GET points/approvals": {"state"}, "GET points/presents": {"uid"}, "GET entities/{uid}": {"after", "limit"},
-	"GET locks": {"prefix", "after", "limit"}, "DELETE locks/{name}": {"token", "session"}, "DELETE users/{uid}/identities/{provider}": {"subject"}, "GET oidc/{provider}/start": {"redirect", "next"},
+	"GET points/transactions": {"after", "limit"}, "GET points/unspent": {"at"}, "GET points/export": {"from", "to"}, "GET points/approvals": {"state"}, "GET points/presents": {"uid"}, "GET entities/{uid}": {"after", "limit"},
+	"GET locks": {"prefix", "after", "limit"}, "DELETE users/{uid}/identities/{provider}": {"subject"}, "GET oidc/{provider}/start": {"redirect", "next"},
 	"GET oidc/{provider}/callback": {"code", "state"},
 }
 

@@ -399,13 +399,12 @@ func (c *call) sum() (any, error) {
 }
 
 func (c *call) unspent() (any, error) {
-	at := c.Points.Now()
-	if text := c.r.URL.Query().Get("at"); text != "" {
-		t, err := time.Parse(time.RFC3339, text)
-		if err != nil {
-			return nil, game.Errorf(game.Invalid, "at is %.40q: want a time as 2026-09-30T15:00:00Z", text)
-		}
-		at = game.At(t)
+	at, err := c.moment("at")
+	if err != nil {
+		return nil, err
+	}
+	if at == 0 {
+		at = c.Points.Now()
 	}
 	t, err := c.Points.TotalsAt(c.ctx(), at)
 	if err != nil {

@@ -16,6 +16,7 @@ func (a *api) statusRoutes() []route {
 		{"GET", "shards", byScope, s, "The shards of the entities, and their replicas", nil, ShardPage{}, (*call).shards},
 		{"POST", "shards/{shard}/step-down", operator, s, "Let another replica lead a shard", StepDown{}, nil, (*call).stepDown},
 		{"POST", "shards/{shard}/move", operator, s, "Move a shard's replica from a node to one that has none", MoveReplica{}, nil, (*call).moveReplica},
+		{"POST", "backups", operator, s, "Copy everything to a place, while it is used, and read the copy back", BackupRequest{}, Backup{}, (*call).makeBackup},
 		{"DELETE", "nodes/{node}", operator, s, "Take a node that is gone for good out of the cluster; it must never return under its name", nil, nil, (*call).removeNode},
 	}
 }
@@ -61,6 +62,20 @@ type ShardPage struct {
 	Shards  []Shard `json:"shards"`
 }
 
+// BackupRequest may name a place.
+type BackupRequest struct {
+	To string `json:"to,omitempty" doc:"a directory of the server, or s3://BUCKET/PREFIX; by default game.backup.to"`
+}
+
+// Backup is what was copied.
+type Backup struct {
+	Time         time.Time `json:"time"`
+	To           string    `json:"to"`
+	Transactions uint64    `json:"transactions" doc:"of points that the copy has; 0: they are in a database of their own"`
+	Entities     int64     `json:"entities"`
+	Bytes        int64     `json:"bytes" doc:"that were written now"`
+}
+
 // StepDown may name who leads next.
 type StepDown struct {
 	To string `json:"to,omitempty"`
@@ -92,6 +107,19 @@ func (c *call) shards() (any, error) {
 		page.Shards = append(page.Shards, out)
 	}
 	return page, nil
+}
+
+func (c *call) makeBackup() (any, error) {
+	var in BackupRequest
+	if err := c.body(&in); err != nil {
+		return nil, err
+	}
+	c.patient()
+	b, err := c.Backup(c.ctx(), in.To)
+	if err != nil {
+		return nil, err
+	}
+	return created(b), nil
 }
 
 // mover gives the engine, if its shards can be moved.

@@ -77,6 +77,19 @@ func (c *Client) Order(ctx context.Context, path, key string, in, out any) error
 	return told(c.remote.Do(ctx, http.MethodPost, "points/"+path, h, in, out))
 }
 
+// Copy writes an answer that is no JSON to w. It has no time limit: ctx has.
+func (c *Client) Copy(ctx context.Context, path string, w io.Writer) error {
+	res, err := c.remote.Send(ctx, remote.Request{Method: http.MethodGet, Path: path})
+	if err != nil {
+		return told(err)
+	}
+	defer res.Body.Close()
+	if _, err := io.Copy(w, res.Body); err != nil {
+		return &game.Error{Kind: game.Unavailable, Detail: "the answer ended early", Err: err}
+	}
+	return nil
+}
+
 // Page adds the parts of a query to a path; empty values are left out.
 func Page(path string, query map[string]string) string {
 	q := url.Values{}

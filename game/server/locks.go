@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/internal/lock"
@@ -31,7 +33,14 @@ func (s *Server) openPlace(ctx context.Context) (lock.Place, error) {
 		return locksql.Open(ctx, s.db)
 	}
 	cfg := zookeeper.Default()
-	cfg.Servers, cfg.Root = s.cfg.Locks.ZooKeeper, s.cfg.Locks.Root
+	cfg.Servers, cfg.Root, cfg.User = s.cfg.Locks.ZooKeeper, s.cfg.Locks.Root, s.cfg.Locks.User
+	if s.cfg.Locks.PasswordFile != "" {
+		b, err := os.ReadFile(s.cfg.Locks.PasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the password: %w", err)
+		}
+		cfg.Password = strings.TrimSpace(string(b))
+	}
 	place, err := zookeeper.Open(ctx, cfg, s.deps.Log)
 	if err != nil {
 		return nil, err

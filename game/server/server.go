@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -83,6 +84,7 @@ type Server struct {
 	notes   []string
 	started time.Time
 	closers []func() error
+	backing sync.Mutex // held while a backup is made
 }
 
 // part is something that works while the room runs.
@@ -187,10 +189,11 @@ func (s *Server) openGifts(ctx context.Context) (err error) {
 }
 
 func (s *Server) openHandler(context.Context) error {
+	s.runs("backups of players", s.backups)
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix, api.New(api.Deps{
 		Guard: s.deps.Guard, Audit: s.deps.Audit, Events: s.deps.Event, Identity: s.identity, OIDC: s.oidc, Points: s.points, Presents: s.presents, Approvals: s.approvals,
-		Entities: s.entities, Locks: s.locks, Store: s.store, Config: s.cfg, Status: s.status, Move: s.move, Log: s.deps.Log,
+		Entities: s.entities, Locks: s.locks, Store: s.store, Config: s.cfg, Status: s.status, Move: s.move, Backup: s.backup, Export: s.export, ExportKey: s.exportKey, Log: s.deps.Log,
 	}))
 	s.handler = httpserver.Routes(mux)
 	return nil
