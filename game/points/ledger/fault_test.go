@@ -536,3 +536,39 @@ func TestIndexIsMadeAnew(t *testing.T) {
 	l = w.start(t)
 	w.whole(t, l)
 }
+
+// TestManySegments reads histories through more segments than may be open.
+func TestManySegments(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, disktest.Faults{})
+	w.cfg.SnapshotEvery = 300
+	l := w.start(t)
+	w.grants(t, l, "a", 1500)
+	if l.w.number <= segmentsOpenMax {
+		t.Fatalf("%d segments, want more than %d", l.w.number, segmentsOpenMax)
+	}
+	var pages []*game.Posting
+	for before := uint64(0); ; {
+		page, err := l.History(t.Context(), 2, before, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page) == 0 {
+			break
+		}
+		pages, before = append(pages, page...), page[len(page)-1].Seq
+	}
+	if len(pages) != 500 || pages[0].Seq != 1499 || pages[499].Seq != 2 {
+		t.Errorf("a history of %d postings, want 500", len(pages))
+	}
+	// From before a posting of somebody else.
+	if page, err := l.History(t.Context(), 2, 1000, 2); err != nil || len(page) != 2 || page[0].Seq != 998 {
+		t.Errorf("History before 1000 = %+v, %v", page, err)
+	}
+	if open := len(l.segs.open); open > segmentsOpenMax {
+		t.Errorf("%d segments are open, want at most %d", open, segmentsOpenMax)
+	}
+	w.whole(t, l)
+	l = w.start(t)
+	w.whole(t, l)
+}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/points"
@@ -81,6 +82,7 @@ func Open(ctx context.Context, dir string, cfg Config, deps Deps) (*Ledger, erro
 		return nil, &game.Error{Op: op, Kind: game.Invalid, Err: err}
 	}
 	deps.fill()
+	start := time.Now()
 	lock, err := disk.TakeLock(filepath.Join(dir, lockName))
 	var held *disk.HeldError
 	if errors.As(err, &held) {
@@ -96,6 +98,7 @@ func Open(ctx context.Context, dir string, cfg Config, deps Deps) (*Ledger, erro
 		return nil, errors.Join(err, l.release())
 	}
 	l.metrics.register(deps.Registerer)
+	deps.Log.Info("ledger opened", "dir", dir, "postings", l.core.seq, "accounts", l.core.table.n, "snapshot", l.snapshotSeq, "took", time.Since(start))
 	return l, nil
 }
 

@@ -38,7 +38,7 @@ func (s *logScan) segment(ctx context.Context, number uint32, visit func(*wholeB
 		return err
 	}
 	defer done()
-	r := &batchReader{f: f, id: &segs.id, number: number, off: s.end.next.offset()}
+	r := &batchReader{f: f, id: &segs.id, number: number, off: s.end.next.offset(), window: windowOf(f)}
 	for {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -14,8 +14,11 @@ import (
 // segmentsOpenMax bounds the files of the log that are open to be read.
 const segmentsOpenMax = 64
 
-// windowBytes is how much of a segment is read at once, one batch excepted that is longer.
-const windowBytes = 1 << 20
+// How much of a segment is read at once, one batch excepted that is longer.
+const (
+	windowBytes = 1 << 20  // where all of it is read
+	glanceBytes = 16 << 10 // where one batch is looked for
+)
 
 // segments are the files of the log, to be read. Safe for concurrent use.
 type segments struct {
@@ -135,15 +138,24 @@ type batchReader struct {
 	id     *ledgerID
 	number uint32
 	off    int64
+	window int
 	buf    []byte // what was read of the file, from bufAt on
 	bufAt  int64
+}
+
+// windowOf is the window to read all of a file.
+func windowOf(f disk.File) int {
+	if size, err := f.Size(); err == nil && size < windowBytes {
+		return int(max(size, batchHeadBytes))
+	}
+	return windowBytes
 }
 
 // peek gives the next n bytes, or as many as the file has.
 func (r *batchReader) peek(n int) ([]byte, error) {
 	skip := r.off - r.bufAt
 	if skip < 0 || int64(len(r.buf)) < skip+int64(n) {
-		want := max(n, windowBytes)
+		want := max(n, r.window)
 		if cap(r.buf) < want {
 			r.buf = make([]byte, want)
 		}
@@ -247,7 +259,7 @@ func (s *segments) walkSegment(ctx context.Context, e *end, upTo uint64, visit f
 		return false, err
 	}
 	defer done()
-	r := &batchReader{f: f, id: &s.id, number: e.next.segment(), off: e.next.offset()}
+	r := &batchReader{f: f, id: &s.id, number: e.next.segment(), off: e.next.offset(), window: windowOf(f)}
 	for e.batch < upTo {
 		if err := ctx.Err(); err != nil {
 			return false, err
@@ -287,7 +299,7 @@ func (s *segments) batches(ctx context.Context, start place, visit func(*wholeBa
 		if err != nil {
 			return err
 		}
-		err = s.batchesOf(ctx, &batchReader{f: f, id: &s.id, number: number, off: off}, visit)
+		err = s.batchesOf(ctx, &batchReader{f: f, id: &s.id, number: number, off: off, window: glanceBytes}, visit)
 		done()
 		if err != nil {
 			return err
