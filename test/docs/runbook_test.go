@@ -64,7 +64,7 @@ const cookie = "kamado_session"
 // eachSource gives every file of the product.
 func eachSource(t *testing.T, look func(path, source string)) {
 	t.Helper()
-	for _, folder := range []string{"cmd", "compute", "console", "dns", "images", "internal"} {
+	for _, folder := range []string{"cmd", "compute", "console", "dns", "game", "images", "internal"} {
 		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
