@@ -8,6 +8,8 @@ import (
 	"io"
 	"iter"
 	"time"
+
+	"github.com/kamado/kamado/internal/disk"
 )
 
 // compactRetry is the pause after a compaction that failed.
@@ -91,7 +93,7 @@ func (j *Journal) Compact(ctx context.Context, snapshot iter.Seq[[]byte]) error 
 // install adds to the new file, of a size, what was appended to the old one from an
 // offset on, and puts it in its place; appends wait meanwhile. It says whether the
 // new file is the journal's now, which it may be in spite of an error.
-func (j *Journal) install(f file, size, since int64) (used bool, err error) {
+func (j *Journal) install(f disk.File, size, since int64) (used bool, err error) {
 	j.writing.Lock()
 	defer j.writing.Unlock()
 	if err := copyRange(f, size, j.f, since, j.size); err != nil {
@@ -112,7 +114,7 @@ func (j *Journal) install(f file, size, since int64) (used bool, err error) {
 }
 
 // writeSnapshot writes header, entries and seal, and gives their length.
-func writeSnapshot(ctx context.Context, f file, like frame, salt uint64, snapshot iter.Seq[[]byte]) (int64, error) {
+func writeSnapshot(ctx context.Context, f disk.File, like frame, salt uint64, snapshot iter.Seq[[]byte]) (int64, error) {
 	w := bufio.NewWriterSize(io.NewOffsetWriter(f, 0), 256<<10)
 	buf := appendHeader(nil, salt)
 	size := int64(0)

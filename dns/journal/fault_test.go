@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kamado/kamado/dns"
+	"github.com/kamado/kamado/internal/disk/disktest"
 )
 
 // killAfter kills the process after it has printed n lines, and gives all whole lines.
@@ -42,7 +43,7 @@ func killAfter(t *testing.T, cmd *exec.Cmd, out io.Reader, n int) []string {
 
 // story appends until the disk is off, compacting now and then, and gives what was
 // acknowledged and the batches that were tried.
-func story(t *testing.T, dir string, d *memDisk, r *rand.Rand) (acked []string, tried map[string]int) {
+func story(t *testing.T, dir string, d *disktest.Disk, r *rand.Rand) (acked []string, tried map[string]int) {
 	t.Helper()
 	tried = map[string]int{} // first entry of a batch to its length
 	var known [][]byte
@@ -51,7 +52,7 @@ func story(t *testing.T, dir string, d *memDisk, r *rand.Rand) (acked []string, 
 		return nil, tried
 	}
 	defer j.Close()
-	for n := 0; !d.off && n < 60; n++ {
+	for n := 0; !d.Off() && n < 60; n++ {
 		if n%9 == 8 {
 			j.Compact(t.Context(), slices.Values(known))
 			continue
@@ -95,10 +96,9 @@ func TestPowerIsLost(t *testing.T) {
 		lost := 0
 		for seed := range seeds {
 			for at := 1; at < 160; at++ {
-				d := newMemDisk()
-				d.powerAt, d.lies = at, lies
+				d := disktest.New(disktest.Faults{PowerAt: at, Lies: lies})
 				acked, tried := story(t, dir, d, rand.New(rand.NewPCG(seed, 7)))
-				after := d.restart(rand.New(rand.NewPCG(seed, uint64(at))))
+				after := d.Restart(rand.New(rand.NewPCG(seed, uint64(at))))
 				j, err := Open(dir, Config{disk: after})
 				if err != nil {
 					if !lies {
@@ -145,7 +145,7 @@ func wantWholeBatches(t *testing.T, got []string, tried map[string]int) {
 func TestFullDiskIsAnErrorAndRecovers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	d := newMemDisk()
+	d := disktest.New(disktest.Faults{})
 	var known [][]byte
 	snapshots := make(chan struct{}, 100)
 	j, stop := running(t, dir, Config{disk: d, Snapshot: func(yield func([]byte) bool) {
@@ -157,27 +157,16 @@ func TestFullDiskIsAnErrorAndRecovers(t *testing.T) {
 		}
 	}})
 	put(t, j, "before")
-	var noSpace bool
-	d.writeErr = func() error {
-		if noSpace {
-			return &os.PathError{Op: "write", Path: "entries", Err: syscall.ENOSPC}
-		}
-		return nil
-	}
-	d.mu.Lock()
-	noSpace = true
-	d.mu.Unlock()
+	d.Set(disktest.Faults{WriteErr: func() error { return &os.PathError{Op: "write", Path: "entries", Err: syscall.ENOSPC} }})
 	known = raw([]string{"before", "refused", "after"})
 	for range 3 {
 		wantKind(t, j.Append(raw([]string{"refused"}))(t.Context()), dns.Exhausted)
 	}
-	b := d.bytesOf(t)
+	b := d.Bytes(fileName)
 	if bytes.Contains(b, []byte("refu")) {
 		t.Error("half of a refused append stays in the file")
 	}
-	d.mu.Lock()
-	noSpace = false
-	d.mu.Unlock()
+	d.Set(disktest.Faults{})
 	put(t, j, "after")
 	<-snapshots // what the caller kept in memory is written as a whole
 	stop()
@@ -191,33 +180,21 @@ func TestFullDiskIsAnErrorAndRecovers(t *testing.T) {
 func TestFailedSyncIsNotTriedAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	d := newMemDisk()
+	d := disktest.New(disktest.Faults{})
 	j, stop := running(t, dir, Config{disk: d})
 	put(t, j, "before")
-	failing := true
-	d.mu.Lock()
-	old := d.files[fileName]
-	d.syncErr = func() error {
-		if failing {
-			return syscall.EIO
-		}
-		return nil
-	}
-	d.mu.Unlock()
+	old := d.Number(fileName)
+	d.Set(disktest.Faults{SyncErr: func() error { return syscall.EIO }})
 	for range 3 {
 		wantKind(t, j.Append(raw([]string{"refused"}))(t.Context()), dns.Unavailable)
 	}
-	d.mu.Lock()
-	failing = false
-	d.mu.Unlock()
+	d.Set(disktest.Faults{})
 	put(t, j, "after")
-	d.mu.Lock()
-	if d.files[fileName] == old {
+	if d.Number(fileName) == old {
 		t.Error("the file whose sync failed is still in use")
 	}
-	d.mu.Unlock()
 	stop()
-	after := d.restart(rand.New(rand.NewPCG(1, 1)))
+	after := d.Restart(rand.New(rand.NewPCG(1, 1)))
 	if got := read(t, dir, Config{disk: after}); !slices.Equal(got, []string{"before", "after"}) {
 		t.Errorf("entries = %q", got)
 	}
@@ -279,19 +256,14 @@ func TestCompactionWhileAppendsGoOn(t *testing.T) {
 
 func TestCompactionThatFailsLeavesTheOldFile(t *testing.T) {
 	t.Parallel()
-	d := newMemDisk()
+	d := disktest.New(disktest.Faults{})
 	dir := t.TempDir()
 	j, stop := running(t, dir, Config{disk: d})
 	put(t, j, "a", "b")
-	d.mu.Lock()
-	d.writeErr = func() error { return syscall.ENOSPC }
-	d.mu.Unlock()
+	d.Set(disktest.Faults{WriteErr: func() error { return syscall.ENOSPC }})
 	wantKind(t, j.Compact(t.Context(), slices.Values(raw([]string{"b"}))), dns.Exhausted)
-	d.mu.Lock()
-	d.writeErr = nil
-	left := d.files[compactName] != nil
-	d.mu.Unlock()
-	if left {
+	d.Set(disktest.Faults{})
+	if d.Number(compactName) != 0 {
 		t.Error("the file that was begun is left, and takes space")
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kamado/kamado/dns"
+	"github.com/kamado/kamado/internal/disk"
 )
 
 // Bounds of entries, batches, and what waits for the disk.
@@ -47,7 +47,7 @@ type Config struct {
 	// most twice more on the whole: each compaction writes as much as was appended since.
 	CompactRatio float64
 
-	disk disk // nil: the real one
+	disk disk.Disk // nil: the real one
 }
 
 // Defaults of Config.
@@ -71,7 +71,7 @@ func (c *Config) fill() {
 		c.CompactRatio = CompactRatioDefault
 	}
 	if c.disk == nil {
-		c.disk = osDisk{}
+		c.disk = disk.OS{}
 	}
 }
 
@@ -79,7 +79,7 @@ func (c *Config) fill() {
 type Journal struct {
 	cfg     Config
 	dir     string
-	lock    *os.File
+	lock    *disk.Lock
 	metrics metrics
 
 	wake    chan struct{} // something waits in queue
@@ -87,7 +87,7 @@ type Journal struct {
 	compact sync.Mutex    // held by the one compaction
 
 	writing   sync.Mutex // guards the file and what is known of it
-	f         file
+	f         disk.File
 	salt      uint64
 	size      int64  // what is durable; whatever lies behind it is void
 	compacted int64  // size after the last compaction
@@ -124,7 +124,7 @@ func Open(dir string, cfg Config) (*Journal, error) {
 		if j.f != nil {
 			j.f.Close()
 		}
-		unlockDir(lock)
+		lock.Release()
 		return nil, failure("open journal", err)
 	}
 	j.metrics.register(cfg.Registerer, j)
@@ -136,12 +136,12 @@ func (j *Journal) path(name string) string { return filepath.Join(j.dir, name) }
 // openFile finds the file as the last process left it, and makes it good to append to.
 func (j *Journal) openFile() error {
 	for _, left := range []string{compactName, rewriteName} {
-		if err := j.cfg.disk.Remove(j.path(left)); err != nil && !missing(err) {
+		if err := j.cfg.disk.Remove(j.path(left)); err != nil && !disk.Missing(err) {
 			return err
 		}
 	}
 	f, err := j.cfg.disk.Open(j.path(fileName))
-	if missing(err) {
+	if disk.Missing(err) {
 		return j.createFile()
 	}
 	if err != nil {
@@ -196,7 +196,7 @@ func (j *Journal) createFile() error {
 	rand.Read(salt[:])
 	j.salt = binary.LittleEndian.Uint64(salt[:])
 	head := appendHeader(nil, j.salt)
-	f, err := j.replaceFile(rewriteName, func(f file) error {
+	f, err := j.replaceFile(rewriteName, func(f disk.File) error {
 		_, err := f.WriteAt(head, 0)
 		return err
 	})
@@ -209,7 +209,7 @@ func (j *Journal) createFile() error {
 
 // replaceFile makes a file under a name of its own, makes it durable, and gives it
 // the name of the journal's. The caller syncs the directory.
-func (j *Journal) replaceFile(name string, fill func(file) error) (file, error) {
+func (j *Journal) replaceFile(name string, fill func(disk.File) error) (disk.File, error) {
 	f, err := j.cfg.disk.Create(j.path(name))
 	if err != nil {
 		return nil, err
@@ -251,7 +251,7 @@ func (j *Journal) Close() error {
 	j.writing.Lock()
 	defer j.writing.Unlock()
 	j.metrics.unregister(j.cfg.Registerer)
-	return errors.Join(j.f.Close(), unlockDir(j.lock))
+	return errors.Join(j.f.Close(), j.lock.Release())
 }
 
 // refuse lets later appends fail.

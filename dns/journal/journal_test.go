@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/kamado/kamado/dns"
+	"github.com/kamado/kamado/internal/disk/disktest"
 )
 
 // running opens a journal and runs it until the test ends or stop is called.
@@ -101,13 +102,13 @@ func TestEntriesComeBackInOrder(t *testing.T) {
 
 func TestManyWaitersShareOneSync(t *testing.T) {
 	t.Parallel()
-	d := newMemDisk()
+	d := disktest.New(disktest.Faults{})
 	j, _ := running(t, t.TempDir(), Config{disk: d})
 	arrived, gate := make(chan struct{}, 100), make(chan struct{})
-	d.syncing = func() { arrived <- struct{}{}; <-gate }
+	d.Set(disktest.Faults{Syncing: func() { arrived <- struct{}{}; <-gate }})
 	first := j.Append(raw([]string{"first"}))
 	<-arrived // the disk is busy now
-	before := d.syncs
+	before := d.Syncs()
 	var waits []Wait
 	for i := range 500 {
 		waits = append(waits, j.Append(raw([]string{strconv.Itoa(i)})))
@@ -118,14 +119,14 @@ func TestManyWaitersShareOneSync(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := d.syncs - before; got != 2 {
+	if got := d.Syncs() - before; got != 2 {
 		t.Errorf("%d syncs for 501 appends that came together, want 2", got)
 	}
 }
 
 func TestBoundsAreReached(t *testing.T) {
 	t.Parallel()
-	d := newMemDisk()
+	d := disktest.New(disktest.Faults{})
 	j, _ := running(t, t.TempDir(), Config{disk: d, BytesMax: 3000})
 	wantKind(t, j.Append([][]byte{make([]byte, EntryBytesMax+1)})(t.Context()), dns.TooLarge)
 	wantKind(t, j.Append(slices.Repeat([][]byte{make([]byte, EntryBytesMax)}, BatchBytesMax/EntryBytesMax))(t.Context()), dns.TooLarge)
@@ -134,7 +135,7 @@ func TestBoundsAreReached(t *testing.T) {
 	put(t, j, "small")
 
 	arrived, gate := make(chan struct{}, 100), make(chan struct{})
-	d.syncing = func() { arrived <- struct{}{}; <-gate }
+	d.Set(disktest.Faults{Syncing: func() { arrived <- struct{}{}; <-gate }})
 	t.Cleanup(func() { close(gate) })
 	j.Append(raw([]string{"keeps the disk busy"}))
 	<-arrived
@@ -153,15 +154,15 @@ func TestBoundsAreReached(t *testing.T) {
 func TestTornEndIsCut(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	d := newMemDisk()
+	d := disktest.New(disktest.Faults{})
 	j, err := Open(dir, Config{disk: d})
 	if err != nil {
 		t.Fatal(err)
 	}
 	commit(t, j, []string{"one"}, []string{"two", "three"})
-	whole := len(d.bytesOf(t))
+	whole := len(d.Bytes(fileName))
 	commit(t, j, []string{"four"}, []string{"five", "six"})
-	full := d.bytesOf(t)
+	full := d.Bytes(fileName)
 	j.Close()
 	four := whole + frameBytes + len("four")
 	for end := whole + 1; end < len(full); end++ {
@@ -170,7 +171,7 @@ func TestTornEndIsCut(t *testing.T) {
 			if zeros {
 				b = append(b, make([]byte, len(full)-end)...)
 			}
-			d.put(b)
+			d.Put(fileName, b)
 			var log bytes.Buffer
 			j, err := Open(dir, Config{disk: d, Log: slog.New(slog.NewTextHandler(&log, nil))})
 			if err != nil {
@@ -218,7 +219,7 @@ func commit(t *testing.T, j *Journal, batches ...[]string) {
 func TestAFlippedBitIsNamed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	d := newMemDisk()
+	d := disktest.New(disktest.Faults{})
 	j, stop := running(t, dir, Config{disk: d})
 	var want []string
 	var starts []int64 // of each batch, and the end
@@ -231,7 +232,7 @@ func TestAFlippedBitIsNamed(t *testing.T) {
 	}
 	end, _ := j.Size()
 	stop()
-	full := d.bytesOf(t)
+	full := d.Bytes(fileName)
 	refused := 0
 	for bit := range len(full) * 8 {
 		if bit%8 != bit/8%8 && os.Getenv("KAMADO_TEST_ALL") == "" {
@@ -239,7 +240,7 @@ func TestAFlippedBitIsNamed(t *testing.T) {
 		}
 		b := bytes.Clone(full)
 		b[bit/8] ^= 1 << (bit % 8)
-		d.put(b)
+		d.Put(fileName, b)
 		j, err := Open(dir, Config{disk: d})
 		if err == nil {
 			if got := entries(t, j); !slices.Equal(got, want) {
@@ -265,7 +266,7 @@ func TestAFlippedBitIsNamed(t *testing.T) {
 		if !strings.Contains(err.Error(), fmt.Sprintf("%s is damaged at offset %d.", filepath.Join(dir, fileName), at)) {
 			t.Fatalf("byte %d: %v, want the offset %d", bit/8, err, at)
 		}
-		if !bytes.Equal(d.bytesOf(t), b) {
+		if !bytes.Equal(d.Bytes(fileName), b) {
 			t.Fatal("a damaged file was changed")
 		}
 	}
@@ -279,7 +280,7 @@ func TestAFlippedBitIsNamed(t *testing.T) {
 func TestAGroupWrittenOutOfOrderIsTorn(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	d := newMemDisk()
+	d := disktest.New(disktest.Faults{})
 	j, err := Open(dir, Config{disk: d})
 	if err != nil {
 		t.Fatal(err)
@@ -287,17 +288,17 @@ func TestAGroupWrittenOutOfOrderIsTorn(t *testing.T) {
 	commit(t, j, []string{"durable"})
 	at := j.size
 	commit(t, j, []string{"lost"}, []string{"written"})
-	torn := d.bytesOf(t)
+	torn := d.Bytes(fileName)
 	commit(t, j, []string{"later"})
-	damaged := d.bytesOf(t)
+	damaged := d.Bytes(fileName)
 	j.Close()
 	clear(torn[at : at+10])
 	clear(damaged[at : at+10])
-	d.put(torn)
+	d.Put(fileName, torn)
 	if got := read(t, dir, Config{disk: d}); !slices.Equal(got, []string{"durable"}) {
 		t.Errorf("after a torn group: %q", got)
 	}
-	d.put(damaged)
+	d.Put(fileName, damaged)
 	_, err = Open(dir, Config{disk: d})
 	wantKind(t, err, dns.Internal)
 }
@@ -307,18 +308,18 @@ func TestAGroupWrittenOutOfOrderIsTorn(t *testing.T) {
 func TestAnEntryCannotPoseAsAFrame(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	d := newMemDisk()
+	d := disktest.New(disktest.Faults{})
 	j, err := Open(dir, Config{disk: d})
 	if err != nil {
 		t.Fatal(err)
 	}
 	commit(t, j, []string{"good"})
 	for salt, cut := range map[uint64]bool{j.salt + 1: true, j.salt: false} { // with the salt it would work: the control
-		b := d.bytesOf(t)
+		b := d.Bytes(fileName)
 		evil := appendFrame(nil, salt, frame{group: 1 << 40, kind: kindEntry | flagBatchEnd | flagGroupEnd})
 		b = appendFrame(b, j.salt, frame{group: j.group + 1, kind: kindEntry, entry: append(evil, "tail"...)})
-		d2 := newMemDisk()
-		d2.put(b[:len(b)-1])
+		d2 := disktest.New(disktest.Faults{})
+		d2.Put(fileName, b[:len(b)-1])
 		other, err := Open(t.TempDir(), Config{disk: d2})
 		if (err == nil) != cut {
 			t.Errorf("a torn entry with a frame of salt %+d in it: Open = %v", int64(salt-j.salt), err)

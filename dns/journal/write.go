@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kamado/kamado/dns"
+	"github.com/kamado/kamado/internal/disk"
 )
 
 // groupBytesMax bounds what one sync makes durable, and so the buffer that is
@@ -156,7 +157,7 @@ func (j *Journal) note(err error) {
 // is held.
 func (j *Journal) rewrite() error {
 	old := j.f
-	f, err := j.replaceFile(rewriteName, func(f file) error { return copyRange(f, 0, old, 0, j.size) })
+	f, err := j.replaceFile(rewriteName, func(f disk.File) error { return copyRange(f, 0, old, 0, j.size) })
 	if err != nil {
 		return err
 	}
@@ -166,7 +167,7 @@ func (j *Journal) rewrite() error {
 }
 
 // copyRange copies the bytes [from, to) of one file to an offset of another.
-func copyRange(dst file, at int64, src file, from, to int64) error {
+func copyRange(dst disk.File, at int64, src disk.File, from, to int64) error {
 	n, err := io.Copy(io.NewOffsetWriter(dst, at), io.NewSectionReader(src, from, to-from))
 	if err == nil && n != to-from {
 		err = errors.New("the file is shorter than what was made durable")

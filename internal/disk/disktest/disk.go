@@ -43,6 +43,7 @@ type Disk struct {
 	faults  Faults
 	files   map[string]*file // as programs see it
 	durable map[string]*file // names that a loss of power leaves; a file's durable content is in it
+	made    int              // files so far
 	ops     int
 	syncs   int
 	off     bool
@@ -52,6 +53,7 @@ var _ disk.Disk = (*Disk)(nil)
 
 type file struct {
 	d      *Disk
+	number int
 	now    []byte
 	synced []byte
 	dirty  map[int]bool // pieces of now that the next sync writes
@@ -152,7 +154,8 @@ func (f *file) survive(r *rand.Rand) []byte {
 
 // put makes b the durable content of a file. Preconditions: mu is held, or nobody else knows d.
 func (d *Disk) put(name string, b []byte) {
-	f := &file{d: d, now: bytes.Clone(b), synced: b, dirty: map[int]bool{}}
+	d.made++
+	f := &file{d: d, number: d.made, now: bytes.Clone(b), synced: b, dirty: map[int]bool{}}
 	d.files[name], d.durable[name] = f, f
 }
 
@@ -164,6 +167,16 @@ func (d *Disk) Bytes(name string) []byte {
 		return bytes.Clone(f.now)
 	}
 	return nil
+}
+
+// Number tells files of one name apart, as inodes do; 0: there is none.
+func (d *Disk) Number(name string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if f := d.files[filepath.Base(name)]; f != nil {
+		return f.number
+	}
+	return 0
 }
 
 // Put makes b the durable content of a file.
@@ -202,7 +215,8 @@ func (d *Disk) Create(path string) (disk.File, error) {
 	if err := d.step(); err != nil {
 		return nil, err
 	}
-	f := &file{d: d, dirty: map[int]bool{}}
+	d.made++
+	f := &file{d: d, number: d.made, dirty: map[int]bool{}}
 	d.files[filepath.Base(path)] = f
 	return f, nil
 }
