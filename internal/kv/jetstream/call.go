@@ -88,19 +88,23 @@ func (s *Store) ask(ctx context.Context, nc *nats.Conn, subject string, question
 	return parseAnswer(r.Data, answer)
 }
 
+// failing is an answer that has a place for an error.
+type failing interface{ ToError() error }
+
 // parseAnswer reads an answer of the engine, or the error that it is.
 func parseAnswer(b []byte, answer any) error {
-	var e struct {
-		Error *server.ApiError `json:"error"`
+	if f, ok := answer.(failing); ok { // which may be long: it is read once
+		if err := json.Unmarshal(b, answer); err != nil {
+			return fmt.Errorf("answer of the engine: %w", err)
+		}
+		return f.ToError()
 	}
+	var e server.ApiResponse
 	if err := json.Unmarshal(b, &e); err != nil {
 		return fmt.Errorf("answer of the engine: %w", err)
 	}
-	if e.Error != nil {
-		return e.Error
-	}
-	if answer == nil {
-		return nil
+	if e.Error != nil || answer == nil {
+		return e.ToError()
 	}
 	if err := json.Unmarshal(b, answer); err != nil {
 		return fmt.Errorf("answer of the engine: %w", err)
@@ -122,7 +126,7 @@ const (
 // patienceFirst is how long the first try of a call waits for answers. The second
 // waits twice as long, and so on up to Timeout: a leader that steps down answers
 // nothing to what it had not yet written, and a try more costs little.
-const patienceFirst = 120 * time.Millisecond
+const patienceFirst = 150 * time.Millisecond
 
 // again calls try until it has an answer that is none of passing trouble, Wait is
 // over or ctx ends. The first try waits for patience.

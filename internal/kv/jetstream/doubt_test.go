@@ -172,7 +172,7 @@ func TestNobodyAnswers(t *testing.T) {
 	if _, err := g.s.Put(t.Context(), testKey, nil, kv.Absent); !errors.Is(err, kv.ErrDoubt) {
 		t.Errorf("Put into silence = %v, want ErrDoubt", err)
 	}
-	if took := time.Since(began); took < 1500*time.Millisecond || took > 20*time.Second {
+	if took := time.Since(began); took < time.Second || took > 20*time.Second {
 		t.Errorf("it went on for %v, want about Wait", took)
 	}
 	h := newStage(t)
@@ -183,9 +183,10 @@ func TestNobodyAnswers(t *testing.T) {
 	if err = h.s.writeError(t.Context(), unheard, err); !errors.Is(err, kv.ErrAway) {
 		t.Errorf("a write that nobody took = %v, want ErrAway", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	silent := newStage(t, "drop", "drop")
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if _, err := newStage(t, "drop", "drop").s.Put(ctx, testKey, nil, kv.Absent); !errors.Is(err, kv.ErrDoubt) {
+	if _, err := silent.s.Put(ctx, testKey, nil, kv.Absent); !errors.Is(err, kv.ErrDoubt) {
 		t.Errorf("a context that ended under way = %v, want ErrDoubt", err)
 	}
 }

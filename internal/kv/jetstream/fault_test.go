@@ -426,12 +426,18 @@ func TestUpgrade(t *testing.T) {
 func (w *world) end(ps []*proc) {
 	w.t.Helper()
 	began := time.Now()
-	for round := range 2 {
+	rounds := 1
+	if os.Getenv("KAMADO_TEST_ALL") != "" {
+		rounds = 2
+	}
+	for round := range rounds {
 		if lost := w.check(ps[0]); len(lost) != 0 {
 			w.t.Errorf("round %d: %d promises broken: %v", round, len(lost), lost[:min(len(lost), 20)])
 		}
 		for _, sh := range w.do(ps[0], order{Do: "shards"}).Shards {
-			w.do(ps[0], order{Do: "stepdown", Shard: sh.Name})
+			if round+1 < rounds {
+				w.do(ps[0], order{Do: "stepdown", Shard: sh.Name})
+			}
 		}
 	}
 	w.mu.Lock()
@@ -440,7 +446,7 @@ func (w *world) end(ps []*proc) {
 	for _, c := range w.chains {
 		steps += len(c)
 	}
-	w.t.Logf("%d creates and %d steps of chains acknowledged, %d steps in doubt, %d old reads; all looked up twice in %v", len(w.sure), steps, w.doubts, w.old, time.Since(began).Round(time.Millisecond))
+	w.t.Logf("%d creates and %d steps of chains acknowledged, %d steps in doubt, %d old reads; all looked up in %v", len(w.sure), steps, w.doubts, w.old, time.Since(began).Round(time.Millisecond))
 	if len(w.sure) < 1000 || steps < 500 {
 		w.t.Error("the load was too little to see anything")
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 func TestConfigs(t *testing.T) {
@@ -220,6 +222,10 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b, h []byte) {
 		var v map[string]any
 		if err := parseAnswer(b, &v); err == nil && v["error"] != nil {
+			t.Errorf("parseAnswer(%q) is no error", b)
+		}
+		var get server.JSApiMsgGetResponse
+		if err := parseAnswer(b, &get); err == nil && get.Error != nil {
 			t.Errorf("parseAnswer(%q) is no error", b)
 		}
 		if got := header(h, headerNumber); strings.Contains(got, "\r\n") || !bytes.Contains(h, []byte(got)) {

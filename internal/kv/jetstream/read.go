@@ -101,8 +101,9 @@ func (s *Store) names(ctx context.Context, shard int, filter string) ([]kv.Key, 
 	}
 }
 
-// readers is how many values List and Scan ask for at a time.
-const readers = 16
+// readers is how many values List and Scan ask for at a time: few, since each may be
+// of kv.ValueBytesMax, and a leader answers one after the other.
+const readers = 4
 
 // values reads keys, at most readers at a time, and gives those that have a value, in order.
 func (s *Store) values(ctx context.Context, keys []kv.Key) ([]kv.Entry, error) {
@@ -171,7 +172,7 @@ func (s *Store) List(ctx context.Context, group, after string, limit int) ([]kv.
 }
 
 // Scan gives every entry: the names of one part of a shard are listed, then their
-// values are read. It needs memory for the names of a part, and readers values.
+// values are read. It needs memory for the names of a part and some values.
 func (s *Store) Scan(ctx context.Context, fn func(kv.Entry) error) error {
 	if err := s.enter(ctx, 0); err != nil {
 		return err
@@ -183,7 +184,7 @@ func (s *Store) Scan(ctx context.Context, fn func(kv.Entry) error) error {
 			if err != nil {
 				return err
 			}
-			for chunk := range slices.Chunk(keys, readers) {
+			for chunk := range slices.Chunk(keys, 4*readers) {
 				if err := s.scanChunk(ctx, chunk, fn); err != nil {
 					return err
 				}

@@ -39,7 +39,8 @@ type StoreConfig struct {
 	// Timeout is how long one question to a shard waits for its answer at most; the
 	// first try waits less where it can be asked twice.
 	Timeout time.Duration
-	// Wait is how long a call goes on when its shard does not answer, or a write is in doubt.
+	// Wait is how long a call goes on when its shard does not answer, or a write is in
+	// doubt, where its context does not end before. An election takes 4 to 10 s.
 	Wait time.Duration
 	// Log gets what an operator should know. nil: nothing is said.
 	Log *slog.Logger
@@ -52,7 +53,7 @@ type StoreConfig struct {
 func DefaultStore() StoreConfig {
 	return StoreConfig{
 		Bucket: "e", Shards: 6, Replicas: 3, ShardBytesMax: 32 << 30, TombstoneTTL: 24 * time.Hour,
-		Connections: 4, InFlight: 1024, InFlightBytes: 64 << 20, Timeout: 2 * time.Second, Wait: 5 * time.Second,
+		Connections: 4, InFlight: 1024, InFlightBytes: 64 << 20, Timeout: 2 * time.Second, Wait: 10 * time.Second,
 	}
 }
 
