@@ -161,7 +161,7 @@ func TestPagesOfPlayers(t *testing.T) {
 		{"a deleted one", "/players/11", 200, []string{"2026-11-28 12:00:00 UTC"}, []string{"<form method=\"post\" action=\"/players", "History of the points"}},
 		{"nobody", "/players/404", 404, []string{"There is nothing here"}, nil},
 		{"what is no UID", "/players/..%2Fstatus", 404, []string{"There is nothing here"}, nil},
-		{"the ledger", "/ledger", 200, []string{"In order: the sum is zero", "\u221221\u202f500", "20\u202f265", "1\u202f155", `id="sum-of-all">0<`, "46 transactions, 8 accounts; the last transaction is 3.", "bewitch", "cauldron", "Transferred", "campaign &lt;b&gt;", `id="approve-A1"`, `id="refuse-A2"`,
+		{"the ledger", "/ledger", 200, []string{"In order: the sum is zero", "\u221221\u202f500", "20\u202f265", "1\u202f155", `id="sum-of-all">0<`, "Transactions: 46. Accounts of players: 8. Place of the last transaction: 3.", "bewitch", "cauldron", "Transferred", "campaign &lt;b&gt;", `id="approve-A1"`, `id="refuse-A2"`,
 			"another credential must approve", "kamado game points sum" + account}, []string{"The sum is not zero", "approve-A2", "unspent-found", "Older ones"}},
 		{"a place of the ledger", "/ledger?place=2", 200, []string{"Transactions up to place 2", "Transferred", `hx-get="/ledger?place=2"`}, []string{"bewitch"}},
 		{"unspent points", "/ledger?day=2026-09-30&zone=%2B09:00", 200, []string{"1\u202f500", "paid, unspent", "kamado game points unspent --at &#39;2026-09-30T23:59:59.999999&#43;09:00&#39;", `<option value="&#43;09:00" selected>`}, []string{"not over"}},
