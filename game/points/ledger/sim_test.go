@@ -206,7 +206,7 @@ func (w *world) agree(ctx context.Context, l *running, all []*game.Posting, acco
 // TestPowerIsLostAtEachStep takes the power away at every operation of a story.
 func TestPowerIsLostAtEachStep(t *testing.T) {
 	t.Parallel()
-	step := 5
+	step := 9
 	if long() {
 		step = 1
 	}
@@ -291,7 +291,7 @@ func simulate(t *testing.T, seed uint64, early bool) error {
 // TestSimulation loses power under many callers. KAMADO_TEST_SEED runs one seed.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
-	first, count := uint64(1), uint64(5)
+	first, count := uint64(1), uint64(3)
 	if long() {
 		first, count = uint64(time.Now().UnixNano()), 300
 	}
