@@ -18,6 +18,8 @@ import (
 	"github.com/kamado/kamado/game/points/ledger"
 	"github.com/kamado/kamado/internal/blob"
 	"github.com/kamado/kamado/internal/blob/fs"
+	"github.com/kamado/kamado/internal/blob/s3"
+	"github.com/kamado/kamado/internal/blob/s3test"
 )
 
 func store(t *testing.T) *fs.Store {
@@ -161,8 +163,11 @@ func TestBackupsWhileManyWrite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := backup(t, w.dir, s).Manifest
-		r := goodBackup(t, s)
+		did, err := audit.Backup(t.Context(), w.dir, s, audit.BackupConfig{Durable: w.l.Durable})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, r := did.Manifest, goodBackup(t, s)
 		good(t, w.dir)
 		want, err := w.l.TotalsAt(t.Context(), r.Last)
 		if err != nil {
@@ -263,4 +268,73 @@ func replace(s *fs.Store, key string, change func([]byte) []byte) error {
 	b = change(b)
 	_, err = s.Put(context.Background(), key, bytes.NewReader(b), int64(len(b)), blob.PutOptions{})
 	return err
+}
+
+func TestBackupToS3(t *testing.T) {
+	t.Parallel()
+	server := s3test.Start(t)
+	s, err := s3.Open(server.Config(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	w := newWorld(t)
+	r := rand.New(rand.NewPCG(19, 20))
+	w.segments(t, r, 2)
+	backup(t, w.dir, s)
+	w.orders(t, r, 50)
+	if next := backup(t, w.dir, s); next.Kept != 1 || next.Copied != 1 {
+		t.Errorf("the next backup kept %d and copied %d segments, want 1 and 1", next.Kept, next.Copied)
+	}
+	want := goodBackup(t, s)
+	got, err := audit.Restore(t.Context(), s, filepath.Join(t.TempDir(), "restored"), 0)
+	if err != nil || got.Postings != want.Postings || got.Classes != want.Classes {
+		t.Errorf("Restore = %+v, %v; want %+v", got, err, want)
+	}
+}
+
+// failing is a store whose writes fail from one on.
+type failing struct {
+	blob.Store
+	writes int
+}
+
+var errStore = errors.New("the store is away")
+
+func (f *failing) Put(ctx context.Context, key string, r io.Reader, size int64, opt blob.PutOptions) (blob.Info, error) {
+	if f.writes--; f.writes < 0 {
+		return blob.Info{}, errStore
+	}
+	return f.Store.Put(ctx, key, r, size, opt)
+}
+
+func (f *failing) Delete(ctx context.Context, key string) error {
+	if f.writes--; f.writes < 0 {
+		return errStore
+	}
+	return f.Store.Delete(ctx, key)
+}
+
+// TestABackupThatBreaksOffLeavesTheOneBefore breaks off at each write.
+func TestABackupThatBreaksOffLeavesTheOneBefore(t *testing.T) {
+	t.Parallel()
+	w, s := newWorld(t), store(t)
+	r := rand.New(rand.NewPCG(21, 22))
+	w.segments(t, r, 2)
+	backup(t, w.dir, s)
+	before := goodBackup(t, s)
+	w.segments(t, r, 3)
+	for n := 0; ; n++ {
+		_, err := audit.Backup(t.Context(), w.dir, &failing{s, n}, audit.BackupConfig{})
+		got := goodBackup(t, s)
+		if err == nil {
+			if got.Postings <= before.Postings || n < 3 {
+				t.Errorf("after %d writes a backup has %d postings, the one before %d", n, got.Postings, before.Postings)
+			}
+			break
+		}
+		if !errors.Is(err, errStore) {
+			t.Fatal(err)
+		}
+	}
 }

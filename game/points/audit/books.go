@@ -184,7 +184,7 @@ func (b *books) entry(p *posting, e *entry, u, other *user) error {
 // moved compares the amount of a posting with what its entries move for it. Ends of
 // what was over are entries of other kinds, or of other reservations.
 func moved(p *posting) error {
-	counts := func(e *entry) bool { return false }
+	var counts func(*entry) bool
 	switch game.Op(p.op) {
 	case game.OpGrant:
 		counts = func(e *entry) bool { return e.from == game.IssuedFree+game.Class(p.kind) }
