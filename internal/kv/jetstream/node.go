@@ -224,7 +224,9 @@ func (n *Node) options() (*server.Options, error) {
 		if sec, err = n.secret(); err != nil {
 			return nil, err
 		}
-		n.clusterText(&t, sec)
+		if err := n.clusterText(&t, sec); err != nil {
+			return nil, err
+		}
 	}
 	o := &server.Options{}
 	if err := o.ProcessConfigString(t.String()); err != nil {
@@ -248,8 +250,11 @@ func (n *Node) options() (*server.Options, error) {
 	return o, nil
 }
 
-func (n *Node) clusterText(t *strings.Builder, sec *secret) {
-	pw := sec.password()
+func (n *Node) clusterText(t *strings.Builder, sec *secret) error {
+	pw, err := sec.password()
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(t, "cluster {\n  name: %q\n  listen: %q\n", n.c.Cluster, n.c.Listen)
 	if n.c.Advertise != "" {
 		fmt.Fprintf(t, "  advertise: %q\n", n.c.Advertise)
@@ -269,6 +274,7 @@ func (n *Node) clusterText(t *strings.Builder, sec *secret) {
 		}
 	}
 	t.WriteString("]\n}\n")
+	return nil
 }
 
 // secret reads the cluster file. On loopback it is made when it is not there.

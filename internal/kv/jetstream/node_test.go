@@ -80,8 +80,14 @@ func TestTheClusterFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := readSecret(path); err != nil || again.password() != s.password() || len(s.password()) != 64 {
-		t.Errorf("passwords %q of one file, %v", s.password(), err)
+	again, err := readSecret(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err1 := s.password()
+	second, err2 := again.password()
+	if first != second || len(first) != 64 || err1 != nil || err2 != nil {
+		t.Errorf("passwords %q and %q of one file, %v, %v", first, second, err1, err2)
 	}
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)

@@ -143,10 +143,14 @@ func parseSecret(b []byte) (*secret, error) {
 const serverName = "node.kamado"
 
 // password of routes; it follows from the key.
-func (s *secret) password() string {
-	m := hmac.New(sha256.New, s.key.D.Bytes())
+func (s *secret) password() (string, error) {
+	key, err := s.key.Bytes()
+	if err != nil {
+		return "", err
+	}
+	m := hmac.New(sha256.New, key)
 	m.Write([]byte("password of routes"))
-	return hex.EncodeToString(m.Sum(nil))
+	return hex.EncodeToString(m.Sum(nil)), nil
 }
 
 // tls gives the configuration of the route port, for both of its sides. Peers are

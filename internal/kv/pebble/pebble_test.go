@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -566,36 +567,49 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
+// BenchmarkPut is beside what the engine does alone, without versions.
 func BenchmarkPut(b *testing.B) {
 	for _, callers := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("200-bytes/callers-%d", callers), func(b *testing.B) {
-			c := Default()
-			s, err := Open(filepath.Join(b.TempDir(), "kv"), c)
+			s, err := Open(filepath.Join(b.TempDir(), "kv"), Default())
 			if err != nil {
 				b.Fatal(err)
 			}
 			defer s.Close()
 			value := make([]byte, 200)
-			var next atomic.Int64
-			var wg sync.WaitGroup
-			b.ReportAllocs()
-			b.ResetTimer()
-			for range callers {
-				wg.Go(func() {
-					for {
-						n := next.Add(1)
-						if n > int64(b.N) {
-							return
-						}
-						if _, err := s.Put(context.Background(), kv.Key{Group: fmt.Sprint("u", n%1000), Name: fmt.Sprint("n", n)}, value, kv.Absent); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
+			callTogether(b, callers, func(n int64) error {
+				_, err := s.Put(context.Background(), kv.Key{Group: fmt.Sprint("u", n%1000), Name: fmt.Sprint("n", n)}, value, kv.Absent)
+				return err
+			})
+		})
+		b.Run(fmt.Sprintf("200-bytes/callers-%d-engine-alone", callers), func(b *testing.B) {
+			db, err := pebble.Open(filepath.Join(b.TempDir(), "kv"), &pebble.Options{Logger: words{&Store{log: slog.New(slog.DiscardHandler)}}})
+			if err != nil {
+				b.Fatal(err)
 			}
-			wg.Wait()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "puts/s")
+			defer db.Close()
+			value := make([]byte, 200)
+			callTogether(b, callers, func(n int64) error { return db.Set(fmt.Appendf(nil, "u%d/n%d", n%1000, n), value, pebble.Sync) })
 		})
 	}
+}
+
+// callTogether shares b.N calls among callers.
+func callTogether(b *testing.B, callers int, call func(n int64) error) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range callers {
+		wg.Go(func() {
+			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
+				if err := call(n); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "puts/s")
 }
