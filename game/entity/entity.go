@@ -152,7 +152,7 @@ func (s *Store) Put(ctx context.Context, w Write) (uint64, error) {
 	v, err := s.cache.Write(ctx, key(w.UID, w.Name).String(), func(ctx context.Context) (cache.Value, error) { return s.put(ctx, &w) })
 	var unsettled *cache.UnsettledError
 	if errors.As(err, &unsettled) {
-		return v.Version, nil // it is written; for how long the cache may still give what is older is in its package comment, and in its metric
+		return v.Version, &game.Error{Op: "write", Kind: game.Unavailable, Detail: "the entity is written, and for some minutes others may read what was there before: the cache and its board do not answer", Err: err, Doubt: true}
 	}
 	return v.Version, told(err, "write")
 }
@@ -180,7 +180,7 @@ func (s *Store) put(ctx context.Context, w *Write) (cache.Value, error) {
 			}
 		}
 		if err := admit(w, at, &before, &next); err != nil {
-			return cache.Value{}, err
+			return cache.Value{}, cache.Unwritten(err)
 		}
 		v, err := s.write(ctx, k, &next, at)
 		switch {
@@ -355,7 +355,7 @@ func told(err error, doing string) error {
 		return &game.Error{Op: doing, Kind: game.Exhausted, Detail: "no space is left where entities are kept", Err: err}
 	case errors.Is(err, kv.ErrInvalid):
 		return &game.Error{Op: doing, Kind: game.Invalid, Detail: err.Error()}
-	case errors.Is(err, kv.ErrAway), errors.Is(err, kv.ErrClosed), errors.Is(err, cache.ErrAway), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case errors.Is(err, kv.ErrAway), errors.Is(err, kv.ErrClosed), errors.Is(err, kv.ErrStopped), errors.Is(err, cache.ErrAway), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &game.Error{Op: doing, Kind: game.Unavailable, Detail: "the place of the entities does not answer", Err: err}
 	}
 	return &game.Error{Op: doing, Kind: game.Internal, Err: err}
