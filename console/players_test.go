@@ -190,6 +190,9 @@ func TestPagesOfPlayers(t *testing.T) {
 				t.Errorf("%s: GET %s has %q", c.name, c.target, text)
 			}
 		}
+		if forms, tokens := strings.Count(got.body, `method="post"`), strings.Count(got.body, `name="csrf_token" value="csrf-of-session"`); forms != tokens {
+			t.Errorf("%s: GET %s has %d forms and %d tokens of the session", c.name, c.target, forms, tokens)
+		}
 	}
 }
 

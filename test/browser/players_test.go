@@ -83,6 +83,10 @@ func TestPlayers(t *testing.T) {
 	// Points are given by the form; a ban is typed while the page refreshes.
 	p.fill("#order-form [name=amount]", "25")
 	p.fill("#order-form [name=reason]", "sorry")
+	// Sent twice, as by a double click, it counts once.
+	if status := eval[int](p, `(() => { const f = document.getElementById("order-form"); return fetch(f.action, { method: "POST", body: new URLSearchParams(new FormData(f)) }).then((r) => r.status); })()`); status != http.StatusOK {
+		t.Errorf("the form that is sent first leads to %d", status)
+	}
 	p.follow("#order-button")
 	if text := p.text(".note"); !strings.Contains(text, "transaction 4 of the ledger") {
 		t.Errorf("after points were given the page says %q", text)
