@@ -85,7 +85,11 @@ func TestExportIsVerified(t *testing.T) {
 func TestAnyChangeOfAnExportIsFound(t *testing.T) {
 	t.Parallel()
 	text, _ := export(t, audit.Period{})
-	for i := range text {
+	step := 7
+	if os.Getenv("KAMADO_TEST_ALL") != "" {
+		step = 1
+	}
+	for i := 0; i < len(text); i += step {
 		for _, flip := range []byte{1, 0x20} {
 			b := bytes.Clone(text)
 			b[i] ^= flip
