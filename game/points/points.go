@@ -67,8 +67,9 @@ type Ledger interface {
 	// TotalsAt adds up all entries until a moment, one by one: the sum check, and the
 	// report of what is unspent at a date. It may take long.
 	TotalsAt(ctx context.Context, at game.Instant) (Totals, error)
-	// Sweep ends lots and reservations that are over, at most limit accounts, and gives
-	// the postings that it made.
+	// Sweep ends lots and reservations that are over, of at most limit accounts (1 to
+	// HistoryMax), and gives the postings that it made: one for each account, none when
+	// nothing is over.
 	Sweep(ctx context.Context, limit int) ([]*game.Posting, error)
 	// Now is the ledger's time.
 	Now() game.Instant

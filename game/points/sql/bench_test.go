@@ -41,14 +41,17 @@ END $$`
 func BenchmarkPost(b *testing.B) {
 	server := postgrestest.Start(b, "-c", "fsync=on", "-c", "shared_buffers=128MB", "-c", "autovacuum=on")
 	for _, callers := range []int{1, 64, 1024} {
-		b.Run(fmt.Sprint("function/callers-", callers), func(b *testing.B) {
-			transfer := function(b, server.Database(b))
-			together(b, callers, func(n int64) error {
-				from, to := pick(n)
-				return transfer(fmt.Sprint(n), from, to)
-			})
-		})
 		for _, hot := range []bool{false, true} {
+			b.Run(fmt.Sprintf("function/hot-%v/callers-%d", hot, callers), func(b *testing.B) {
+				transfer := function(b, server.Database(b))
+				together(b, callers, func(n int64) error {
+					from, to := pick(n)
+					if hot {
+						from, to = 1, 2
+					}
+					return transfer(fmt.Sprint(n), from, to)
+				})
+			})
 			b.Run(fmt.Sprintf("postgres/hot-%v/callers-%d", hot, callers), func(b *testing.B) {
 				db, err := postgres.Open(b.Context(), server.Database(b))
 				ledger(b, db, err, hot, callers)

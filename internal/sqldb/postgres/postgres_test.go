@@ -2,6 +2,8 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -27,5 +29,39 @@ func TestOpenTellsNoPassword(t *testing.T) {
 		if err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("Open(%q) = %v, want an error without the password", url, err)
 		}
+	}
+}
+
+// TestAWriterThatStandsStillIsEnded stops in the middle of a write in turn, as a
+// process does that is paused: the others must not wait for it for ever.
+func TestAWriterThatStandsStillIsEnded(t *testing.T) {
+	if os.Getenv("KAMADO_TEST_ALL") == "" {
+		t.Skip("takes 10 s, the time that a writer may stand still (KAMADO_TEST_ALL)")
+	}
+	url := postgrestest.Start(t).Database(t)
+	var dbs [2]*postgres.DB
+	for i := range dbs {
+		var err error
+		if dbs[i], err = postgres.Open(t.Context(), url); err != nil {
+			t.Fatal(err)
+		}
+		defer dbs[i].Close()
+	}
+	inside, still, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- dbs[0].WriteInTurn(t.Context(), "x", func(w sqldb.Writer) error {
+			close(inside)
+			<-still
+			_, err := w.Exec("CREATE TABLE late (id TEXT)")
+			return err
+		})
+	}()
+	<-inside
+	if err := dbs[1].WriteInTurn(t.Context(), "x", func(sqldb.Writer) error { return nil }); err != nil {
+		t.Errorf("a write behind one that stands still = %v", err)
+	}
+	close(still)
+	if err := <-ended; !errors.Is(err, sqldb.ErrAway) {
+		t.Errorf("the write that stood still = %v, want ErrAway", err)
 	}
 }
