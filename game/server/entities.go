@@ -44,7 +44,10 @@ func (s *Server) openStore(ctx context.Context) (kv.Store, error) {
 		return nil, err
 	}
 	s.closeLater(store.Close)
-	return store, nil
+	if s.deps.Registerer != nil {
+		err = store.Register(s.deps.Registerer)
+	}
+	return store, err
 }
 
 func (s *Server) openMongoDB(ctx context.Context) (kv.Store, error) {

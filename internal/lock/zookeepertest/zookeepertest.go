@@ -69,7 +69,7 @@ func Start(t *testing.T, n int) *Servers {
 	t.Helper()
 	for _, file := range []string{java, jar} {
 		if _, err := os.Stat(file); err != nil {
-			t.Skip("needs ZooKeeper (apt-get install -y zookeeper; ./setup test installs it)")
+			t.Skip("needs ZooKeeper (apt-get install -y libzookeeper-java default-jre-headless; ./setup test installs it)")
 		}
 	}
 	s := &Servers{}
