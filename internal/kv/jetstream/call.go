@@ -23,6 +23,7 @@ var (
 
 // Codes of the engine's errors (errors.json of nats-server).
 const (
+	codeNoPeers       = 10005 // of a step down: the one that shall lead leads already, or is not known
 	codeNotAvailable  = 10008 // the cluster has no leader
 	codeNoResources   = 10023
 	codeNoMessage     = 10037

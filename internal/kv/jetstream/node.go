@@ -26,7 +26,8 @@ type Config struct {
 	// "-". It matters at the first start only.
 	Machine string
 	// Zone is what a machine shares with those that fail together with it (a rack,
-	// a room). Replicas of a shard lie in different zones. Empty: each node is its own.
+	// a room). Replicas of a shard lie in different zones, of which there must be as
+	// many as replicas. Empty: each node is its own.
 	Zone string
 	// Listen is the address for the other nodes, "host:port". Empty: a node alone.
 	// What is not loopback needs Secret to be there already.

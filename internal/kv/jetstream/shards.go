@@ -148,7 +148,7 @@ func (s *Store) stepDown(ctx context.Context, shard int, to string) error {
 			}
 			if next != "" {
 				q := server.JSApiLeaderStepdownRequest{Placement: &server.Placement{Preferred: next}}
-				if err := s.ask(ctx, s.conn(), "$JS.API.STREAM.LEADER.STEPDOWN."+s.stream(shard), q, nil); err != nil && !passing(err) {
+				if err := s.ask(ctx, s.conn(), "$JS.API.STREAM.LEADER.STEPDOWN."+s.stream(shard), q, nil); err != nil && !passing(err) && !isCode(err, codeNoPeers) {
 					return adminError("step down", err)
 				}
 				wait = stepEvery
