@@ -502,6 +502,7 @@ func TestScrubFindsOldDamage(t *testing.T) {
 func TestIndexIsMadeAnew(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, disktest.Faults{})
+	w.cfg.FilterBytes = 4 * unit.KiB // little enough to be kept
 	l := w.start(t)
 	w.grants(t, l, "a", 100)
 	if err := l.Close(); err != nil {
@@ -532,7 +533,7 @@ func TestIndexIsMadeAnew(t *testing.T) {
 	if w.disk.Bytes(indexBadName) != nil {
 		t.Error("the mark of a bad index stayed")
 	}
-	w.disk.Flip(filterName, 8*5000)
+	w.disk.Flip(filterName, 8*3000)
 	l = w.start(t)
 	w.whole(t, l)
 }

@@ -164,7 +164,12 @@ func (l *Ledger) create(f found) error {
 // answered any more, and the owner opens the ledger again, most simply by ending the process.
 func (l *Ledger) Run(ctx context.Context) error {
 	if !l.started.CompareAndSwap(false, true) {
-		return game.Errorf(game.Internal, "the ledger was run before")
+		select {
+		case <-l.closing: // Close came first
+			return nil
+		default:
+			return game.Errorf(game.Internal, "the ledger was run before")
+		}
 	}
 	defer l.finishOnce.Do(func() { close(l.finished) })
 	stop := make(chan struct{})

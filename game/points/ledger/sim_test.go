@@ -19,6 +19,7 @@ import (
 
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/internal/disk/disktest"
+	"github.com/kamado/kamado/internal/unit"
 )
 
 // long says whether the long forms of tests are asked for.
@@ -45,6 +46,7 @@ func newWorld(t *testing.T, f disktest.Faults) *world {
 	w := &world{dir: t.TempDir(), disk: disktest.New(f), index: vfs.NewCrashableMem(), cfg: small(), tried: map[string]game.Order{}, acked: map[string]*game.Posting{}, refused: map[string]error{}, doubted: map[string]bool{}}
 	w.clock.Store(1_790_000_000_000_000)
 	w.cfg.SnapshotEvery = 20
+	w.cfg.FilterBytes = 4 * unit.KiB
 	w.cfg.SegmentBytes, w.cfg.segmentBytesMin = 4096, 4096 // about 17 postings
 	return w
 }

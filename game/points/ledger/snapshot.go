@@ -110,8 +110,15 @@ func (l *Ledger) dropSnapshots() error {
 // The filter's file: magic, version, position, length of the words, the words, and a CRC of the ledger over all of it.
 const filterMagic = "KAMADOLF"
 
-// saveFilter keeps the filter for the next Open, which can do without. It has all ids up to an end, and perhaps some behind it.
+// filterBytesPerTx is how many bytes of the filter's file are read in the time in which one id of the index is.
+const filterBytesPerTx = 64
+
+// saveFilter keeps the filter for the next Open, which can do without. It has all
+// ids up to an end, and perhaps some behind it. With few ids it is not worth its space.
 func (l *Ledger) saveFilter(e end) {
+	if e.seq*filterBytesPerTx < uint64(len(l.filter.words)*8) {
+		return
+	}
 	err := l.replace(filterTemp, filterName, func(w io.Writer) error {
 		head := le.AppendUint32([]byte(filterMagic), version)
 		head = appendPosition(head, &l.id, &e)
