@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -134,6 +135,9 @@ func (c *Console) shardsOf(r *http.Request) (shardsData, error) {
 	if p := missingPart(err); p != nil { // the server is there, and its cluster is not
 		data.Problem = p
 	}
+	for _, s := range answer.Shards { // who leads changes, and rows that stay in their places are easier to follow
+		slices.SortFunc(s.Replicas, func(x, y replica) int { return strings.Compare(x.Node, y.Node) })
+	}
 	data.Engine, data.Movable, data.Shards = answer.Engine, answer.Movable, answer.Shards
 	return data, nil
 }
@@ -157,8 +161,11 @@ func (c *Console) moveShard(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := playerRefusal(err)
-	if p == nil {
+	switch {
+	case p == nil:
 		p = &problem{Text: "players.unanswered", Detail: detailOf(err), status: http.StatusBadGateway}
+	case action == "move" && p.status == http.StatusBadRequest:
+		p.Text = "shards.move_refused"
 	}
 	data, again := c.shardsOf(r)
 	if again != nil {

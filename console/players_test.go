@@ -74,7 +74,7 @@ var usual = map[string]string{
 	"entities/8":                     `{"entities":[]}`,
 	"locks":                          `{"locks":[{"name":"area.1","held":true,"holder":"server <3>","token":"12","term":3600,"wait":59.4},{"name":"season","held":false,"holder":"gone","token":"3","term":60}],"next":"season"}`,
 	"status":                         `{"node":"n1","version":"1.2.3","started":"2026-11-28T10:00:00Z","database":"postgres","points":"postgres","entities":"jetstream","cache":"memcached","locks":"zookeeper","staleness":"up to 20 s","ledger_now":"2026-11-28T10:00:00Z"}`,
-	"shards":                         `{"engine":"jetstream","movable":true,"shards":[{"name":"e0","leader":"n1","replicas":[{"node":"n1","leader":true,"lag":0,"ready":true},{"node":"n2","lag":3,"seen":0.25,"ready":true},{"node":"n3","lag":-1,"seen":40,"away":true}],"keys":1234567,"bytes":5000000,"warnings":["n3 is <away>"]},{"name":"e1","leader":"","replicas":[{"node":"n2","lag":900,"seen":1}],"keys":-1,"bytes":-1,"warnings":[]}]}`,
+	"shards":                         `{"engine":"jetstream","movable":true,"shards":[{"name":"e0","leader":"n1","replicas":[{"node":"n2","lag":3,"seen":0.25,"ready":true},{"node":"n1","leader":true,"lag":0,"ready":true},{"node":"n3","lag":-1,"seen":40,"away":true}],"keys":1234567,"bytes":5000000,"warnings":["n3 is <away>"]},{"name":"e1","leader":"","replicas":[{"node":"n2","lag":900,"seen":1}],"keys":-1,"bytes":-1,"warnings":[]}]}`,
 }
 
 func newHouse(t *testing.T) *house {
@@ -193,6 +193,14 @@ func TestPagesOfPlayers(t *testing.T) {
 		if forms, tokens := strings.Count(got.body, `method="post"`), strings.Count(got.body, `name="csrf_token" value="csrf-of-session"`); forms != tokens {
 			t.Errorf("%s: GET %s has %d forms and %d tokens of the session", c.name, c.target, forms, tokens)
 		}
+	}
+}
+
+// TestReplicasStayInTheirPlaces, whoever leads.
+func TestReplicasStayInTheirPlaces(t *testing.T) {
+	body := get(buildPlayers(t, newHouse(t)), "/shards", asOperator).body
+	if i, j := strings.Index(body, "replica-e0-n1"), strings.Index(body, "replica-e0-n2"); i < 0 || j < i {
+		t.Error("the replicas are not in the order of their nodes")
 	}
 }
 
@@ -388,6 +396,7 @@ func TestRefusalsOfTheHouse(t *testing.T) {
 		{"one's own grant", "/ledger/approvals/A2/approve", nil, "POST points/approvals/A2/approve", reply{403, `{"detail":"operator asked for it: somebody else has to approve"}`}, 403, []string{"may not do that", "somebody else has to approve", "campaign"}},
 		{"an approval that is not answered", "/ledger/approvals/A1/approve", nil, "POST points/approvals/A1/approve", reply{0, ""}, 502, []string{"not known whether this was done"}},
 		{"a move that cannot be", "/shards/e0/move", url.Values{"node": {"n1"}}, "POST shards/e0/move", reply{503, `{"detail":"no node is free"}`}, 502, []string{"no node is free", "Shard e0"}},
+		{"a move without a place", "/shards/e0/move", url.Values{"node": {"n1"}}, "POST shards/e0/move", reply{400, `{"detail":"peer remap failed"}`}, 400, []string{"let one join the cluster first", "peer remap failed"}},
 	} {
 		h := newHouse(t)
 		if c.refused != "" {
