@@ -125,7 +125,7 @@ const (
 )
 
 // patienceFirst is how long the first try of a call waits for answers. The second
-// waits twice as long, and so on up to Timeout: a leader that steps down answers
+// waits half as long again, and so on up to Timeout: a leader that steps down answers
 // nothing to what it had not yet written, and a try more costs little.
 const patienceFirst = 150 * time.Millisecond
 
@@ -142,7 +142,7 @@ func (s *Store) again(ctx context.Context, patience time.Duration, try func(ctx 
 			return err
 		}
 		if errors.Is(err, errNoAnswer) {
-			patience = min(2*patience, s.c.Timeout)
+			patience = min(patience*3/2, s.c.Timeout)
 		}
 		s.met.retries.Inc()
 		if !s.pause(ctx, pause) {

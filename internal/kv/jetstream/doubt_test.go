@@ -286,6 +286,36 @@ func TestBetter(t *testing.T) {
 	}
 }
 
+// TestSuccessor: only a replica that can win is made to lead.
+func TestSuccessor(t *testing.T) {
+	t.Parallel()
+	peer := func(name string, lag uint64, current bool) *server.PeerInfo {
+		return &server.PeerInfo{Name: name, Lag: lag, Current: current}
+	}
+	away := &server.PeerInfo{Name: "away", Current: true, Offline: true}
+	for name, c := range map[string]struct {
+		peers  []*server.PeerInfo
+		to     string
+		strict bool
+		want   string
+		err    error
+	}{
+		"the current one":           {[]*server.PeerInfo{peer("a", 0, false), peer("b", 2, true)}, "", true, "b", nil},
+		"none is current yet":       {[]*server.PeerInfo{peer("a", 0, false)}, "", true, "", nil},
+		"none was for long":         {[]*server.PeerInfo{peer("a", 3, false), peer("b", 2, false)}, "", false, "b", nil},
+		"all are behind":            {[]*server.PeerInfo{peer("a", 50, true)}, "", false, "", nil},
+		"the one that is asked for": {[]*server.PeerInfo{peer("a", 0, true), peer("b", 1, true)}, "b", true, "b", nil},
+		"it is away":                {[]*server.PeerInfo{away}, "", false, "", nil},
+		"it has no replica":         {[]*server.PeerInfo{peer("a", 0, true)}, "c", true, "", kv.ErrInvalid},
+		"there is only one replica": {nil, "", true, "", kv.ErrInvalid},
+	} {
+		got, err := successor(&server.ClusterInfo{Replicas: c.peers}, c.to, c.strict)
+		if got != c.want || !errors.Is(err, c.err) {
+			t.Errorf("%s: successor = %q, %v, want %q, %v", name, got, err, c.want, c.err)
+		}
+	}
+}
+
 // TestFull: a shard that has reached its size refuses, and takes again after a delete.
 func TestFull(t *testing.T) {
 	t.Parallel()

@@ -121,10 +121,14 @@ func (s *Store) StepDown(ctx context.Context, shard, to string) error {
 const (
 	lagStepMax = 8                      // of a replica that is to lead: one that is behind more would not win, and seconds be lost
 	stepEvery  = 300 * time.Millisecond // between two tries: the old leader can win again
+	// strictWait is how long a replica is waited for that the engine itself calls
+	// current. Under load it says so now and then only; but one that is just reading
+	// what it missed is never.
+	strictWait = 3 * time.Second
 )
 
 func (s *Store) stepDown(ctx context.Context, shard int, to string) error {
-	first := ""
+	first, began := "", time.Now()
 	for {
 		info, err := s.look(ctx, shard)
 		if err != nil && !passing(err) {
@@ -142,7 +146,7 @@ func (s *Store) stepDown(ctx context.Context, shard int, to string) error {
 			if now == to || to == "" && now != first {
 				return nil
 			}
-			next, err := successor(info.Cluster, to)
+			next, err := successor(info.Cluster, to, time.Since(began) < strictWait)
 			if err != nil {
 				return fmt.Errorf("step down %s: %w", s.stream(shard), err)
 			}
@@ -168,14 +172,14 @@ func (s *Store) look(ctx context.Context, shard int) (*server.JSApiStreamInfoRes
 }
 
 // successor gives to, or, when it is empty, the replica that is the least behind;
-// nothing while it is behind too much.
-func successor(c *server.ClusterInfo, to string) (string, error) {
+// nothing while it is behind too much or, if strict, not current.
+func successor(c *server.ClusterInfo, to string, strict bool) (string, error) {
 	var best *server.PeerInfo
 	for _, p := range c.Replicas {
 		if to != "" && p.Name != to || to == "" && (p.Offline || p.Active > seenMax || p.Pending) {
 			continue
 		}
-		if best == nil || p.Lag < best.Lag {
+		if best == nil || p.Current && !best.Current || p.Current == best.Current && p.Lag < best.Lag {
 			best = p
 		}
 	}
@@ -184,7 +188,7 @@ func successor(c *server.ClusterInfo, to string) (string, error) {
 		return "", fmt.Errorf("%w: node %q has no replica", kv.ErrInvalid, to)
 	case best == nil && len(c.Replicas) == 0:
 		return "", fmt.Errorf("%w: it has one replica", kv.ErrInvalid)
-	case best == nil || best.Lag > lagStepMax || best.Active > seenMax:
+	case best == nil || best.Lag > lagStepMax || best.Active > seenMax || strict && !best.Current:
 		return "", nil
 	}
 	return best.Name, nil
