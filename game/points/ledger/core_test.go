@@ -5,9 +5,14 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/kamado/kamado/game"
+	"github.com/kamado/kamado/internal/unit"
 )
 
 // TestEndsAgreeWithAList holds the heap against a plain list.
@@ -116,5 +121,56 @@ func TestConfigIsJudged(t *testing.T) {
 	}
 	if _, err := Open(t.Context(), t.TempDir(), bad, Deps{}); game.KindOf(err) != game.Invalid {
 		t.Errorf("Open = %v, want invalid", err)
+	}
+}
+
+// TestRecentPostingsAreBounded decides orders while nobody feeds the index: the decider waits for it.
+func TestRecentPostingsAreBounded(t *testing.T) {
+	t.Parallel()
+	cfg := small()
+	const bound, each = 2000, 500
+	cfg.BatchPostings, cfg.SegmentBytes, cfg.SnapshotEvery = each, 64*unit.MiB, 1_000_000
+	l, err := Open(t.Context(), t.TempDir(), cfg, Deps{disk: unsynced{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.recentMax = bound
+	d := l.newDecider()
+	var decided atomic.Int64
+	most := 0
+	const orders = 10_000 // without a bound the batches on their way to the index would hold 8,500
+	var wg, behind sync.WaitGroup
+	wg.Go(func() {
+		for i := range orders {
+			r := request{order: game.Order{Op: game.OpGrant, Tx: strconv.Itoa(i), UID: game.UID(i%10 + 1), Amount: 1}}
+			r.key = keyOf(r.order.Tx)
+			if _, err := d.decide(&r); err != nil {
+				t.Error(err)
+				break
+			}
+			if most = max(most, len(d.order)); d.full() {
+				d.handOver()
+			}
+			decided.Add(1)
+		}
+		d.handOver()
+		close(l.toWrite)
+	})
+	behind.Go(l.writeLoop)
+	for until := time.Now().Add(time.Minute); decided.Load() < bound && time.Now().Before(until); {
+		time.Sleep(time.Millisecond)
+	}
+	behind.Go(l.indexLoop)
+	wg.Wait()
+	for until := time.Now().Add(time.Minute); l.indexed.value() < orders && time.Now().Before(until); {
+		time.Sleep(time.Millisecond)
+	}
+	close(l.toIndex)
+	behind.Wait()
+	if most > bound+each || most < bound {
+		t.Errorf("%d postings were kept for the index, want about %d", most, bound)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
 	}
 }

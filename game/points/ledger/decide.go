@@ -307,9 +307,9 @@ func (d *decider) post(r *request, ch *change) {
 // forget lets go of postings that the index has, and waits for it when it has too few.
 func (d *decider) forget() {
 	l := d.l
-	if len(d.order) > recentMax {
+	if len(d.order) > l.recentMax {
 		// The error is that the ledger stopped, which the next order is told.
-		_ = l.indexed.wait(context.Background(), d.order[len(d.order)-recentMax].seq, l.stopped)
+		_ = l.indexed.wait(context.Background(), d.order[len(d.order)-l.recentMax].seq, l.stopped)
 	}
 	have := l.indexed.value()
 	n := 0

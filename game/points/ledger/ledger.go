@@ -29,13 +29,14 @@ type Ledger struct {
 	filter *filter
 	w      writer // of the writer's goroutine, while Run runs
 
-	queue    chan *request
-	toWrite  chan *batch
-	done     chan *batch // batches to be filled again
-	toIndex  chan *indexed
-	durable  progress // seq up to which postings are durable
-	indexed  progress // seq up to which the index has them
-	shownNow atomic.Int64
+	queue     chan *request
+	toWrite   chan *batch
+	done      chan *batch // batches to be filled again
+	toIndex   chan *indexed
+	recentMax int      // the constant, less in a test
+	durable   progress // seq up to which postings are durable
+	indexed   progress // seq up to which the index has them
+	shownNow  atomic.Int64
 
 	spares      chan disk.File
 	rolled      chan struct{} // the last spare is in use
@@ -104,7 +105,7 @@ func Open(ctx context.Context, dir string, cfg Config, deps Deps) (*Ledger, erro
 
 func newLedger(dir string, cfg Config, deps Deps) *Ledger {
 	l := &Ledger{
-		cfg: cfg, deps: deps, dir: dir, segs: newSegments(deps.disk, dir),
+		cfg: cfg, deps: deps, dir: dir, recentMax: recentMax, segs: newSegments(deps.disk, dir),
 		queue: make(chan *request, cfg.Queue), toWrite: make(chan *batch), done: make(chan *batch, 2), toIndex: make(chan *indexed, toIndexMax),
 		spares: make(chan disk.File), rolled: make(chan struct{}, 1), wantSpare: make(chan struct{}, 1), spareFailed: make(chan struct{}, 1),
 		toSnapshot: make(chan *frozenCore, 1), finished: make(chan struct{}), stopped: make(chan struct{}), closing: make(chan struct{}),

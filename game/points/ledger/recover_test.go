@@ -16,6 +16,7 @@ import (
 
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/internal/disk"
+	"github.com/kamado/kamado/internal/unit"
 )
 
 // unsynced is a disk whose syncs do nothing, to make ledgers fast.
@@ -137,7 +138,7 @@ func timeOpen(t *testing.T, what, dir string, cfg Config, postings uint64) time.
 // the index. KAMADO_LEDGER_POSTINGS says how many postings it has; 10 million is the promise. With
 // KAMADO_LEDGER_DIR the ledger is made there once, stays, and is only read with its snapshot.
 func TestRecovery(t *testing.T) {
-	postings, users := 40_000, 5_000
+	postings, users := 12_000, 2_000
 	if text := os.Getenv("KAMADO_LEDGER_POSTINGS"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {
@@ -148,6 +149,9 @@ func TestRecovery(t *testing.T) {
 	cfg := Default()
 	cfg.SnapshotEvery = min(cfg.SnapshotEvery, postings/4)
 	cfg.FreeBytesMin = 0
+	if postings < 1_000_000 {
+		cfg.FilterBytes = unit.MiB
+	}
 	dir, kept := os.Getenv("KAMADO_LEDGER_DIR"), true
 	if dir == "" {
 		dir, kept = benchDir(t), false
