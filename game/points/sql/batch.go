@@ -105,8 +105,8 @@ func (t *turn) run() (err error) {
 	return t.write()
 }
 
-// load reads everything that the jobs touch: with one question, unless reservations
-// are to be ended, since each question is a way there and back.
+// load reads everything that the jobs touch, with as few questions as there can be,
+// since each is a way there and back.
 func (t *turn) load() error {
 	t.byTx, t.made, t.ended, t.accounts = map[string]*game.Posting{}, map[uint64]*game.Posting{}, map[uint64]*game.Posting{}, map[game.UID]*game.Account{}
 	uids := map[game.UID]bool{}
@@ -121,7 +121,29 @@ func (t *turn) load() error {
 		}
 	}
 	if len(holds) > 0 {
-		list, args := in(holds, int64(0))
+		if err := t.askHolds(holds, uids); err != nil {
+			return err
+		}
+	}
+	delete(uids, 0)
+	users := make([]any, 0, len(uids))
+	for _, uid := range slices.Sorted(maps.Keys(uids)) {
+		users = append(users, int64(uid))
+	}
+	for first := true; first || len(users)+len(txs) > 0; first = false {
+		u, x := min(len(users), rowsMax), min(len(txs), rowsMax)
+		if err := t.ask(users[:u:u], txs[:x:x]); err != nil {
+			return err
+		}
+		users, txs = users[u:], txs[x:]
+	}
+	return nil
+}
+
+// askHolds reads the postings that made and ended reservations, and notes their users.
+func (t *turn) askHolds(holds []any, uids map[game.UID]bool) error {
+	for part := range slices.Chunk(holds, rowsMax) {
+		list, args := in(slices.Clip(part), int64(0))
 		if err := rows(t.w, "SELECT "+postingColumns+" FROM points_postings WHERE hold > 0 AND hold IN "+list, args, func(s scanner) error {
 			p, err := scanPosting(s)
 			if err == nil {
@@ -133,16 +155,11 @@ func (t *turn) load() error {
 			return err
 		}
 	}
-	delete(uids, 0)
-	return t.ask(slices.Sorted(maps.Keys(uids)), txs)
+	return nil
 }
 
 // ask is the one question: for the head, accounts, and postings of transaction ids.
-func (t *turn) ask(uids []game.UID, txs []any) error {
-	keys := make([]any, len(uids))
-	for i, uid := range uids {
-		keys[i] = int64(uid)
-	}
+func (t *turn) ask(keys, txs []any) error {
 	users, args := in(keys, int64(0))
 	ids, more := in(txs, "")
 	var kind int64
@@ -286,7 +303,7 @@ func (t *turn) write() error {
 	if err := postingTable.put(t.w, list); err != nil {
 		return err
 	}
-	list = list[:0]
+	list = nil
 	for _, uid := range slices.Sorted(maps.Keys(t.changed)) {
 		a := t.accounts[uid]
 		body, err := accountBody(a)
@@ -295,10 +312,8 @@ func (t *turn) write() error {
 		}
 		list = append(list, []any{int64(uid), int64(a.Seq), int64(a.NextEnd()), body})
 	}
-	for part := range slices.Chunk(list, batchMax) { // a transfer changes two
-		if err := accountTable.put(t.w, part); err != nil {
-			return err
-		}
+	if err := accountTable.put(t.w, list); err != nil {
+		return err
 	}
 	return t.head.write(t.w)
 }

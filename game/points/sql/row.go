@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kamado/kamado/game"
@@ -254,12 +255,18 @@ var (
 	accountTable = table{"points_accounts", "uid, seq, next_end, body", "BBBT", " ON CONFLICT (uid) DO UPDATE SET seq = excluded.seq, next_end = excluded.next_end, body = excluded.body"}
 )
 
-// put writes rows in one statement of few sizes: rows of zeros, which are left out by
+// put writes rows, in statements of few sizes: rows of zeros, which are left out by
 // the database, fill the size up.
 func (t table) put(w sqldb.Writer, list [][]any) error {
-	if len(list) == 0 {
-		return nil
+	for part := range slices.Chunk(list, rowsMax) {
+		if err := t.putPart(w, part); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+func (t table) putPart(w sqldb.Writer, list [][]any) error {
 	size := roundUp(len(list))
 	args := make([]any, 0, size*len(t.types))
 	for _, row := range list {

@@ -62,8 +62,13 @@ func (c Config) complete() Config {
 	return c
 }
 
-// batchMax is the greatest batch, and so the most rows of one statement.
-const batchMax = 256
+// Bounds of a transaction.
+const (
+	batchMax = 256 // the greatest batch
+	// rowsMax is the most rows of one statement. A database plans a statement anew the first
+	// times that it sees it, which for one of many rows takes longer than to run it.
+	rowsMax = 64
+)
 
 // migrations make the tables. body is JSON: see row.go.
 var migrations = []string{
