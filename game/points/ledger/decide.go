@@ -172,11 +172,10 @@ func (d *decider) decide(r *request) (points.Answer, error) {
 		r.posted = true
 		return d.ended(o)
 	}
-	now := l.deps.Clock()
-	if err := d.space(now); err != nil {
+	if err := d.space(l.deps.Clock()); err != nil {
 		return points.Answer{}, err
 	}
-	ch, err := l.core.prepare(o, game.At(now))
+	ch, err := l.core.prepare(o, l.Now()) // not before what was shown to anybody
 	if err != nil || ch.Posting == nil {
 		return points.Answer{}, err
 	}

@@ -573,3 +573,24 @@ func TestManySegments(t *testing.T) {
 	l = w.start(t)
 	w.whole(t, l)
 }
+
+// TestNoPostingIsBeforeWhatWasShown: who saw a lot end does not see it spent later.
+func TestNoPostingIsBeforeWhatWasShown(t *testing.T) {
+	t.Parallel()
+	w := calm(t)
+	l := w.start(t)
+	o := game.Order{Op: game.OpGrant, Tx: "g", UID: 1, Amount: 5, Expires: game.Instant(w.clock.Load() + 1e6)}
+	if err := w.post(t.Context(), l, o); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.Add(3_600_000_000)
+	shown := l.Now()
+	w.clock.Add(-3_600_000_000)
+	if err := w.post(t.Context(), l, game.Order{Op: game.OpSpend, Tx: "s", UID: 1, Amount: 5}); game.KindOf(err) != game.Insufficient {
+		t.Errorf("a spend of points that were shown as over = %v, want Insufficient", err)
+	}
+	if err := w.post(t.Context(), l, game.Order{Op: game.OpGrant, Tx: "h", UID: 1, Amount: 5}); err != nil || w.acked["h"].Time < shown {
+		t.Errorf("a posting at %v behind %v, %v", w.acked["h"].Time.Time(), shown.Time(), err)
+	}
+	w.whole(t, l)
+}

@@ -150,7 +150,7 @@ func TestRecovery(t *testing.T) {
 	cfg.SnapshotEvery = min(cfg.SnapshotEvery, postings/4)
 	cfg.FreeBytesMin = 0
 	if postings < 1_000_000 {
-		cfg.FilterBytes = unit.MiB
+		cfg.FilterBytes, cfg.SegmentBytes = unit.MiB, unit.MiB
 	}
 	dir, kept := os.Getenv("KAMADO_LEDGER_DIR"), true
 	if dir == "" {
