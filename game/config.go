@@ -88,7 +88,7 @@ type JetStreamConfig struct {
 	// All servers of the cluster, host:port of their Cluster; its own may be among them. Empty: it is alone, with one replica, and cannot become
 	// a cluster later.
 	Join []string `toml:"join"`
-	// File with the cluster's secret, the same on all servers; "kamado game shards key" makes one. Empty: DATA/game/cluster.key.
+	// File with the cluster's secret, the same on all servers; "kamado game shards key --out FILE" makes one. Empty: DATA/game/cluster.key.
 	KeyFile string `toml:"key_file"`
 	// Label of the place of this server (rack, availability zone): replicas of a shard lie in different ones.
 	Zone string `toml:"zone"`
@@ -96,7 +96,7 @@ type JetStreamConfig struct {
 	Shards int `toml:"shards"`
 	// Servers that keep each shard: 1, 3 or 5.
 	Replicas int `toml:"replicas"`
-	// Most bytes on the disk of this server.
+	// Most bytes on the disk of this server; a shard takes its part of that, so the disk must have it.
 	StoreBytes unit.Bytes `toml:"store_bytes"`
 }
 
@@ -215,6 +215,7 @@ func (c *EntitiesConfig) validate() error {
 	j := c.JetStream
 	errs.check(j.Shards >= 1 && j.Shards <= 64, "jetstream.shards %d: want 1 to 64", j.Shards)
 	errs.check(j.Replicas == 1 || j.Replicas == 3 || j.Replicas == 5, "jetstream.replicas %d: want 1, 3 or 5", j.Replicas)
+	errs.check(j.StoreBytes >= 64*unit.MiB, "jetstream.store_bytes %v: want at least 64 MiB", j.StoreBytes)
 	errs.check(c.Engine != EngineJetStream || j.Cluster != "", "engine jetstream needs jetstream.cluster, an address for the other servers")
 	errs.check(c.Engine != EngineMongoDB || c.MongoDB.URI != "", "engine mongodb needs mongodb.uri")
 	errs.check(c.MongoDB.Connections >= 1 && c.MongoDB.Connections <= 10_000, "mongodb.connections %d: want 1 to 10000", c.MongoDB.Connections)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -24,6 +25,16 @@ func (s *Server) openEntities(ctx context.Context) (err error) {
 	}
 	if err := s.openCache(); err != nil {
 		return fmt.Errorf("open the cache of entities: %w", err)
+	}
+	if f, ok := s.store.(kv.Fallible); ok {
+		s.runs("disk of entities", func(ctx context.Context) error {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-f.Stopped(): // the process ends, and recovers at its next start
+				return fmt.Errorf("entities: %w", f.Fault())
+			}
+		})
 	}
 	s.entities = entity.New(s.store, s.cache, entity.Config{BytesMax: int(s.cfg.Entities.BytesMax)})
 	return nil
@@ -74,8 +85,8 @@ func (s *Server) openJetStream(ctx context.Context) (kv.Store, error) {
 	if len(j.Join) == 0 { // alone, which needs no address and no secret
 		node.Listen, node.Advertise = "", ""
 		s.notes = append(s.notes, "entities are on this node alone (game.entities.jetstream.join is empty): one replica, and it cannot become a cluster later")
-	} else if node.Secret == "" {
-		node.Secret = filepath.Join(s.dir, clusterKeyFile)
+	} else if err := s.clusterSecret(&node); err != nil {
+		return nil, err
 	}
 	n, err := jetstream.Start(node)
 	if err != nil {
@@ -84,6 +95,7 @@ func (s *Server) openJetStream(ctx context.Context) (kv.Store, error) {
 	s.closeLater(func() error { n.Close(); return nil })
 	cfg := jetstream.DefaultStore()
 	cfg.Shards, cfg.Replicas, cfg.Log = j.Shards, j.Replicas, s.deps.Log
+	cfg.ShardBytesMax = int64(j.StoreBytes) / int64(j.Shards) // each server may come to keep a replica of all
 	s.deps.Log.Info("waiting for the shards of the entities", "node", n.Name(), "shards", j.Shards)
 	store, err := jetstream.OpenStore(ctx, n, cfg)
 	if err != nil {
@@ -91,10 +103,38 @@ func (s *Server) openJetStream(ctx context.Context) (kv.Store, error) {
 	}
 	s.closeLater(store.Close)
 	s.closeLater(func() error { return s.leave(store) })
+	s.runs("shards of entities", func(ctx context.Context) error { return s.lookAtShards(ctx, store) })
 	if s.deps.Registerer != nil {
 		err = store.Register(s.deps.Registerer)
 	}
 	return store, err
+}
+
+// clusterSecret finds the file that makes this server a member.
+func (s *Server) clusterSecret(node *jetstream.Config) error {
+	if node.Secret == "" {
+		node.Secret = filepath.Join(s.dir, clusterKeyFile)
+	}
+	if _, err := os.Stat(node.Secret); err != nil {
+		return game.Errorf(game.Invalid, "the secret of the cluster of entities, %s, is not there: \"kamado game shards key --out FILE\" makes one, which is copied to all servers and named by game.entities.jetstream.key_file", node.Secret)
+	}
+	return nil
+}
+
+// shardsEvery is how often the metrics of the shards are made anew.
+const shardsEvery = 15 * time.Second
+
+func (s *Server) lookAtShards(ctx context.Context, store *jetstream.Store) error {
+	tick := time.NewTicker(shardsEvery)
+	defer tick.Stop()
+	for {
+		_, _ = store.Shards(ctx) // a shard that does not answer is seen in its metrics
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
 }
 
 // leaveTime bounds handing the lead of shards over before a stop.

@@ -35,7 +35,7 @@ func (l *Ledger) post(ctx context.Context, o *game.Order) (points.Answer, error)
 		return points.Answer{}, l.away()
 	case l.queue <- r:
 	default:
-		return points.Answer{}, game.Errorf(game.Unavailable, "%d orders wait for the ledger, which is the most (game.ledger.queue)", l.cfg.Queue)
+		return points.Answer{}, game.Errorf(game.Unavailable, "%d orders wait for the ledger, which is the most (game.points.queue)", l.cfg.Queue)
 	}
 	return l.await(ctx, r)
 }
