@@ -44,6 +44,9 @@ func Ops() []Op {
 	return list
 }
 
+// HasOther says whether an order of this kind has somebody who gets the points.
+func (o Op) HasOther() bool { return o == OpTransfer || o == OpMerge }
+
 // Known says whether it is one of the operations.
 func (o Op) Known() bool { return o > 0 && o < opCount }
 

@@ -34,7 +34,7 @@ type Answer struct {
 // Unavailable when the engine is away or overloaded; Doubt is set when the order
 // may have been carried out all the same.
 type Ledger interface {
-	// Post carries an order out, once: see Answer. It returns when the posting is
+	// Post carries an order out, once: see Answer. A merge of a user who has nothing makes no posting: it is nil then. It returns when the posting is
 	// durable. The context ends waiting, not the order: Doubt is set then.
 	//
 	// The transaction id comes first: an order that was carried out is answered with

@@ -98,7 +98,7 @@ func (u *user) balance(now int64) (sum int64) {
 // post does what a posting says and gives everything that is wrong with it.
 func (b *books) post(p *posting) (wrong []error) {
 	note := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
-	if p.op < 1 || p.op > 8 || p.kind > 1 || p.uid == 0 || p.uid > uint64(game.UIDMax) || p.to > uint64(game.UIDMax) || p.to == p.uid || (p.to != 0) != (game.Op(p.op) == game.OpTransfer) {
+	if p.op < 1 || p.op > uint8(game.OpMerge) || p.kind > 1 || p.uid == 0 || p.uid > uint64(game.UIDMax) || p.to > uint64(game.UIDMax) || p.to == p.uid || (p.to != 0) != game.Op(p.op).HasOther() {
 		note("operation %d of kind %d by user %d to user %d is none", p.op, p.kind, p.uid, p.to)
 		return wrong
 	}
@@ -202,6 +202,8 @@ func moved(p *posting) error {
 		}
 	case game.OpCancel:
 		counts = func(e *entry) bool { return (e.from == game.HeldFree || e.from == game.HeldPaid) && e.hold == p.hold }
+	case game.OpMerge:
+		counts = func(e *entry) bool { return e.from <= game.UserPaid && e.fromWhose == 1 && e.toWhose == 2 }
 	case game.OpRevoke:
 		counts = func(e *entry) bool { return e.to == game.Revoked }
 	default:
@@ -216,7 +218,11 @@ func moved(p *posting) error {
 			sum += p.entries[i].amount
 		}
 	}
-	if sum != p.amount || p.amount < 1 || p.amount > int64(game.AmountMax) {
+	least := int64(1)
+	if game.Op(p.op) == game.OpMerge { // it may move a debt alone
+		least = 0
+	}
+	if sum != p.amount || p.amount < least || p.amount > int64(game.AmountMax) {
 		return fmt.Errorf("a %v of %d points moves %d", game.Op(p.op), p.amount, sum)
 	}
 	return nil

@@ -59,8 +59,9 @@ type recentTx struct {
 type decider struct {
 	l      *Ledger
 	b      *batch
-	next   place // behind what is in b
-	size   int64 // of the segment that b is for
+	next   place  // behind what is in b
+	size   int64  // of the segment that b is for
+	check  record // of the posting that was encoded last
 	recent map[txKey]*game.Posting
 	order  []recentTx               // of recent, by seq, without gaps
 	ends   map[uint64]*game.Posting // of reservations, those of recent
@@ -182,7 +183,9 @@ func (d *decider) decide(r *request) (points.Answer, error) {
 	if err := d.fit(&ch); err != nil {
 		return points.Answer{}, err
 	}
-	d.post(r, &ch)
+	if err := d.post(r, &ch); err != nil {
+		return points.Answer{}, err
+	}
 	return points.Answer{Posting: ch.Posting}, nil
 }
 
@@ -276,12 +279,17 @@ func (d *decider) spare() (disk.File, error) {
 	}
 }
 
-// post carries a change out and puts its posting into the batch.
-func (d *decider) post(r *request, ch *change) {
+// post carries a change out and puts its posting into the batch. What the next start
+// could not read back is refused: an answer would be worth nothing.
+func (d *decider) post(r *request, ch *change) error {
 	l, p := d.l, ch.Posting
 	from := len(d.b.buf)
 	here := at(d.b.start.segment(), d.b.start.offset()+int64(from))
 	d.b.buf = appendRecord(d.b.buf, &l.id, p, ch.before, ch.beforeTo)
+	if err := parseRecord(d.b.buf[from:], &l.id, &d.check); err != nil {
+		d.b.buf = d.b.buf[:from]
+		return &game.Error{Op: "post points", Kind: game.Internal, Err: fmt.Errorf("a %v that could not be read back: %w", p.Op, err)}
+	}
 	d.b.sum.Write(d.b.buf[from:])
 	d.b.count++
 	d.b.now = p.Time
@@ -301,6 +309,7 @@ func (d *decider) post(r *request, ch *change) {
 		d.sinceSnapshot = 0
 		d.b.freeze = l.core.freeze()
 	}
+	return nil
 }
 
 // forget lets go of postings that the index has, and waits for it when it has too few.

@@ -432,7 +432,7 @@ func TestQueueIsBounded(t *testing.T) {
 			switch {
 			case err == nil:
 				done.Add(1)
-			case errors.As(err, &e) && e.Kind == game.Unavailable && !e.Doubt && strings.Contains(e.Detail, "game.ledger.queue"):
+			case errors.As(err, &e) && e.Kind == game.Unavailable && !e.Doubt && strings.Contains(e.Detail, "game.points.queue"):
 				full.Add(1)
 			default:
 				t.Errorf("Post = %v", err)
@@ -480,6 +480,9 @@ func TestScrubFindsOldDamage(t *testing.T) {
 	w := newWorld(t, disktest.Faults{})
 	l := w.start(t)
 	w.grants(t, l, "a", 100)
+	for !l.snapshotIdle.Load() { // without one the next start reads everything
+		time.Sleep(time.Millisecond)
+	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}

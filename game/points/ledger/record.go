@@ -106,7 +106,7 @@ func parseRecord(b []byte, id *ledgerID, r *record) error {
 // check judges what the sizes do not say.
 func (r *record) check() error {
 	p := &r.posting
-	if !p.Op.Known() || p.Kind > game.Paid || p.Seq == 0 || p.Time <= 0 || p.UID == 0 || p.UID > game.UIDMax || (p.To != 0) != (p.Op == game.OpTransfer) || p.To > game.UIDMax || p.To == p.UID {
+	if !p.Op.Known() || p.Kind > game.Paid || p.Seq == 0 || p.Time <= 0 || p.UID == 0 || p.UID > game.UIDMax || (p.To != 0) != p.Op.HasOther() || p.To > game.UIDMax || p.To == p.UID {
 		return errFormat
 	}
 	for b := r.entries; len(b) > 0; b = b[entryBytes:] {

@@ -123,7 +123,9 @@ func (m *Memory) Post(ctx context.Context, o *game.Order) (points.Answer, error)
 	if err != nil {
 		return points.Answer{}, err
 	}
-	m.keep(out)
+	if out.Posting != nil {
+		m.keep(out)
+	}
 	return points.Answer{Posting: out.Posting}, nil
 }
 

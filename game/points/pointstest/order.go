@@ -309,6 +309,35 @@ func transfers(t *testing.T, b *bench) {
 	b.has(t, 1, 6, 0, 0)
 }
 
+func merged(t *testing.T, b *bench) {
+	b.rules.Transfers = false // which is about users' own
+	b.reopen(t)
+	b.must(t, grant(1, 40))
+	held := b.must(t, reserve(1, 15, time.Hour))
+	b.must(t, grant(2, 5))
+	merge := game.Order{Op: game.OpMerge, Tx: "merge", UID: 1, To: 2}
+	p := b.must(t, merge)
+	if p.Amount != 40 || p.BalanceTo != 45 {
+		t.Errorf("moved %d, balance %d; want 40, 45", p.Amount, p.BalanceTo)
+	}
+	if a, err := b.post(t, merge); err != nil || !a.Again {
+		t.Errorf("the same merge again: %+v, %v", a, err)
+	} else {
+		same(t, "the same merge again", a.Posting, p)
+	}
+	b.has(t, 1, 0, 0, 0)
+	b.has(t, 2, 45, 0, 0)
+	b.wants(t, game.Conflict, confirm(held.Hold, 0))
+	b.must(t, game.Order{Op: game.OpRevoke, UID: 3, Amount: 50})
+	b.must(t, game.Order{Op: game.OpMerge, UID: 3, To: 2})
+	b.reopen(t)
+	b.has(t, 2, 0, 0, 5)
+	b.has(t, 3, 0, 0, 0)
+	if a, err := b.l.Post(t.Context(), &game.Order{Op: game.OpMerge, Tx: "nothing", UID: 4, To: 2}); err != nil || a.Posting != nil {
+		t.Errorf("a merge of nothing = %+v, %v, want no posting", a, err)
+	}
+}
+
 func spendOrder(t *testing.T, b *bench) {
 	for _, c := range []struct {
 		rule game.SpendOrder

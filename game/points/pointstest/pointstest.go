@@ -45,6 +45,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Place) {
 		"nobody spends more than there is":                    overdraft,
 		"a charge-back makes a debt":                          debt,
 		"transfers go by the rule":                            transfers,
+		"a user that becomes another one loses nothing":       merged,
 		"lots are spent in the order of the rule":             spendOrder,
 		"a reservation is confirmed":                          confirmed,
 		"a part of a reservation is confirmed":                confirmedInPart,
