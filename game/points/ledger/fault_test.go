@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -479,9 +480,16 @@ func TestScrubFindsOldDamage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, disktest.Faults{})
 	l := w.start(t)
-	w.grants(t, l, "a", 100)
-	for !l.snapshotIdle.Load() { // without one the next start reads everything
-		time.Sleep(time.Millisecond)
+	for i := 0; ; i++ { // without the filter of ids, which is saved when nobody is in the way, the next start reads everything
+		w.grants(t, l, fmt.Sprint("a", i, "-"), 100)
+		for !l.snapshotIdle.Load() {
+			time.Sleep(time.Millisecond)
+		}
+		if names, err := w.disk.Names(l.dir); err != nil || i == 20 {
+			t.Fatal("the filter is not saved", names, err)
+		} else if slices.Contains(names, filterName) {
+			break
+		}
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
