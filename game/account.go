@@ -87,6 +87,13 @@ func (a *Account) Balance(now Instant) (sum Amount) {
 	return sum + max(0, back-a.Debt)
 }
 
+// At gives the account as the next order would find it: what is over at a moment has ended.
+func (a *Account) At(now Instant) *Account {
+	d := &draft{at: Stamp{Now: now}, p: &Posting{}, acct: a.Clone()}
+	d.tidy(d.acct)
+	return d.acct
+}
+
 // Of is the part of Lots that is of one kind at a moment.
 func (a *Account) Of(kind PointKind, now Instant) (sum Amount) {
 	for _, l := range a.Lots {

@@ -104,6 +104,9 @@ func TestReservationThatIsOverGivesBackByItself(t *testing.T) {
 	r := b.must(t, Order{Op: OpReserve, UID: 1, Amount: 10, Term: time.Minute})
 	b.now = b.now.Add(time.Minute)
 	b.want(t, 1, 10, 0, 0)
+	if a := b.account(1).At(b.now); sumLots(a.Lots) != 10 || len(a.Holds) != 0 || len(b.account(1).Holds) != 1 {
+		t.Errorf("the account then is %+v, and was %+v", a, b.account(1))
+	}
 	_, err := b.post(Order{Op: OpConfirm, UID: 1, Hold: r.Hold})
 	kindOf(t, err, Conflict)
 	b.must(t, Order{Op: OpSpend, UID: 1, Amount: 10}) // what went back can be spent before any sweep

@@ -162,7 +162,7 @@ func New(deps Deps) http.Handler {
 	mux.Handle("GET "+Prefix+"zones/{zone}/file", deps.Guard.Reads(http.HandlerFunc(a.exportZone)))
 	mux.Handle("GET "+Prefix+"watch", deps.Guard.Reads(http.HandlerFunc(a.watch)))
 	mux.Handle("GET "+Prefix+"openapi.yaml", deps.Guard.Reads(http.HandlerFunc(serveOpenAPI)))
-	return mux
+	return httpserver.Routes(mux)
 }
 
 func serveOpenAPI(w http.ResponseWriter, _ *http.Request) {

@@ -123,7 +123,7 @@ func New(deps Deps) http.Handler {
 		mux.Handle(r.method+" "+Prefix+r.path, a.serve(r))
 	}
 	mux.HandleFunc("GET "+Prefix+"openapi.json", serveOpenAPI)
-	return mux
+	return httpserver.Routes(mux)
 }
 
 // serve authenticates, does and answers.

@@ -252,19 +252,17 @@ func reservationOf(r *game.Reservation) Reservation {
 }
 
 func accountOf(a *game.Account, now game.Instant) Account {
+	a = a.At(now)
 	out := Account{
 		UID: a.UID, Balance: a.Balance(now), Free: a.Of(game.Free, now), Paid: a.Of(game.Paid, now), Held: a.Held(now), Debt: a.Debt,
 		Lots: make([]Lot, 0, len(a.Lots)), Reservations: make([]Reservation, 0, len(a.Holds)), Seq: strconv.FormatUint(a.Seq, 10),
 	}
 	for _, l := range a.Lots {
-		if l.Expires == 0 || l.Expires > now {
-			out.Lots = append(out.Lots, lotOf(l))
-		}
+		out.Lots = append(out.Lots, lotOf(l))
 	}
 	for i := range a.Holds {
-		if h := &a.Holds[i]; h.Until > now {
-			out.Reservations = append(out.Reservations, Reservation{ID: strconv.FormatUint(h.ID, 10), UID: a.UID, Amount: h.Amount(), State: game.HoldOpen.String(), Balance: out.Balance, Expires: h.Until, Seq: strconv.FormatUint(h.ID, 10)})
-		}
+		h := &a.Holds[i]
+		out.Reservations = append(out.Reservations, Reservation{ID: strconv.FormatUint(h.ID, 10), UID: a.UID, Amount: h.Amount(), State: game.HoldOpen.String(), Balance: out.Balance, Expires: h.Until, Seq: strconv.FormatUint(h.ID, 10)})
 	}
 	return out
 }

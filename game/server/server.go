@@ -190,12 +190,10 @@ func (s *Server) openGifts(ctx context.Context) (err error) {
 
 func (s *Server) openHandler(context.Context) error {
 	s.runs("backups of players", s.backups)
-	mux := http.NewServeMux()
-	mux.Handle(api.Prefix, api.New(api.Deps{
+	s.handler = api.New(api.Deps{
 		Guard: s.deps.Guard, Audit: s.deps.Audit, Events: s.deps.Event, Identity: s.identity, OIDC: s.oidc, Points: s.points, Presents: s.presents, Approvals: s.approvals,
 		Entities: s.entities, Locks: s.locks, Store: s.store, Config: s.cfg, Status: s.status, Move: s.move, Backup: s.backup, Export: s.export, ExportKey: s.exportKey, Log: s.deps.Log,
-	}))
-	s.handler = httpserver.Routes(mux)
+	})
 	return nil
 }
 

@@ -192,6 +192,11 @@ func TestPointsOverHTTP(t *testing.T) {
 	w.want(401, "POST", "points/spends", ann.AccessToken[:len(ann.AccessToken)-2], spend)
 	w.want(403, "GET", "points/accounts/"+uid, bob.AccessToken, "")
 	w.want(404, "POST", "points/grants", w.service, `{"uid":"999999","amount":5}`)
+	for path, status := range map[string]int{"points/grants": 405, "nothing": 404} {
+		if p := w.want(status, "GET", path, w.service, ""); p.header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("GET %s is refused with %s", path, p.body)
+		}
+	}
 	for _, bad := range []string{`{"uid":"` + uid + `","amount":0}`, `{"uid":"` + uid + `","amount":-5}`, `{"uid":"` + uid + `","amount":9007199254740992}`, `{"uid":"` + uid + `","amount":99999999999999999999}`, `{"amount":5}`} {
 		w.want(400, "POST", "points/grants", w.service, bad)
 	}
