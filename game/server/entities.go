@@ -50,6 +50,7 @@ func (s *Server) openStore(ctx context.Context) (kv.Store, error) {
 	}
 	cfg := pebble.Default()
 	cfg.Log = s.deps.Log
+	fitEntities(s.dir, &cfg)
 	store, err := pebble.Open(filepath.Join(s.dir, "entities"), cfg)
 	if err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ func (s *Server) openPoints(ctx context.Context) error {
 	} else {
 		cfg := ledger.Default()
 		cfg.Rules, cfg.Queue = rules, s.cfg.Points.Queue
+		fitLedger(s.dir, &cfg)
 		l, err := ledger.Open(ctx, filepath.Join(s.dir, "ledger"), cfg, ledger.Deps{Log: s.deps.Log, Registerer: s.deps.Registerer})
 		if err != nil {
 			return fmt.Errorf("open the points: %w", err)

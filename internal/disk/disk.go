@@ -101,6 +101,15 @@ func (OS) Free(dir string) (int64, error) {
 	return int64(s.Bavail) * s.Bsize, nil
 }
 
+// Size is how many bytes the file system of a directory has, free ones and others.
+func Size(dir string) (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, &os.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	return int64(s.Blocks) * s.Bsize, nil
+}
+
 func openFile(path string, flag int) (File, error) {
 	f, err := os.OpenFile(path, flag, 0o600)
 	if err != nil {
