@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kamado/kamado/compute/server"
-	"github.com/kamado/kamado/internal/config"
+	"github.com/kamado/kamado/internal/eventlog"
 	"github.com/kamado/kamado/internal/httpserver"
 	"github.com/kamado/kamado/internal/unit"
 )
@@ -58,71 +58,27 @@ var computeMemory = memoryPolicy{gc: 100, limit: 192 * unit.MiB}
 
 // serveCompute runs the compute service until ctx ends.
 func (a *app) serveCompute(ctx context.Context, c *configuration) error {
-	if c.set.Origin("http.access_log") == config.OriginDefault {
-		c.HTTP.AccessLog = httpserver.AccessLogErrors
-	}
-	a.setMemory(computeMemory)
-	p, err := a.newProcess(ctx, c)
-	if err != nil {
-		return err
-	}
-	l, err := a.addCompute(ctx, p)
-	if err != nil {
-		return err
-	}
-	defer l.close()
-	a.talkf("kamado compute: the APIs are at %s, clients read %s", l.URL(), filepath.Join(c.Data, server.CloudsFile))
-	for _, note := range l.room.Notes() {
-		a.talkf("kamado compute: %s", note)
-	}
-	return p.run(ctx)
+	return serveRoom(ctx, a, c, computeMemory, a.addCompute, func(l *roomListener[*server.Server]) string {
+		return fmt.Sprintf("kamado compute: the APIs are at %s, clients read %s", l.URL(), filepath.Join(c.Data, server.CloudsFile))
+	})
 }
 
 // computeTransfer is how long one machine image may take on its way.
 const computeTransfer = 6 * time.Hour
 
-// computeListener is the compute service as a part of a process.
-type computeListener struct {
-	*httpserver.Server
-	room *server.Server
-}
-
-func (l *computeListener) close() { _ = l.room.Close() } // every write was synced when it was answered
-
-// addCompute builds the compute service of a process, and adds it and its listener to the parts. The caller closes it after the
-// process has run.
-func (a *app) addCompute(ctx context.Context, p *process) (_ *computeListener, err error) {
-	c := p.cfg
-	data, err := filepath.Abs(c.Data)
-	if err != nil {
-		return nil, err
-	}
-	log, err := p.addEvents()
-	if err != nil {
-		return nil, err
-	}
-	room, err := server.New(ctx, server.Options{Config: c.Compute, Data: data, Guest: a.guestParts()}, server.Deps{
-		Log: p.tel.Log, Registerer: p.tel.Registry, Getenv: a.getenv, Audit: auditEvents(log), Trail: auditTrail(log), Names: p.names,
+// addCompute adds the compute service to the parts of a process.
+func (a *app) addCompute(ctx context.Context, p *process) (*roomListener[*server.Server], error) {
+	return addRoom(ctx, p, roomPlan[*server.Server]{
+		name: "compute", addr: p.cfg.Compute.HTTP,
+		build: func(data string, log *eventlog.Log) (*server.Server, error) {
+			return server.New(ctx, server.Options{Config: p.cfg.Compute, Data: data, Guest: a.guestParts()}, server.Deps{
+				Log: p.tel.Log, Registerer: p.tel.Registry, Getenv: a.getenv, Audit: auditEvents(log), Trail: auditTrail(log), Names: p.names,
+			})
+		},
+		limit: func(cfg *httpserver.Config) { // a machine image takes as long as it takes to come and go
+			cfg.BodyBytesMax = max(cfg.BodyBytesMax, p.cfg.Compute.ImageBytesMax)
+			cfg.ReadTimeout, cfg.WriteTimeout = max(cfg.ReadTimeout, computeTransfer), max(cfg.WriteTimeout, computeTransfer)
+		},
+		opened: func(room *server.Server, srv *httpserver.Server) error { return room.WriteClients(srv.URL()) },
 	})
-	if err != nil {
-		return nil, fmt.Errorf("compute: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			_ = room.Close()
-		}
-	}()
-	p.group.Add("compute", room.Run)
-	// A machine image takes as long as it takes to come and go.
-	cfg := c.HTTP
-	cfg.BodyBytesMax = max(cfg.BodyBytesMax, c.Compute.ImageBytesMax)
-	cfg.ReadTimeout, cfg.WriteTimeout = max(cfg.ReadTimeout, computeTransfer), max(cfg.WriteTimeout, computeTransfer)
-	srv, err := p.listenAs(ctx, "compute", c.Compute.HTTP, room.Handler(), cfg, p.healthOf(room.AddChecks))
-	if err != nil {
-		return nil, err
-	}
-	if err := room.WriteClients(srv.URL()); err != nil {
-		return nil, err
-	}
-	return &computeListener{srv, room}, nil
 }

@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kamado/kamado/dns/server"
-	"github.com/kamado/kamado/internal/config"
+	"github.com/kamado/kamado/internal/eventlog"
 	"github.com/kamado/kamado/internal/httpserver"
 )
 
@@ -61,69 +60,29 @@ Without --gossip the member is alone. The token in DIR/operator.token opens the 
 
 // dnsMemory is for what runs on every machine: it collects early, since answers are made without garbage. It has no limit: near one, collecting
 // would cost more than all answers.
-var dnsMemory = memoryPolicy{gc: 50}
+var dnsMemory = memoryPolicy{gc: 50, trim: true}
 
 // serveDNS runs a member until ctx ends.
 func (a *app) serveDNS(ctx context.Context, c *configuration) error {
-	if c.set.Origin("http.access_log") == config.OriginDefault {
-		c.HTTP.AccessLog = httpserver.AccessLogErrors
-	}
-	a.setMemory(dnsMemory)
-	p, err := a.newProcess(ctx, c)
-	if err != nil {
-		return err
-	}
-	l, err := a.addDNS(ctx, p)
-	if err != nil {
-		return err
-	}
-	defer l.close()
-	a.talkf("kamado dns: %s answers %s at %s; the API is at %s", l.room.Node(), c.DNS.Domain, strings.Join(c.DNS.DNS, ", "), l.URL())
-	for _, note := range l.room.Notes() {
-		a.talkf("kamado dns: %s", note)
-	}
-	p.group.Add("memory", trim)
-	return p.run(ctx)
-}
-
-// dnsListener is the dns service as a part of a process.
-type dnsListener struct {
-	*httpserver.Server
-	room *server.Server
-}
-
-func (l *dnsListener) close() { _ = l.room.Close() } // every write was synced when it was answered
-
-// addDNS builds a member of a process, and adds it and its API to the parts. The caller closes it after the process has run.
-func (a *app) addDNS(ctx context.Context, p *process) (_ *dnsListener, err error) {
-	c := p.cfg
-	data, err := filepath.Abs(c.Data)
-	if err != nil {
-		return nil, err
-	}
-	log, err := p.addEvents()
-	if err != nil {
-		return nil, err
-	}
-	room, err := server.New(ctx, server.Options{Config: c.DNS, Data: data, Version: version, TLS: c.HTTP.TLS}, server.Deps{
-		Log: p.tel.Log, Registerer: p.tel.Registry, Guard: p.guard, Audit: nameAudit(log), Event: nameEvents(log),
+	return serveRoom(ctx, a, c, dnsMemory, a.addDNS, func(l *roomListener[*server.Server]) string {
+		return fmt.Sprintf("kamado dns: %s answers %s at %s; the API is at %s", l.room.Node(), c.DNS.Domain, strings.Join(c.DNS.DNS, ", "), l.URL())
 	})
-	if err != nil {
-		return nil, fmt.Errorf("dns: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			_ = room.Close()
-		}
-	}()
-	p.group.Add("dns", room.Run)
-	cfg := c.HTTP
-	cfg.BodyBytesMax = max(cfg.BodyBytesMax, server.BodyBytesMax)
-	srv, err := p.listenAs(ctx, "dns", c.DNS.HTTP, room.Handler(), cfg, p.healthOf(room.AddChecks))
-	if err != nil {
-		return nil, err
-	}
-	room.SetAPI(srv.Addr().String())
-	p.names = instanceNames{room.Member()}
-	return &dnsListener{srv, room}, nil
+}
+
+// addDNS adds a member to the parts of a process.
+func (a *app) addDNS(ctx context.Context, p *process) (*roomListener[*server.Server], error) {
+	return addRoom(ctx, p, roomPlan[*server.Server]{
+		name: "dns", addr: p.cfg.DNS.HTTP,
+		build: func(data string, log *eventlog.Log) (*server.Server, error) {
+			return server.New(ctx, server.Options{Config: p.cfg.DNS, Data: data, Version: version, TLS: p.cfg.HTTP.TLS}, server.Deps{
+				Log: p.tel.Log, Registerer: p.tel.Registry, Guard: p.guard, Audit: nameAudit(log), Event: nameEvents(log),
+			})
+		},
+		limit: func(cfg *httpserver.Config) { cfg.BodyBytesMax = max(cfg.BodyBytesMax, server.BodyBytesMax) },
+		opened: func(room *server.Server, srv *httpserver.Server) error {
+			room.SetAPI(srv.Addr().String())
+			p.names = instanceNames{room.Member()}
+			return nil
+		},
+	})
 }

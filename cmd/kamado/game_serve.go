@@ -11,7 +11,6 @@ import (
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/api"
 	"github.com/kamado/kamado/game/server"
-	"github.com/kamado/kamado/internal/config"
 	"github.com/kamado/kamado/internal/eventlog"
 	"github.com/kamado/kamado/internal/eventlog/segment"
 	"github.com/kamado/kamado/internal/httpserver"
@@ -50,72 +49,31 @@ The credential in DIR/service.token is that of the first service: the game's own
 
 // gameMemory collects seldom: requests are small and many, and an order's garbage is gone when it is answered. Under full load it
 // costs some 40 MiB, against a twentieth of the processor's time.
-var gameMemory = memoryPolicy{gc: 100}
+var gameMemory = memoryPolicy{gc: 100, trim: true}
 
 // gameInFlight is how many requests may be in work: each waits for the disk, together with all others.
 const gameInFlight = 8192
 
 // serveGame runs a server of players until ctx ends.
 func (a *app) serveGame(ctx context.Context, c *configuration) error {
-	if c.set.Origin("http.access_log") == config.OriginDefault {
-		c.HTTP.AccessLog = httpserver.AccessLogErrors
-	}
-	a.setMemory(gameMemory)
-	p, err := a.newProcess(ctx, c)
-	if err != nil {
-		return err
-	}
-	l, err := a.addGame(ctx, p)
-	if err != nil {
-		return err
-	}
-	defer l.close()
-	a.talkf("kamado game: the API is at %s; the service's credential is in %s", l.URL(), filepath.Join(c.Data, server.ServiceTokenFile))
-	for _, note := range l.room.Notes() {
-		a.talkf("kamado game: %s", note)
-	}
-	p.group.Add("memory", trim)
-	return p.run(ctx)
-}
-
-// gameListener is the service of players as a part of a process.
-type gameListener struct {
-	*httpserver.Server
-	room *server.Server
-}
-
-func (l *gameListener) close() { _ = l.room.Close() } // every write was durable when it was answered
-
-// addGame builds a server of players and adds it and its API to the parts of a process. The caller closes it after the process has run.
-func (a *app) addGame(ctx context.Context, p *process) (_ *gameListener, err error) {
-	c := p.cfg
-	data, err := filepath.Abs(c.Data)
-	if err != nil {
-		return nil, err
-	}
-	log, err := p.addEvents()
-	if err != nil {
-		return nil, err
-	}
-	room, err := server.New(ctx, server.Options{Config: c.Game, Data: data, Version: version}, server.Deps{
-		Log: p.tel.Log, Registerer: p.tel.Registry, Guard: p.guard, Audit: playerAudit(log), Event: playerEvents(log),
+	return serveRoom(ctx, a, c, gameMemory, a.addGame, func(l *roomListener[*server.Server]) string {
+		return fmt.Sprintf("kamado game: the API is at %s; the service's credential is in %s", l.URL(), filepath.Join(c.Data, server.ServiceTokenFile))
 	})
-	if err != nil {
-		return nil, fmt.Errorf("game: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			_ = room.Close()
-		}
-	}()
-	p.group.Add("game", room.Run)
-	cfg := c.HTTP
-	cfg.BodyBytesMax, cfg.InFlightMax = max(cfg.BodyBytesMax, server.BodyBytesMax), max(cfg.InFlightMax, gameInFlight)
-	srv, err := p.listenAs(ctx, "game", c.Game.HTTP, room.Handler(), cfg, p.healthOf(room.AddChecks))
-	if err != nil {
-		return nil, err
-	}
-	return &gameListener{srv, room}, nil
+}
+
+// addGame adds a server of players to the parts of a process.
+func (a *app) addGame(ctx context.Context, p *process) (*roomListener[*server.Server], error) {
+	return addRoom(ctx, p, roomPlan[*server.Server]{
+		name: "game", addr: p.cfg.Game.HTTP,
+		build: func(data string, log *eventlog.Log) (*server.Server, error) {
+			return server.New(ctx, server.Options{Config: p.cfg.Game, Data: data, Version: version}, server.Deps{
+				Log: p.tel.Log, Registerer: p.tel.Registry, Guard: p.guard, Audit: playerAudit(log), Event: playerEvents(log),
+			})
+		},
+		limit: func(cfg *httpserver.Config) {
+			cfg.BodyBytesMax, cfg.InFlightMax = max(cfg.BodyBytesMax, server.BodyBytesMax), max(cfg.InFlightMax, gameInFlight)
+		},
+	})
 }
 
 // playerAudit writes down which service or operator asked for which change about players.

@@ -13,6 +13,7 @@ import (
 type memoryPolicy struct {
 	gc    int        // GOGC: growth in percent before garbage is collected
 	limit unit.Bytes // where collecting becomes cheaper than growing; 0: nowhere
+	trim  bool       // whether what is not needed is given back while it runs
 }
 
 func (a *app) setMemory(p memoryPolicy) {

@@ -323,9 +323,7 @@ func (u *up) startDNS(ctx context.Context) error {
 		Name: "dns", URL: l.URL(), What: fmt.Sprintf("names that follow the living: %s at %s", u.cfg.DNS.Domain, at),
 		Try: fmt.Sprintf("dig @%s -p %d %s.%s", at.Addr(), at.Port(), l.room.Node(), u.cfg.DNS.Domain),
 	})
-	for _, note := range l.room.Notes() {
-		u.notes = append(u.notes, "dns: "+note)
-	}
+	u.addNotes("dns", l.room.Notes())
 	return nil
 }
 
@@ -340,9 +338,7 @@ func (u *up) startGame(ctx context.Context) error {
 		Name: "game", URL: l.URL(), What: "players: users, points, entities, locks",
 		Try: fmt.Sprintf(`curl -s -X POST %s/v1/users -d '{"provider":"guest"}'`, l.URL()),
 	})
-	for _, note := range l.room.Notes() {
-		u.notes = append(u.notes, "game: "+note)
-	}
+	u.addNotes("game", l.room.Notes())
 	return nil
 }
 
@@ -362,8 +358,6 @@ func (u *up) startCompute(ctx context.Context) error {
 		Try: fmt.Sprintf("OS_CLIENT_CONFIG_FILE=%s OS_CLOUD=%s openstack server create --flavor m1.tiny --image %s --wait one",
 			filepath.Join(data, computeserver.CloudsFile), computeserver.CloudMember, computeserver.TinyImage),
 	})
-	for _, note := range l.room.Notes() {
-		u.notes = append(u.notes, "compute: "+note)
-	}
+	u.addNotes("compute", l.room.Notes())
 	return nil
 }

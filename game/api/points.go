@@ -176,19 +176,12 @@ func (c *call) receipt() (any, error) {
 	return c.give(game.Order{Op: game.OpGrant, Tx: "r" + in.Store + ":" + in.Receipt, UID: uid, Amount: in.Amount, Kind: game.Paid, Expires: in.Expires, Reason: in.Reason})
 }
 
-func (c *call) spend() (any, error) {
-	var in Spend
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	uid, err := c.whose(in.UID)
-	if err != nil {
-		return nil, err
-	}
-	return c.transaction(game.Order{Op: game.OpSpend, UID: uid, Amount: in.Amount, Reason: in.Reason})
-}
+func (c *call) spend() (any, error) { return c.take(game.OpSpend) }
 
-func (c *call) revoke() (any, error) {
+func (c *call) revoke() (any, error) { return c.take(game.OpRevoke) }
+
+// take carries out an order that takes points from a user.
+func (c *call) take(op game.Op) (any, error) {
 	var in Spend
 	if err := c.body(&in); err != nil {
 		return nil, err
@@ -197,7 +190,7 @@ func (c *call) revoke() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.transaction(game.Order{Op: game.OpRevoke, UID: uid, Amount: in.Amount, Reason: in.Reason})
+	return c.transaction(game.Order{Op: op, UID: uid, Amount: in.Amount, Reason: in.Reason})
 }
 
 func (c *call) transfer() (any, error) {

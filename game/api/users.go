@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -138,6 +139,17 @@ func (c *call) vouched(in Credentials) (oidc.Subject, error) {
 }
 
 func (c *call) createUser() (any, error) {
+	return c.prove(c.Identity.CreateGuest, c.Identity.CreatePassword)
+}
+
+func (c *call) signIn() (any, error) {
+	return c.prove(c.Identity.LoginGuest, c.Identity.LoginPassword)
+}
+
+// prove reads credentials and signs in whose they are: a guest by the first
+// function, one with a password by the second, others by their provider, which makes
+// those that are new.
+func (c *call) prove(guest func(context.Context, string, game.Client) (game.Login, error), password func(context.Context, string, string, game.Client) (game.Login, error)) (any, error) {
 	var in Credentials
 	if err := c.body(&in); err != nil {
 		return nil, err
@@ -146,21 +158,16 @@ func (c *call) createUser() (any, error) {
 	var err error
 	switch game.Provider(in.Provider) {
 	case game.ProviderGuest:
-		l, err = c.Identity.CreateGuest(c.ctx(), in.DeviceSecret, c.trusted())
+		l, err = guest(c.ctx(), in.DeviceSecret, c.trusted())
 	case game.ProviderPassword:
-		l, err = c.Identity.CreatePassword(c.ctx(), in.Email, in.Password, c.trusted())
+		l, err = password(c.ctx(), in.Email, in.Password, c.trusted())
 	default:
-		return c.signInVouched(in)
+		s, e := c.vouched(in)
+		if e != nil {
+			return nil, e
+		}
+		l, err = c.Identity.LoginPair(c.ctx(), s.Pair, c.trusted())
 	}
-	return c.loggedIn(l, err, in.Provider)
-}
-
-func (c *call) signInVouched(in Credentials) (any, error) {
-	s, err := c.vouched(in)
-	if err != nil {
-		return nil, err
-	}
-	l, err := c.Identity.LoginPair(c.ctx(), s.Pair, c.trusted())
 	return c.loggedIn(l, err, in.Provider)
 }
 
@@ -434,24 +441,6 @@ type ServiceRequest struct {
 type ServiceSecret struct {
 	Name   string `json:"name"`
 	Secret string `json:"secret"`
-}
-
-func (c *call) signIn() (any, error) {
-	var in Credentials
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	var l game.Login
-	var err error
-	switch game.Provider(in.Provider) {
-	case game.ProviderGuest:
-		l, err = c.Identity.LoginGuest(c.ctx(), in.DeviceSecret, c.client())
-	case game.ProviderPassword:
-		l, err = c.Identity.LoginPassword(c.ctx(), in.Email, in.Password, c.client())
-	default:
-		return c.signInVouched(in)
-	}
-	return c.loggedIn(l, err, in.Provider)
 }
 
 func (c *call) refresh() (any, error) {
