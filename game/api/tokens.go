@@ -3,7 +3,6 @@ package api
 import (
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/kamado/kamado/game"
@@ -197,11 +196,8 @@ func (c *call) oidcCallback() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if next != "" {
-		c.w.Header().Set("Kamado-Next", strconv.Quote(next))
-	}
 	l, err := c.Identity.LoginPair(c.ctx(), s.Pair, c.client())
-	return c.loggedIn(l, err, string(provider))
+	return c.loggedIn(l, err, string(provider), next)
 }
 
 func (c *call) listServices() (any, error) {

@@ -54,6 +54,7 @@ type Login struct {
 	Session          string    `json:"session"`
 	DeviceSecret     string    `json:"device_secret,omitempty" doc:"of a new guest: it signs in with it later; shown this once"`
 	RefreshExpiresIn int64     `json:"refresh_expires_in"`
+	Next             string    `json:"next,omitempty" doc:"what a browser's sign-in was started with"`
 }
 
 // UserPage is a page of users.
@@ -108,7 +109,7 @@ func loginOf(l game.Login) Login {
 }
 
 // loggedIn answers a sign-in, and tells of it.
-func (c *call) loggedIn(l game.Login, err error, provider string) (any, error) {
+func (c *call) loggedIn(l game.Login, err error, provider, next string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -117,10 +118,12 @@ func (c *call) loggedIn(l game.Login, err error, provider string) (any, error) {
 		kind = "user.created"
 	}
 	c.event(kind, l.UID.String(), map[string]string{"provider": provider, "session": l.Session})
+	out := loginOf(l)
+	out.Next = next
 	if l.Created {
-		return created(loginOf(l)), nil
+		return created(out), nil
 	}
-	return loginOf(l), nil
+	return out, nil
 }
 
 // vouched gives the subject for which an OpenID Connect provider vouches.
@@ -165,7 +168,7 @@ func (c *call) prove(guest func(context.Context, string, game.Client) (game.Logi
 		}
 		l, err = c.Identity.LoginPair(c.ctx(), s.Pair, c.trusted())
 	}
-	return c.loggedIn(l, err, in.Provider)
+	return c.loggedIn(l, err, in.Provider, "")
 }
 
 func (c *call) listUsers() (any, error) {
