@@ -57,8 +57,6 @@ func (b *book) must(t *testing.T, o Order) *Posting {
 	return p
 }
 
-func (b *book) balance(uid UID) Amount { return b.account(uid).Balance(b.now) }
-
 func (b *book) want(t *testing.T, uid UID, balance, held, debt Amount) {
 	t.Helper()
 	a := b.account(uid)
