@@ -6,7 +6,6 @@ package client
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,38 +15,32 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/kamado/kamado/dns"
 	"github.com/kamado/kamado/dns/api"
+	"github.com/kamado/kamado/internal/remote"
 )
 
-// Bounds of one request.
+// Bounds of what a member sends.
 const (
-	requestTimeout = 60 * time.Second
-	answerBytesMax = 256 << 20
-	pageRecords    = 5000
-	eventBytesMax  = 64 << 10
+	pageRecords   = 5000
+	eventBytesMax = 64 << 10
 )
 
 // Client asks one member.
 type Client struct {
-	base  string
-	token string
-	http  *http.Client
+	base   string // scheme and host
+	remote *remote.Client
 }
 
 // New makes a client of the member at base, scheme and host; token may be empty
 // for reads on the member's own machine.
 func New(base, token string, h *http.Client) (*Client, error) {
-	u, err := url.Parse(base)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+	c, err := remote.New(base, api.Prefix, token, h)
+	if err != nil {
 		return nil, &dns.Error{Kind: dns.Invalid, Detail: fmt.Sprintf("%q is no address of a member: want one like http://127.0.0.1:7702", base)}
 	}
-	if h == nil {
-		h = http.DefaultClient
-	}
-	return &Client{base: u.Scheme + "://" + u.Host, token: token, http: h}, nil
+	return &Client{strings.TrimSuffix(c.Base(), api.Prefix), c}, nil
 }
 
 // kinds are the kinds of error by what the interface calls them.
@@ -59,80 +52,48 @@ var kinds = func() map[string]dns.Kind {
 	return m
 }()
 
-// refusal turns an answer that is no success into an error.
-func refusal(res *http.Response) error {
-	var p struct{ Title, Detail, Kind string }
-	b, _ := io.ReadAll(io.LimitReader(res.Body, 1<<20))
-	_ = json.Unmarshal(b, &p) // what is no problem document has its status at least
-	kind, known := kinds[p.Kind]
+// told turns a refusal into the room's error.
+func (c *Client) told(err error) error {
+	var r *remote.Refusal
+	if !errors.As(err, &r) {
+		return err
+	}
+	if r.Status == 0 {
+		return &dns.Error{Kind: dns.Unavailable, Detail: "no member answers at " + c.base, Err: r.Err}
+	}
+	kind, known := kinds[r.Kind]
 	if !known {
 		switch {
-		case res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden:
+		case r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden:
 			kind = dns.Denied
-		case res.StatusCode == http.StatusNotFound:
+		case r.Status == http.StatusNotFound:
 			kind = dns.NotFound
-		case res.StatusCode == http.StatusServiceUnavailable:
+		case r.Status == http.StatusServiceUnavailable:
 			kind = dns.Unavailable
-		case res.StatusCode < 500:
+		case r.Status < 500:
 			kind = dns.Invalid
 		}
 	}
-	detail := p.Detail
+	detail := r.Detail
 	if detail == "" {
-		detail = fmt.Sprintf("the member answers %s", res.Status)
+		detail = "the member answers " + r.Said
 	}
 	return &dns.Error{Kind: kind, Detail: detail}
 }
 
 // send makes one request and gives its answer, whose body the caller closes.
 func (c *Client) send(ctx context.Context, method, path string, body io.Reader, kind string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+api.Prefix+path, body)
-	if err != nil {
-		return nil, &dns.Error{Kind: dns.Invalid, Detail: err.Error()}
-	}
+	r := remote.Request{Method: method, Path: path, Header: http.Header{}, Body: body}
 	if kind != "" {
-		req.Header.Set("Content-Type", kind)
+		r.Header.Set("Content-Type", kind)
 	}
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
-	}
-	res, err := c.http.Do(req)
-	if err != nil {
-		return nil, &dns.Error{Kind: dns.Unavailable, Detail: fmt.Sprintf("no member answers at %s", c.base), Err: err}
-	}
-	if res.StatusCode >= 300 {
-		defer res.Body.Close()
-		return nil, refusal(res)
-	}
-	return res, nil
+	res, err := c.remote.Send(ctx, r)
+	return res, c.told(err)
 }
 
 // Do makes one request with JSON on both sides; in and out may be nil.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	var body io.Reader
-	kind := ""
-	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return err
-		}
-		body, kind = bytes.NewReader(b), "application/json"
-	}
-	res, err := c.send(ctx, method, path, body, kind)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if out == nil {
-		_, err = io.Copy(io.Discard, io.LimitReader(res.Body, answerBytesMax))
-		return err
-	}
-	if err := json.NewDecoder(io.LimitReader(res.Body, answerBytesMax)).Decode(out); err != nil {
-		return fmt.Errorf("read the answer of %s: %w", c.base, err)
-	}
-	return nil
+	return c.told(c.remote.Do(ctx, method, path, nil, in, out))
 }
 
 // Records gives all owned records that a query takes: name, owner, type, state.
@@ -207,7 +168,7 @@ func (c *Client) Import(ctx context.Context, zone string, file io.Reader) (seria
 	}
 	defer res.Body.Close()
 	var out api.Changed
-	err = json.NewDecoder(io.LimitReader(res.Body, answerBytesMax)).Decode(&out)
+	err = json.NewDecoder(io.LimitReader(res.Body, remote.AnswerBytesMax)).Decode(&out)
 	return out.Serial, err
 }
 
@@ -218,7 +179,7 @@ func (c *Client) Export(ctx context.Context, zone string, to io.Writer) error {
 		return err
 	}
 	defer res.Body.Close()
-	_, err = io.Copy(to, io.LimitReader(res.Body, answerBytesMax))
+	_, err = io.Copy(to, io.LimitReader(res.Body, remote.AnswerBytesMax))
 	return err
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -79,10 +80,7 @@ type Deps struct {
 	Log       *slog.Logger
 }
 
-type api struct {
-	Deps
-	rules game.Rules
-}
+type api struct{ Deps }
 
 // access is who may call a route at all; what a caller may do with whose things is
 // judged by the handler.
@@ -117,7 +115,7 @@ func (c *call) ctx() context.Context { return c.r.Context() }
 
 // New makes the handler of everything below Prefix.
 func New(deps Deps) http.Handler {
-	a := &api{Deps: deps, rules: deps.Config.Points.Rules()}
+	a := &api{deps}
 	mux := http.NewServeMux()
 	for _, r := range a.routes() {
 		mux.Handle(r.method+" "+Prefix+r.path, a.serve(r))
@@ -281,7 +279,7 @@ func (c *call) body(to any) error {
 }
 
 func decode(b []byte, to any) error {
-	dec := json.NewDecoder(strings.NewReader(string(b)))
+	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(to); err != nil {
 		return game.Errorf(game.Invalid, "the body is not the JSON that is wanted: %v", err)

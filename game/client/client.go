@@ -56,7 +56,7 @@ func told(err error) error {
 	case r.Status < 500:
 		kind = game.Invalid
 	}
-	e := &game.Error{Kind: kind, Detail: r.Detail, Err: r.Err, Doubt: r.Doubt}
+	e := &game.Error{Kind: kind, Detail: r.Error(), Err: r.Err, Doubt: r.Doubt}
 	if r.RetryAfter > 0 && r.Err == nil {
 		e.Err = game.RetryAfter(r.RetryAfter)
 	}

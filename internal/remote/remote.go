@@ -52,7 +52,8 @@ func (c *Client) Base() string { return c.base }
 
 // Refusal is an answer that is no success.
 type Refusal struct {
-	Status     int // 0: no server answered
+	Status     int    // 0: no server answered
+	Said       string // the status in words
 	Kind       string
 	Detail     string
 	RequestID  string
@@ -61,13 +62,22 @@ type Refusal struct {
 	Err        error         // why no server answered
 }
 
-func (r *Refusal) Error() string { return r.Detail }
+// Error is the detail, or, where the server gave none, what is known without it.
+func (r *Refusal) Error() string {
+	switch {
+	case r.Detail != "":
+		return r.Detail
+	case r.RequestID != "":
+		return fmt.Sprintf("the server answers %s; its log has more under the request id %s", r.Said, r.RequestID)
+	}
+	return "the server answers " + r.Said
+}
 
 func (r *Refusal) Unwrap() error { return r.Err }
 
 // refusal reads what a server said.
 func refusal(res *http.Response) *Refusal {
-	r := &Refusal{Status: res.StatusCode}
+	r := &Refusal{Status: res.StatusCode, Said: res.Status}
 	var p struct {
 		Detail, Kind string
 		RequestID    string `json:"request_id"`
@@ -76,12 +86,6 @@ func refusal(res *http.Response) *Refusal {
 	b, _ := io.ReadAll(io.LimitReader(res.Body, problemMax))
 	_ = json.Unmarshal(b, &p) // what is no problem document has its status at least
 	r.Kind, r.Detail, r.RequestID, r.Doubt = p.Kind, p.Detail, p.RequestID, p.Doubt
-	if r.Detail == "" {
-		r.Detail = fmt.Sprintf("the server answers %s", res.Status)
-		if p.RequestID != "" {
-			r.Detail += "; its log has more under the request id " + p.RequestID
-		}
-	}
 	if n, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && n > 0 {
 		r.RetryAfter = time.Duration(n) * time.Second
 	}
