@@ -130,27 +130,32 @@ func scan(row interface{ Scan(...any) error }) (p Present, everybody bool, err e
 	return p, everybody, err
 }
 
+// query gives at most ListMax presents of which something is so, the newest first.
+func query(r sqldb.Reader, so string, args ...any) (list []Present, err error) {
+	rows, err := r.Query(selectPresent+" WHERE "+so+" ORDER BY p.made DESC, p.id LIMIT ?", append(args, ListMax)...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		p, _, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, rows.Err()
+}
+
 // Waiting gives the presents that a user may take and has not taken, the newest first.
 // created is when the user came: what everybody got before that is not for the user.
 func (b *Box) Waiting(ctx context.Context, uid game.UID, created time.Time) ([]Present, error) {
 	var list []Present
 	now := b.ledger.Now()
-	err := b.db.Read(ctx, func(r sqldb.Reader) error {
-		list = nil
-		rows, err := r.Query(selectPresent+` WHERE p.until > ? AND p.made >= ? AND p.everybody = 1 OR p.until > ? AND p.id IN (SELECT present FROM game_present_users WHERE uid = ?) ORDER BY p.made DESC, p.id LIMIT ?`,
-			int64(now), int64(game.At(created)), int64(now), int64(uid), ListMax)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			p, _, err := scan(rows)
-			if err != nil {
-				return err
-			}
-			list = append(list, p)
-		}
-		return rows.Err()
+	err := b.db.Read(ctx, func(r sqldb.Reader) (err error) {
+		list, err = query(r, `p.until > ? AND p.made >= ? AND p.everybody = 1 OR p.until > ? AND p.id IN (SELECT present FROM game_present_users WHERE uid = ?)`,
+			int64(now), int64(game.At(created)), int64(now), int64(uid))
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -214,20 +219,8 @@ func (b *Box) Take(ctx context.Context, id string, uid game.UID, created time.Ti
 func (b *Box) All(ctx context.Context) (list []Present, err error) {
 	now := b.ledger.Now()
 	err = b.db.Read(ctx, func(r sqldb.Reader) error {
-		list = nil
-		rows, err := r.Query(selectPresent+" WHERE p.until > ? ORDER BY p.made DESC, p.id LIMIT ?", int64(now), ListMax)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			p, _, err := scan(rows)
-			if err != nil {
-				return err
-			}
-			list = append(list, p)
-		}
-		return rows.Err()
+		list, err = query(r, "p.until > ?", int64(now))
+		return err
 	})
 	return list, err
 }
