@@ -9,12 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -29,13 +31,20 @@ const (
 	queueMax = 4096 // writes that wait; further ones fail with sqldb.ErrBusy
 )
 
+// Bounds of waiting for others that have the file open.
+const (
+	busyMax   = 10 * time.Second     // for a lock that SQLite itself waits for
+	turnMax   = 10 * time.Second     // for the change of the journal, which SQLite does not always wait for
+	turnPause = 2 * time.Millisecond // up to this between two attempts; the change takes about a sync of the disk
+)
+
 // DB is a SQLite database.
 type DB struct {
 	write *sql.DB              // one connection
 	conn  *sql.Conn            // that one, the writer's alone
 	stmts map[string]*sql.Stmt // of conn, by text; the writer's alone
 	read  *sql.DB
-	dsn   string // for further connections
+	dsn   string // for further connections; the journal is the writer's to change
 	queue chan *job
 	done  chan struct{}
 
@@ -61,18 +70,15 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	pragmas := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-8000)", "journal_size_limit(67108864)"}}
+	pragmas := url.Values{"_pragma": {fmt.Sprintf("busy_timeout(%d)", busyMax.Milliseconds()), "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-8000)", "journal_size_limit(67108864)"}}
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas.Encode()
 	d := &DB{dsn: dsn, queue: make(chan *job, queueMax), done: make(chan struct{})}
-	if d.write, err = sql.Open("sqlite", dsn); err != nil {
+	if d.write, err = sql.Open("sqlite", dsn+"&_pragma=journal_mode(WAL)"); err != nil {
 		return nil, err
 	}
 	d.write.SetMaxOpenConns(1)
-	if err := d.write.PingContext(ctx); err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, errors.Join(err, d.write.Close()))
-	}
 	d.stmts = map[string]*sql.Stmt{}
-	if d.conn, err = d.write.Conn(ctx); err != nil {
+	if d.conn, err = inTurn(ctx, d.write); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, errors.Join(err, d.write.Close()))
 	}
 	if d.read, err = sql.Open("sqlite", dsn+"&_pragma=query_only(1)"); err != nil {
@@ -82,6 +88,28 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	d.read.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
 	go d.serve()
 	return d, nil
+}
+
+// inTurn gives the writer's connection. The first one of a file changes its journal,
+// and where two hold what the other needs, SQLite refuses one of them at once
+// instead of waiting (sqlite.org/c3ref/busy_handler.html): that one has let go of
+// everything and asks again. Its last attempt begins after turnMax at the latest and
+// takes busyMax at most.
+func inTurn(ctx context.Context, db *sql.DB) (*sql.Conn, error) {
+	for began := time.Now(); ; {
+		conn, err := db.Conn(ctx)
+		var e *driver.Error
+		if !errors.As(err, &e) || e.Code()&0xff != sqlite3.SQLITE_BUSY || time.Since(began) > turnMax {
+			return conn, err
+		}
+		pause := time.NewTimer(rand.N(turnPause)) // at random, so that two do not meet again
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return nil, ctx.Err()
+		case <-pause.C:
+		}
+	}
 }
 
 // Close waits for the writes that were queued and closes the file.
