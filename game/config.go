@@ -13,8 +13,15 @@ import (
 
 // Config is the [game] table of the configuration.
 type Config struct {
-	// Address of the HTTP API, host:port.
+	// Address of the HTTP API and of WebSocket (/v1/socket), host:port.
 	HTTP string `toml:"http"`
+	// Address of the binary protocol over TCP, host:port. Empty: none.
+	TCP string `toml:"tcp"`
+	// URL of another game server that keeps users, points, entities and locks. This one then only keeps connections and areas. Empty: it
+	// keeps all of that itself.
+	Core string `toml:"core"`
+	// File with the service credential for core, of scope admin.
+	CoreTokenFile string `toml:"core_token_file"`
 	// Name of this server among those that share a database. Empty: the machine's host name.
 	Node string `toml:"node"`
 	// Where users, sessions, locks and, with it, points are kept: postgres://… for a PostgreSQL server that several game servers
@@ -31,6 +38,10 @@ type Config struct {
 	Locks LocksConfig `toml:"locks"`
 	// Copies of all of that.
 	Backup BackupConfig `toml:"backup"`
+	// Connections of clients.
+	Gateway GatewayConfig `toml:"gateway"`
+	// Areas and who is in them.
+	World WorldConfig `toml:"world"`
 }
 
 // BackupConfig is [game.backup].
@@ -147,8 +158,10 @@ func Default() Config {
 			JetStream: JetStreamConfig{Cluster: "127.0.0.1:7713", Shards: 6, Replicas: 3, StoreBytes: 10 * unit.GiB},
 			MongoDB:   MongoDBConfig{Database: "kamado", Connections: 64},
 		},
-		Locks:  LocksConfig{Engine: EngineDatabase, Root: "/kamado/locks"},
-		Backup: BackupConfig{Keep: 30},
+		Locks:   LocksConfig{Engine: EngineDatabase, Root: "/kamado/locks"},
+		Backup:  BackupConfig{Keep: 30},
+		Gateway: DefaultGateway(),
+		World:   DefaultWorld(),
 	}
 }
 
@@ -166,10 +179,13 @@ func (c Config) Validate() error {
 			errs = append(errs, errors.New("database: want postgres://…, or nothing for the data directory"))
 		}
 	}
+	if (c.Core == "") != (c.CoreTokenFile == "") {
+		errs = append(errs, errors.New("core and core_token_file: want both, or neither"))
+	}
 	if len(c.Node) > nodeBytesMax || strings.ContainsFunc(c.Node, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		errs = append(errs, fmt.Errorf("node %.40q: want at most %d printable letters without blanks", c.Node, nodeBytesMax))
 	}
-	for name, err := range map[string]error{"identity": c.Identity.Validate(), "points": c.Points.validate(), "entities": c.Entities.validate(), "locks": c.Locks.validate(), "backup": c.Backup.validate()} {
+	for name, err := range map[string]error{"identity": c.Identity.Validate(), "points": c.Points.validate(), "entities": c.Entities.validate(), "locks": c.Locks.validate(), "backup": c.Backup.validate(), "gateway": c.Gateway.validate(), "world": c.World.validate()} {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}

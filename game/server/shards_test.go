@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"fmt"
-	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/api"
 	"github.com/kamado/kamado/internal/kv/jetstream"
+	"github.com/kamado/kamado/internal/porttest"
 	"github.com/kamado/kamado/internal/sqldb/postgrestest"
 )
 
@@ -23,7 +23,7 @@ func TestThreeServersKeepEntitiesOnShards(t *testing.T) {
 	if err := jetstream.MakeSecret(secret); err != nil {
 		t.Fatal(err)
 	}
-	addrs := freeAddrs(t, 3)
+	addrs := porttest.Addrs(t, 3)
 	worlds := make([]*world, 3)
 	dirs := []string{t.TempDir(), t.TempDir(), t.TempDir()}
 	var wg sync.WaitGroup
@@ -79,18 +79,4 @@ func TestThreeServersKeepEntitiesOnShards(t *testing.T) {
 	if s := a.want(200, "GET", "status", a.operator, ""); !strings.Contains(string(s.body), `"staleness"`) {
 		t.Errorf("the status does not say how old reads may be: %s", s.body)
 	}
-}
-
-// freeAddrs gives addresses that are free, each another one.
-func freeAddrs(t *testing.T, n int) (addrs []string) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // only when all are known
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs
 }
