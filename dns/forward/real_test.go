@@ -2,7 +2,6 @@ package forward_test
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	miekg "github.com/miekg/dns"
+
+	"github.com/kamado/kamado/internal/porttest"
 )
 
 const zone = `$ORIGIN kamado.example.
@@ -30,26 +31,6 @@ _dns._udp SRV 1 2 53 ns
 svc HTTPS 1 . alpn=h2
 sub DNAME kamado.example.
 `
-
-// freePort is a port that was free for UDP and TCP just now.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 20 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
-		l.Close()
-		if err == nil {
-			c.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return 0
-}
 
 // start runs a server until the test ends, and waits until it answers.
 func start(t *testing.T, addr, program string, args ...string) {
@@ -76,7 +57,7 @@ func start(t *testing.T, addr, program string, args ...string) {
 
 func startNSD(t *testing.T, dir, zoneFile string) string {
 	t.Helper()
-	port := freePort(t)
+	port := porttest.Free(t)
 	conf := filepath.Join(dir, "nsd.conf")
 	write(t, conf, fmt.Sprintf(`server:
   ip-address: 127.0.0.1@%d
@@ -102,7 +83,7 @@ zone:
 
 func startBIND(t *testing.T, dir, zoneFile string) string {
 	t.Helper()
-	port := freePort(t)
+	port := porttest.Free(t)
 	conf := filepath.Join(dir, "named.conf")
 	write(t, conf, fmt.Sprintf(`options {
   directory %q; pid-file none; session-keyfile none; listen-on port %d { 127.0.0.1; }; listen-on-v6 { none; };

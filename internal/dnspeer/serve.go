@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/kamado/kamado/internal/porttest"
 )
 
 // Handler answers one message; write sends a message of the answer.
@@ -49,10 +51,7 @@ func listen(t testing.TB) (*net.UDPConn, net.Listener) {
 // Port gives a port on loopback that was free for UDP and TCP just now.
 func Port(t testing.TB) netip.AddrPort {
 	t.Helper()
-	udp, tcp := listen(t)
-	udp.Close()
-	tcp.Close()
-	return udp.LocalAddr().(*net.UDPAddr).AddrPort()
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(porttest.Free(t)))
 }
 
 func serveUDP(udp *net.UDPConn, handle Handler) {

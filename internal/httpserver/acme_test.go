@@ -24,6 +24,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/kamado/kamado/internal/httpserver"
+	"github.com/kamado/kamado/internal/porttest"
 )
 
 // acmeName is the name that the tests get a certificate for. Only the name server of the test knows it.
@@ -112,17 +113,6 @@ func answerName(c net.Conn) error {
 	return err
 }
 
-// freePort is a port that nobody had a moment ago.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // authority is a running pebble that looks for challenges on the two ports.
 type authority struct {
 	directory string // URL
@@ -194,11 +184,11 @@ func TestACME(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cache := filepath.Join(t.TempDir(), "acme")
-			port, tlsPort, httpPort := freePort(t), freePort(t), freePort(t)
+			port, tlsPort, httpPort := porttest.Free(t), porttest.Free(t), porttest.Free(t)
 			addr := fmt.Sprintf("127.0.0.1:%d", tlsPort)
 			validated := tlsPort
 			if overHTTP {
-				validated = freePort(t) // nobody answers there, so the other challenge has to do
+				validated = porttest.Free(t) // nobody answers there, so the other challenge has to do
 			}
 			ca := startAuthority(t, program, port, validated, httpPort)
 			serveAt := func(addr string, elsewhere bool) *running {

@@ -5,11 +5,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/kamado/kamado/internal/porttest"
 	"github.com/kamado/kamado/internal/sqldb/postgrestest"
 )
 
@@ -59,7 +61,7 @@ func eventually(t *testing.T, spec string, lives bool) string {
 func TestRealMemcached(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "s")
-	port := freePort(t)
+	port := strconv.Itoa(porttest.Free(t))
 	stop := daemon(t, "memcached", "-u", "root", "-l", "127.0.0.1", "-p", port)
 	if text := eventually(t, "memcached::"+port, true); !strings.HasPrefix(text, "VERSION 1.") {
 		t.Errorf("memcached says %q", text)
@@ -72,7 +74,7 @@ func TestRealMemcached(t *testing.T) {
 
 func TestRealRedis(t *testing.T) {
 	t.Parallel()
-	port, locked := freePort(t), freePort(t)
+	port, locked := strconv.Itoa(porttest.Free(t)), strconv.Itoa(porttest.Free(t))
 	stop := daemon(t, "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "")
 	eventually(t, "redis::"+port, true)
 	stop()
@@ -114,7 +116,7 @@ func TestRealMySQL(t *testing.T) {
 	if _, e := os.Stat(server); e != nil || err != nil {
 		t.Skip("needs MariaDB (apt-get install -y mariadb-server-core mariadb-client-core; TestMySQL has what it says, recorded)")
 	}
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), strconv.Itoa(porttest.Free(t))
 	if out, err := exec.Command(install, "--no-defaults", "--user=root", "--datadir="+dir, "--auth-root-authentication-method=normal", "--skip-test-db").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kamado/kamado/internal/porttest"
 	"github.com/kamado/kamado/internal/probe"
 )
 
@@ -88,31 +88,10 @@ func expect(t *testing.T, spec string, lives bool, words string) {
 	}
 }
 
-// freePort is a port that nobody has. It lies below the range from which the
-// system takes ports by itself (32768 and above), so that no connection and no
-// listener of another test gets it meanwhile.
-func freePort(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
-		if err != nil {
-			continue
-		}
-		defer l.Close()
-		_, port, err := net.SplitHostPort(l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return port
-	}
-	t.Fatal("no port is free")
-	return ""
-}
-
 // closedPort is an address where nobody listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
-	return "127.0.0.1:" + freePort(t)
+	return porttest.Addrs(t, 1)[0]
 }
 
 func TestTCP(t *testing.T) {

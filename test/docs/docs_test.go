@@ -4,18 +4,18 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/kamado/kamado/internal/porttest"
 	"github.com/kamado/kamado/test/compat/cloud"
 	"github.com/kamado/kamado/test/docs"
 )
@@ -241,26 +241,10 @@ func ownPorts(t *testing.T, script string) string {
 	ports := map[string]string{}
 	return pagePort.ReplaceAllStringFunc(script, func(port string) string {
 		if ports[port] == "" {
-			ports[port] = freePort(t, ports)
+			ports[port] = strconv.Itoa(porttest.Free(t))
 		}
 		return ports[port]
 	})
-}
-
-// freePort gives a port that nobody listens at, and that is none of those given before.
-func freePort(t *testing.T, taken map[string]string) string {
-	t.Helper()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		_ = l.Close() // it was only asked for its number
-		if !slices.Contains(slices.Collect(maps.Values(taken)), port) {
-			return port
-		}
-	}
 }
 
 // TestConsoleBlocksAreTriedOnAFreshDebian: what is not run here is run there.

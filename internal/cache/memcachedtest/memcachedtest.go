@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kamado/kamado/internal/porttest"
 )
 
 // startMax is how long a server may take until it answers; portTries how many
@@ -42,12 +44,7 @@ func Start(t testing.TB, args ...string) *Server {
 	}
 	s := &Server{t: t, args: args}
 	for range portTries {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Addr = l.Addr().String()
-		l.Close()
+		s.Addr = porttest.Addrs(t, 1)[0]
 		if s.start() {
 			t.Cleanup(s.Kill)
 			return s

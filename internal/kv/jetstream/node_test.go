@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/kamado/kamado/internal/porttest"
 )
 
 func TestConfigs(t *testing.T) {
@@ -102,7 +104,7 @@ func TestOnlyLoopbackMakesItsFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := DefaultConfig(filepath.Join(dir, "node"))
-	c.Listen, c.Secret = freePorts(t, 1)[0], filepath.Join(dir, "cluster.pem")
+	c.Listen, c.Secret = porttest.Addrs(t, 1)[0], filepath.Join(dir, "cluster.pem")
 	c.Peers = []string{"192.0.2.1:7000"}
 	if n, err := Start(c); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Start = %v, %v, want that there is no file", n, err)
@@ -121,7 +123,7 @@ func TestStrangers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := DefaultConfig(filepath.Join(dir, "node"))
-	c.Listen, c.Secret = freePorts(t, 1)[0], filepath.Join(dir, "cluster.pem")
+	c.Listen, c.Secret = porttest.Addrs(t, 1)[0], filepath.Join(dir, "cluster.pem")
 	c.Peers = []string{c.Listen}
 	start(t, c)
 	own, err := readSecret(c.Secret)

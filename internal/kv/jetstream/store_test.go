@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -13,22 +12,8 @@ import (
 
 	"github.com/kamado/kamado/internal/kv"
 	"github.com/kamado/kamado/internal/kv/kvtest"
+	"github.com/kamado/kamado/internal/porttest"
 )
-
-// freePorts gives addresses on loopback that nobody listens on.
-func freePorts(t testing.TB, n int) []string {
-	t.Helper()
-	var as []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		as = append(as, l.Addr().String())
-	}
-	return as
-}
 
 // testLog is what the servers say, when KAMADO_TEST_LOG is set.
 func testLog() *slog.Logger {
@@ -68,7 +53,7 @@ func openStore(t testing.TB, n *Node, change ...func(*StoreConfig)) *Store {
 func cluster(t testing.TB, n int) []*Node {
 	t.Helper()
 	dir := t.TempDir()
-	addrs := freePorts(t, n)
+	addrs := porttest.Addrs(t, n)
 	secret := filepath.Join(dir, "cluster.pem")
 	if err := MakeSecret(secret); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kamado/kamado/internal/kv"
+	"github.com/kamado/kamado/internal/porttest"
 )
 
 // proc is a child as its parent sees it.
@@ -58,7 +59,7 @@ func newWorld(t *testing.T, nodes int) *world {
 	if err := MakeSecret(w.secret); err != nil {
 		t.Fatal(err)
 	}
-	w.addrs = freePorts(t, nodes)
+	w.addrs = porttest.Addrs(t, nodes)
 	return w
 }
 

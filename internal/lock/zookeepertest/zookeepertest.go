@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kamado/kamado/internal/porttest"
 )
 
 const (
@@ -73,7 +75,10 @@ func Start(t *testing.T, n int) *Servers {
 		}
 	}
 	s := &Servers{}
-	ports := freePorts(t, 3*n)
+	var ports []int
+	for range 3 * n {
+		ports = append(ports, porttest.Free(t))
+	}
 	var members strings.Builder
 	if n > 1 {
 		for i := range n {
@@ -98,20 +103,6 @@ func Start(t *testing.T, n int) *Servers {
 	}
 	s.Ready(t, n)
 	return s
-}
-
-// freePorts gives ports that nobody listens on just now.
-func freePorts(t *testing.T, n int) (ports []int) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // all are held until all are found
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }
 
 func (v *server) configure(t *testing.T, id int, members string) {
