@@ -21,6 +21,7 @@ import (
 
 	"github.com/kamado/kamado/compute/client"
 	computeserver "github.com/kamado/kamado/compute/server"
+	"github.com/kamado/kamado/internal/programtest"
 )
 
 // plainUser is who the tests are when root runs them: nobody.
@@ -61,7 +62,7 @@ func newPlainCloud(t *testing.T) *plainCloud {
 	p := &plainCloud{t: t, program: filepath.Join(dir, "kamado"), data: filepath.Join(dir, "data"), talk: new(lockedText)}
 	self, err := os.ReadFile("/proc/self/exe")
 	p.must(err)
-	p.must(os.WriteFile(p.program, self, 0o755)) // under this name it is the command (TestMain)
+	programtest.Write(t, p.program, self) // under this name it is the command (TestMain)
 	p.must(os.Mkdir(p.data, 0o700))
 	if os.Geteuid() == 0 {
 		// The checkout may lie where a plain user does not come.

@@ -15,6 +15,7 @@ import (
 	"github.com/kamado/kamado/dns/health"
 	"github.com/kamado/kamado/internal/lock"
 	"github.com/kamado/kamado/internal/lock/sql"
+	"github.com/kamado/kamado/internal/programtest"
 	"github.com/kamado/kamado/internal/sqldb"
 	"github.com/kamado/kamado/internal/sqldb/postgres"
 	"github.com/kamado/kamado/internal/sqldb/postgrestest"
@@ -48,9 +49,7 @@ echo "$KAMADO_DNS_EVENT $KAMADO_DNS_NODE name=$KAMADO_DNS_NAME status=$KAMADO_DN
 echo some words
 case $KAMADO_DNS_EVENT in leave) exit 3 ;; inactivate) sleep 1000 ;; esac
 `
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	programtest.Write(t, path, []byte(script))
 	var log buffer
 	w := newWorld()
 	n1 := w.add("n1")

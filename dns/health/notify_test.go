@@ -23,6 +23,7 @@ import (
 
 	"github.com/kamado/kamado/dns"
 	"github.com/kamado/kamado/dns/health"
+	"github.com/kamado/kamado/internal/programtest"
 )
 
 // until waits for a condition.
@@ -338,9 +339,7 @@ func TestCommand(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "hook")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\necho \"$KAMADO_DNS_EVENT $KAMADO_DNS_NAME $KAMADO_DNS_ADDRESS $KAMADO_DNS_STATUS $KAMADO_DNS_BEFORE $KAMADO_DNS_WHY $1\" >>"+dir+"/log\ncat >>"+dir+"/log\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	programtest.Write(t, path, []byte("#!/bin/sh\necho \"$KAMADO_DNS_EVENT $KAMADO_DNS_NAME $KAMADO_DNS_ADDRESS $KAMADO_DNS_STATUS $KAMADO_DNS_BEFORE $KAMADO_DNS_WHY $1\" >>"+dir+"/log\ncat >>"+dir+"/log\n"))
 	_, _, beat := beating(t, hookFor(dns.HooksConfig{Command: path + " 'an argument'"}))
 	beat(true, "fine; $(id)")
 	log := func() string {

@@ -25,6 +25,7 @@ import (
 	"github.com/kamado/kamado/images/codec"
 	"github.com/kamado/kamado/images/codec/codectest"
 	"github.com/kamado/kamado/images/codec/sandbox"
+	"github.com/kamado/kamado/internal/programtest"
 )
 
 // photo is a PNG without large even areas.
@@ -148,9 +149,7 @@ func TestAStartThatFailsOnceIsNobodysLoss(t *testing.T) {
 	}
 	path, fail := filepath.Join(dir, "kamado-codec"), filepath.Join(dir, "fail")
 	script := fmt.Sprintf("#!/bin/sh\nif [ -e %[1]s ]; then /bin/rm %[1]s; exit 1; fi\nexec %[2]s \"$@\"\n", fail, workerPath)
-	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	programtest.Write(t, path, []byte(script))
 	p := newPool(t, func(c *codec.Config) { c.Path, c.Workers = path, 1 })
 	if err := load(t.Context(), p, small()); err != nil {
 		t.Fatal(err)

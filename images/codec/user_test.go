@@ -2,7 +2,6 @@ package codec_test
 
 import (
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/kamado/kamado/images/codec"
 	"github.com/kamado/kamado/images/codec/sandbox"
+	"github.com/kamado/kamado/internal/programtest"
 )
 
 // TestPlainUser runs TestEveryLevel again as a user without rights, when this
@@ -40,21 +40,11 @@ func TestPlainUser(t *testing.T) {
 
 func copyProgram(t *testing.T, from, to string) {
 	t.Helper()
-	in, err := os.Open(from)
+	content, err := os.ReadFile(from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		t.Fatal(err)
-	}
-	if err := out.Close(); err != nil {
-		t.Fatal(err)
-	}
+	programtest.Write(t, to, content)
 }
 
 // TestEveryLevel: whatever the machine forbids, workers do their work; a pool

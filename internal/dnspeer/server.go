@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kamado/kamado/internal/programtest"
 )
 
 // Zone is a zone that a program serves: from a file, or as the secondary of a primary.
@@ -160,8 +162,6 @@ func private(t testing.TB, program string) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), program)
-	if err := os.WriteFile(path, b, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	programtest.Write(t, path, b)
 	return path
 }

@@ -14,15 +14,14 @@ import (
 	"time"
 
 	"github.com/kamado/kamado/internal/program"
+	"github.com/kamado/kamado/internal/programtest"
 )
 
 // script writes a shell script and gives its path.
 func script(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "script")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	programtest.Write(t, path, []byte("#!/bin/sh\n"+text+"\n"))
 	return path
 }
 
