@@ -274,7 +274,7 @@ func TestServiceLivesAndDies(t *testing.T) {
 	died := time.Now()
 	l.Close() //nolint:errcheck // the service dies
 	until(t, "its death is not seen", func() bool { _, dead := states(); return dead == 2 })
-	if took := time.Since(died); took > 300*time.Millisecond+4*time.Second { // interval x threshold, and what a busy machine adds
+	if took := time.Since(died); took > 300*time.Millisecond+20*time.Second { // interval x threshold, and what a busy machine adds
 		t.Errorf("seen after %v", took)
 	}
 	w.mu.Lock()
@@ -310,7 +310,7 @@ func TestHeldDeathIsToldAtOnce(t *testing.T) {
 	until(t, "its death is told", is(dns.Unhealthy))
 	took := time.Since(died)
 	t.Logf("told %v after the kill", took)
-	if took > 3*time.Second { // 100 ms, and a busy machine's rest: internal/probe measures it
+	if took > 20*time.Second { // 100 ms, and a busy machine's rest: internal/probe measures it. Checks alone would need five minutes.
 		t.Errorf("told after %v", took)
 	}
 }

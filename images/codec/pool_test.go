@@ -336,10 +336,10 @@ func TestQueueIsBounded(t *testing.T) {
 	var group sync.WaitGroup
 	group.Go(func() { fault(ctx, p, "loop") })
 	eventually(t, "the worker is busy", func() bool { return p.Stats().Busy == 1 })
-	began := time.Now()
 	late := make(chan error, 1)
 	group.Go(func() { late <- load(t.Context(), p, small()) })
 	eventually(t, "one request waits", func() bool { return p.Stats().Waiting == 1 })
+	began := time.Now()
 	err := load(t.Context(), p, small())
 	if !errors.Is(err, codec.ErrBusy) || images.KindOf(err) != images.Exhausted || time.Since(began) >= wait {
 		t.Errorf("beyond the queue: %v after %v", err, time.Since(began))

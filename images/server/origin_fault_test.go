@@ -148,7 +148,7 @@ func TestOriginThatIsSlow(t *testing.T) {
 			b.proxy.Inject(faultproxy.Forever, c.fault)
 			began := time.Now()
 			wantFailure(t, b.ask(t), http.StatusGatewayTimeout)
-			if took := time.Since(began); took > 10*limit {
+			if took := time.Since(began); took > 100*limit { // without the timeout there is no end
 				t.Errorf("the answer took %v, with a timeout of %v", took, limit)
 			}
 			b.recovers(t)

@@ -64,7 +64,7 @@ func next(t *testing.T, changes <-chan seen, state probe.State, words string) se
 			t.Fatalf("%v %q, want %v %q", s.State, s.Text, state, words)
 		}
 		return s
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatalf("no change, want %v %q", state, words)
 	}
 	return seen{}
@@ -84,7 +84,7 @@ var slack = func() time.Duration {
 	if os.Getenv("KAMADO_TEST_ALL") != "" {
 		return 2
 	}
-	return 25
+	return 100
 }()
 
 // keeper accepts connections and keeps them.

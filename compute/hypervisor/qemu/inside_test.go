@@ -46,6 +46,7 @@ func TestTheProbesOutcomeIsKeptForABoot(t *testing.T) {
 	}
 	dir := t.TempDir()
 	var first hypervisor.Info
+	var firstTook time.Duration
 	for i := range 2 {
 		e, err := New(Config{Dir: dir})
 		if err != nil {
@@ -57,14 +58,14 @@ func TestTheProbesOutcomeIsKeptForABoot(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i == 0 {
-			first = info
+			first, firstTook = info, time.Since(begun)
 			continue
 		}
 		if info.Accelerator != first.Accelerator || strings.Join(info.Notes, "\n") != strings.Join(first.Notes, "\n") {
 			t.Errorf("second Info %+v, want the first's %+v", info, first)
 		}
-		if took := time.Since(begun); took > time.Second {
-			t.Errorf("second Info took %v", took)
+		if took := time.Since(begun); took > time.Second && took > firstTook/2 {
+			t.Errorf("second Info took %v, the first %v", took, firstTook)
 		}
 	}
 	if first.Accelerator == TCG && !strings.Contains(strings.Join(first.Notes, "\n"), "TCG") {
