@@ -148,7 +148,7 @@ func (l *Log) retain(ctx context.Context, now time.Time) error {
 	}
 	first := now.UTC().Truncate(24*time.Hour).AddDate(0, 0, -l.cfg.RetainDays)
 	day := first.Format(time.DateOnly)
-	err := l.eachFile(ctx, keyPrefix, func(key string, p partition, _ string, _ uint64) error {
+	err := eachFile(ctx, l.store, keyPrefix, func(key string, p partition, _ string, _ uint64) error {
 		if p.day >= day {
 			return nil
 		}
@@ -172,11 +172,11 @@ func (l *Log) retain(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// eachFile gives every Parquet file whose key begins with prefix, in key order.
-func (l *Log) eachFile(ctx context.Context, prefix string, visit func(key string, p partition, log string, segment uint64) error) error {
+// eachFile gives every Parquet file of a store whose key begins with prefix, in key order.
+func eachFile(ctx context.Context, store blob.Store, prefix string, visit func(key string, p partition, log string, segment uint64) error) error {
 	after := ""
 	for {
-		infos, err := l.store.List(ctx, prefix, after, blob.ListMax)
+		infos, err := store.List(ctx, prefix, after, blob.ListMax)
 		if err != nil {
 			return err
 		}

@@ -188,7 +188,7 @@ func (l *Log) days(ctx context.Context, q *Query) (map[string][]string, error) {
 		until = q.Until.UTC().Format(time.DateOnly)
 	}
 	days := map[string][]string{}
-	err := l.eachFile(ctx, prefix, func(key string, p partition, log string, n uint64) error {
+	err := eachFile(ctx, l.store, prefix, func(key string, p partition, log string, n uint64) error {
 		if p.day >= since && p.day <= until && (log != l.manifest.Log || n <= l.manifest.Compacted) {
 			days[p.day] = append(days[p.day], key)
 		}

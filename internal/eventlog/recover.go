@@ -22,8 +22,10 @@ const (
 	tornSuffix    = ".torn"
 )
 
-func (l *Log) segmentPath(n uint64) string {
-	return filepath.Join(l.dir, fmt.Sprintf("%016d%s", n, segmentSuffix))
+func (l *Log) segmentPath(n uint64) string { return segmentPath(l.dir, n) }
+
+func segmentPath(dir string, n uint64) string {
+	return filepath.Join(dir, fmt.Sprintf("%016d%s", n, segmentSuffix))
 }
 
 // recover reads the manifest and brings the directory into the state in which
@@ -42,7 +44,7 @@ func (l *Log) recover() error {
 		}
 	}
 	l.manifest = m
-	numbers, err := l.segmentNumbers()
+	numbers, err := segmentNumbers(l.dir)
 	if err != nil {
 		return err
 	}
@@ -68,9 +70,9 @@ func (l *Log) recover() error {
 	return syncDir(l.dir)
 }
 
-// segmentNumbers lists the segments in ascending order.
-func (l *Log) segmentNumbers() ([]uint64, error) {
-	entries, err := os.ReadDir(l.dir)
+// segmentNumbers lists the segments of a directory in ascending order.
+func segmentNumbers(dir string) ([]uint64, error) {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
