@@ -117,3 +117,26 @@ var commands = []Info{
 	{CmdNotice, "notice", false, true, true, LayoutProto, "Notice", "a word of the house"},
 	{CmdPointsChanged, "points_changed", false, true, true, LayoutProto, "PointsChanged", "the user's points have moved"},
 }
+
+// Reliable says whether frames of the command have a sequence number. The number of a command alone decides, so that a client
+// can count a frame that it does not know: 7 to 15 and 68 to 1023 have one. Commands that come later keep to it.
+func (c Command) Reliable() bool {
+	return c >= CmdCall && c < CmdMove || c >= CmdAnswer && c < CmdApp
+}
+
+// index has the place in commands of each command below its length, plus one; 0: there is none.
+var index = func() (at [CmdPointsChanged + 1]uint8) {
+	for i, c := range commands {
+		at[c.Command] = uint8(i + 1)
+	}
+	return at
+}()
+
+// Lookup finds a command; false: there is none of that number here. It may be the application's (from CmdApp on), or
+// one that came later.
+func Lookup(c Command) (Info, bool) {
+	if int(c) >= len(index) || index[c] == 0 {
+		return Info{}, false
+	}
+	return commands[index[c]-1], true
+}
