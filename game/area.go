@@ -24,8 +24,9 @@ const (
 	TickMax            = time.Second
 )
 
-// WorldUID keeps the entities of the world itself, such as the objects of its areas. The ID server begins above 1000, so nobody has it.
-const WorldUID UID = 1
+// WorldUID keeps the entities of the world itself, such as the objects of its areas. Nobody has it: the ID server gives UIDs from 1 on,
+// in blocks that end below UIDMax.
+const WorldUID = UIDMax
 
 // OwnedPrefix begins the names of entities that tell what a user owns: only services and rules write them, so that nobody gives
 // himself a hat.

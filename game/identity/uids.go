@@ -98,7 +98,7 @@ var errStale = errors.New("block of user ids is stale")
 // under them. The steps are
 //  1. stop all game servers,
 //  2. restore the database,
-//  3. AdvanceUIDs with the greatest UID that points and entities know; with 0 it
+//  3. AdvanceUIDs with the greatest UID below game.WorldUID that points and entities know; with 0 it
 //     passes over RestoreMargin UIDs,
 //  4. start the servers.
 //
