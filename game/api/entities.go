@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/kamado/kamado/game"
+	"github.com/kamado/kamado/game/core"
 	"github.com/kamado/kamado/game/entity"
 )
 
@@ -83,10 +84,16 @@ func (c *call) holder() (game.UID, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := c.who.For(uid, game.ScopeEntities); err != nil {
-		return 0, err
+	return core.Whose(c.ctx(), c.Identity, &c.who, uid, game.ScopeEntities)
+}
+
+// written gives the user and the name of an entity that is written.
+func (c *call) written() (uid game.UID, name string, err error) {
+	if uid, err = c.holder(); err != nil {
+		return 0, "", err
 	}
-	return c.canonical(uid)
+	name = c.r.PathValue("name")
+	return uid, name, c.who.MayWriteEntity(name)
 }
 
 func entityOf(e game.StoredEntity) Entity {
@@ -181,7 +188,7 @@ func parseBase(text string) (entity.Base, error) {
 }
 
 func (c *call) putEntity() (any, error) {
-	uid, err := c.holder()
+	uid, name, err := c.written()
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +200,7 @@ func (c *call) putEntity() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	version, err := c.Entities.Put(c.ctx(), entity.Write{UID: uid, Name: c.r.PathValue("name"), Value: value, Type: c.r.Header.Get("Content-Type"), Base: base, Fence: fence})
+	version, err := c.Entities.Put(c.ctx(), entity.Write{UID: uid, Name: name, Value: value, Type: c.r.Header.Get("Content-Type"), Base: base, Fence: fence})
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +210,7 @@ func (c *call) putEntity() (any, error) {
 }
 
 func (c *call) deleteEntity() (any, error) {
-	uid, err := c.holder()
+	uid, name, err := c.written()
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +218,7 @@ func (c *call) deleteEntity() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.Entities.Put(c.ctx(), entity.Write{UID: uid, Name: c.r.PathValue("name"), Delete: true, Base: base, Fence: fence}); err != nil {
+	if _, err := c.Entities.Put(c.ctx(), entity.Write{UID: uid, Name: name, Delete: true, Base: base, Fence: fence}); err != nil {
 		return nil, err
 	}
 	return nothing(), nil
@@ -245,14 +252,13 @@ func (c *call) batchEntities() (any, error) {
 }
 
 func (c *call) checkOp(op *EntityOp) (err error) {
-	if op.UID == 0 {
-		op.UID = c.who.UID
-	}
-	if err := c.who.For(op.UID, game.ScopeEntities); err != nil {
+	if op.UID, err = core.Whose(c.ctx(), c.Identity, &c.who, op.UID, game.ScopeEntities); err != nil {
 		return err
 	}
-	if op.UID, err = c.canonical(op.UID); err != nil {
-		return err
+	if op.Op != "get" {
+		if err := c.who.MayWriteEntity(op.Name); err != nil {
+			return err
+		}
 	}
 	switch op.Base {
 	case "":

@@ -163,7 +163,7 @@ func (c *call) putPresent() (any, error) {
 	if err := decode(b, &in); err != nil {
 		return nil, err
 	}
-	if limit := game.Amount(c.Config.Points.GrantLimit); limit > 0 && in.Amount > limit {
+	if limit := c.Config.Points.GrantLimit; c.Config.Points.NeedsApproval(in.Amount) {
 		return nil, game.Errorf(game.Denied, "a present of %d points: above the limit of %d a grant needs an approval, and a present can have none", in.Amount, limit)
 	}
 	p, err := c.Presents.Put(c.ctx(), present.Present{Amount: in.Amount, Kind: in.Kind, Reason: in.Reason, Until: in.Until, Expires: in.Expires, Users: in.UIDs, By: c.who.Name()})

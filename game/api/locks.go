@@ -1,12 +1,12 @@
 package api
 
 import (
-	"errors"
+	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/kamado/kamado/game"
+	"github.com/kamado/kamado/game/core"
 	"github.com/kamado/kamado/internal/lock"
 )
 
@@ -64,13 +64,7 @@ type LockProof struct {
 // lockName gives the lock of the path, if the caller may touch it: users those that begin with "user.<uid>."
 func (c *call) lockName() (string, error) {
 	name := c.r.PathValue("name")
-	if c.who.Kind == game.ByUser {
-		if own := "user." + c.who.UID.String() + "."; !strings.HasPrefix(name, own) {
-			return "", game.Errorf(game.Denied, "a user has locks whose names begin with %s; others need a service credential with the scope locks", own)
-		}
-		return name, nil
-	}
-	return name, c.who.Wants(game.ScopeLocks)
+	return name, c.who.MayLock(name)
 }
 
 func lockOf(s lock.Status) Lock {
@@ -90,7 +84,7 @@ func (c *call) listLocks() (any, error) {
 	limit = min(limit, lock.ListMax)
 	list, err := c.Locks.List(c.ctx(), q.Get("prefix"), q.Get("after"), limit)
 	if err != nil {
-		return nil, lockTold(err)
+		return nil, core.LockTold(err)
 	}
 	page := LockPage{Locks: make([]Lock, 0, len(list))}
 	for _, s := range list {
@@ -109,7 +103,7 @@ func (c *call) lookLock() (any, error) {
 	}
 	s, err := c.Locks.Look(c.ctx(), name)
 	if err != nil {
-		return nil, lockTold(err)
+		return nil, core.LockTold(err)
 	}
 	s.Name = name
 	return lockOf(s), nil
@@ -135,7 +129,7 @@ func (c *call) acquireLock() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.lockQuota(name); err != nil {
+	if err := core.LockQuota(c.ctx(), c.Locks, &c.who, name); err != nil {
 		return nil, err
 	}
 	var h lock.Held
@@ -145,39 +139,16 @@ func (c *call) acquireLock() (any, error) {
 		h, err = c.Locks.AcquireWait(c.ctx(), name, in.Holder, term, wait)
 	}
 	if err != nil {
-		return nil, lockTold(err)
+		return nil, core.LockTold(err)
 	}
 	return created(grantOf(h)), nil
-}
-
-// userLocksMax bounds the names that one user may lock: names are kept for ever, because their tokens must go on.
-const userLocksMax = 64
-
-// lockQuota refuses a user one more name.
-func (c *call) lockQuota(name string) error {
-	if c.who.Kind != game.ByUser {
-		return nil
-	}
-	s, err := c.Locks.Look(c.ctx(), name)
-	if err != nil || s.Token != 0 {
-		return lockTold(err)
-	}
-	own := "user." + c.who.UID.String() + "."
-	list, err := c.Locks.List(c.ctx(), own, "", userLocksMax)
-	if err != nil {
-		return lockTold(err)
-	}
-	if len(list) >= userLocksMax {
-		return game.Errorf(game.TooLarge, "user %v has locked %d different names, which is the most", c.who.UID, userLocksMax)
-	}
-	return nil
 }
 
 // lockWaitMax bounds the wait of one request; it is below every proxy's patience.
 const lockWaitMax = 55 * time.Second
 
 func seconds(name string, v float64, least, most time.Duration) (time.Duration, error) {
-	d := time.Duration(v * float64(time.Second))
+	d := time.Duration(math.Round(v * float64(time.Second)))
 	if v != v || v < 0 || v > most.Seconds() || d < least {
 		return 0, game.Errorf(game.Invalid, "%s is %v: want %v to %v seconds", name, v, least.Seconds(), most.Seconds())
 	}
@@ -207,7 +178,7 @@ func (c *call) renewLock() (any, error) {
 	}
 	h, err := c.Locks.Renew(c.ctx(), name, token, session)
 	if err != nil {
-		return nil, lockTold(err)
+		return nil, core.LockTold(err)
 	}
 	return grantOf(h), nil
 }
@@ -222,29 +193,7 @@ func (c *call) releaseLock() (any, error) {
 		return nil, err
 	}
 	if err := c.Locks.Release(c.ctx(), name, token, session); err != nil {
-		return nil, lockTold(err)
+		return nil, core.LockTold(err)
 	}
 	return nothing(), nil
-}
-
-// lockTold turns an error of locks into one that a client may see.
-func lockTold(err error) error {
-	if err == nil {
-		return nil
-	}
-	var held *lock.HeldError
-	var full *lock.ExhaustedError
-	switch {
-	case errors.As(err, &held):
-		return wrap(game.Conflict, err, "%s", held.Error())
-	case errors.Is(err, lock.ErrHeld):
-		return wrap(game.Conflict, err, "the lock is held")
-	case errors.Is(err, lock.ErrLost):
-		return wrap(game.Conflict, err, "the grant is over: somebody else may have the lock")
-	case errors.As(err, &full):
-		return wrap(game.Unavailable, err, "%s", full.Error())
-	case errors.Is(err, lock.ErrInvalid):
-		return wrap(game.Invalid, err, "%s", err.Error())
-	}
-	return wrap(game.Unavailable, err, "the place of the locks does not answer")
 }

@@ -15,7 +15,7 @@ import (
 // routes are all rows of the interface.
 func (a *api) routes() []route {
 	var all []route
-	for _, part := range [][]route{a.userRoutes(), a.tokenRoutes(), a.pointRoutes(), a.giftRoutes(), a.entityRoutes(), a.lockRoutes(), a.statusRoutes(), a.exportRoutes()} {
+	for _, part := range [][]route{a.userRoutes(), a.tokenRoutes(), a.pointRoutes(), a.giftRoutes(), a.entityRoutes(), a.lockRoutes(), a.coreRoutes(), a.statusRoutes(), a.exportRoutes()} {
 		all = append(all, part...)
 	}
 	return all
@@ -98,7 +98,7 @@ var query = map[string][]string{
 	"GET users": {"after", "limit", "provider", "subject", "prefix"}, "GET points/accounts": {"after", "limit"}, "GET points/accounts/{uid}/transactions": {"before", "limit"},
 	"GET points/transactions": {"after", "limit"}, "GET points/unspent": {"at"}, "GET points/export": {"from", "to"}, "GET points/approvals": {"state"}, "GET points/presents": {"uid"}, "GET entities/{uid}": {"after", "limit"},
 	"GET locks": {"prefix", "after", "limit"}, "DELETE users/{uid}/identities/{provider}": {"subject"}, "GET oidc/{provider}/start": {"redirect", "next"},
-	"GET oidc/{provider}/callback": {"code", "state"},
+	"GET oidc/{provider}/callback": {"code", "state"}, "GET core/postings": {"tx"},
 }
 
 // parameters of a row: of the path, the query and headers.
@@ -210,6 +210,9 @@ func (d *document) object(t reflect.Type) {
 			continue
 		}
 		s := d.schema(f.Type)
+		if strings.Contains(options, "string") {
+			s = text("")
+		}
 		if doc := f.Tag.Get("doc"); doc != "" && s["$ref"] == nil {
 			s["description"] = doc
 		}

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/kamado/kamado/game"
+	"github.com/kamado/kamado/game/core"
 	"github.com/kamado/kamado/game/points"
 )
 
@@ -35,52 +36,18 @@ func (a *api) pointRoutes() []route {
 	}
 }
 
-// keyBytesMax bounds an Idempotency-Key.
-const keyBytesMax = 128
-
-// scope names the caller in transaction ids, so that one caller's keys are not another one's.
-func scopeOf(p game.Principal) string {
-	switch p.Kind {
-	case game.ByUser:
-		return "u" + p.UID.String() + ":"
-	case game.ByService:
-		return "s" + p.Service + ":"
-	}
-	return "o:"
-}
-
 // tx gives the transaction id of a request: the caller's key, or one that nobody has.
 func (c *call) tx() (string, error) {
 	key := c.r.Header.Get("Idempotency-Key")
 	if key == "" {
 		key = rand.Text()
 	}
-	if len(key) > keyBytesMax || !utf8.ValidString(key) {
-		return "", game.Errorf(game.Invalid, "an Idempotency-Key of %d bytes: want 1 to %d", len(key), keyBytesMax)
-	}
-	return scopeOf(c.who) + key, nil
+	return c.who.Tx(key)
 }
 
 // whose gives the user whose points an order is about: the one that is named, or the user who asks.
 func (c *call) whose(uid game.UID) (game.UID, error) {
-	if uid == 0 {
-		uid = c.who.UID
-	}
-	if uid == 0 {
-		return 0, game.Errorf(game.Invalid, "uid is missing: want the id of a user as a text of digits")
-	}
-	if err := c.who.For(uid, game.ScopePoints); err != nil {
-		return 0, err
-	}
-	return c.canonical(uid)
-}
-
-// canonical gives the user that a UID stands for today. Who asks with the user's own token is known to be one.
-func (c *call) canonical(uid game.UID) (game.UID, error) {
-	if c.who.UID == uid {
-		return uid, nil
-	}
-	return c.Identity.Canonical(c.ctx(), uid)
+	return core.Whose(c.ctx(), c.Identity, &c.who, uid, game.ScopePoints)
 }
 
 // order carries an order out that a request asks for.
@@ -107,14 +74,7 @@ func (c *call) posted(p *game.Posting) {
 	if c.Events == nil {
 		return
 	}
-	attributes := map[string]string{"amount": strconv.FormatInt(int64(p.Amount), 10), "kind": p.Kind.String(), "seq": strconv.FormatUint(p.Seq, 10)}
-	if p.Reason != "" {
-		attributes["reason"] = p.Reason
-	}
-	if p.To != 0 {
-		attributes["to"] = p.To.String()
-	}
-	c.event("points."+p.Op.String(), p.UID.String(), attributes)
+	c.event(p.Event())
 }
 
 // transaction answers with what became of an order.
@@ -140,8 +100,7 @@ func (c *call) grant() (any, error) {
 
 // give carries a grant out, or lets it wait for somebody else when it is large.
 func (c *call) give(o game.Order) (any, error) {
-	limit := game.Amount(c.Config.Points.GrantLimit)
-	if limit == 0 || o.Amount <= limit {
+	if !c.Config.Points.NeedsApproval(o.Amount) {
 		return c.transaction(o)
 	}
 	var err error
@@ -266,40 +225,24 @@ func (c *call) confirm() (any, error) {
 	if err := c.body(&in); err != nil {
 		return nil, err
 	}
-	if in.Amount < 0 {
-		return nil, game.CheckAmount(in.Amount)
-	}
 	return c.end(game.OpConfirm, in.Amount, game.HoldConfirmed)
 }
 
 func (c *call) cancel() (any, error) { return c.end(game.OpCancel, 0, game.HoldCancelled) }
 
-// end confirms or cancels a reservation. Without a key of its own the order is named after the
-// reservation, so that to ask twice is to be answered twice. A user asks for the user's own, a service for
-// anybody's: whose it is has not to be looked up, which would cost a read of the log.
+// end confirms or cancels a reservation. Whose it is has not to be looked up, which would cost a read of the log.
 func (c *call) end(op game.Op, amount game.Amount, state game.HoldState) (any, error) {
 	id, err := c.reservationID()
 	if err != nil {
 		return nil, err
 	}
-	o := game.Order{Op: op, Hold: id, Amount: amount}
-	switch {
-	case c.who.Kind == game.ByUser:
-		o.UID = c.who.UID
-	case !c.who.Has(game.ScopePoints):
-		return nil, c.who.Wants(game.ScopePoints)
-	}
-	if c.r.Header.Get("Idempotency-Key") == "" {
-		o.Tx = scopeOf(c.who) + "reservation " + strconv.FormatUint(id, 10) + " " + op.String()
+	o, err := c.who.EndOrder(op, id, 0, amount, c.r.Header.Get("Idempotency-Key"))
+	if err != nil {
+		return nil, err
 	}
 	a, err := c.order(o)
 	if err != nil {
-		if game.KindOf(err) == game.NotFound { // perhaps it is another user's
-			if _, denied := c.reservation(); game.KindOf(denied) == game.Denied {
-				err = denied
-			}
-		}
-		return nil, err
+		return nil, core.EndTold(c.ctx(), c.Points, &c.who, id, err)
 	}
 	return raw(append(appendReservation(make([]byte, 0, 256), a.Posting, state), '\n')), nil
 }
@@ -376,7 +319,11 @@ func (c *call) listTransactions() (any, error) {
 }
 
 func (c *call) findTransaction() (any, error) {
-	p, err := c.Points.Posting(c.ctx(), scopeOf(c.who)+c.r.PathValue("key"))
+	tx, err := c.who.Tx(c.r.PathValue("key"))
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.Points.Posting(c.ctx(), tx)
 	if err != nil {
 		return nil, err
 	}
