@@ -13,3 +13,5 @@
 //
 // The package has no connection and no clock: gateway has.
 package wire
+
+//go:generate go test -run ^TestGeneratedFilesAreFresh$ ./gen -update

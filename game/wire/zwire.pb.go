@@ -24,6 +24,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Reason is why a connection ends.
 type Reason int32
 
 const (
@@ -322,6 +323,7 @@ func (*SignIn_Password) isSignIn_How() {}
 
 func (*SignIn_Refresh) isSignIn_How() {}
 
+// NewGuest makes a user who has nothing but a secret.
 type NewGuest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -358,6 +360,7 @@ func (*NewGuest) Descriptor() ([]byte, []int) {
 	return file_wire_proto_rawDescGZIP(), []int{2}
 }
 
+// Password is how a user with an e-mail address signs in.
 type Password struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Email         string                 `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
@@ -458,7 +461,7 @@ func (x *Renew) GetToken() string {
 // Renewed says until when the token counts.
 type Renewed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	ExpiresMs     int64                  `protobuf:"varint,1,opt,name=expires_ms,json=expiresMs,proto3" json:"expires_ms,omitempty"`
+	ExpiresMs     int64                  `protobuf:"varint,1,opt,name=expires_ms,json=expiresMs,proto3" json:"expires_ms,omitempty"` // milliseconds since 1970, UTC
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -503,7 +506,7 @@ func (x *Renewed) GetExpiresMs() int64 {
 // Expiring asks for Renew.
 type Expiring struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	ExpiresMs     int64                  `protobuf:"varint,1,opt,name=expires_ms,json=expiresMs,proto3" json:"expires_ms,omitempty"`
+	ExpiresMs     int64                  `protobuf:"varint,1,opt,name=expires_ms,json=expiresMs,proto3" json:"expires_ms,omitempty"` // when the token ends
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2307,9 +2310,10 @@ func (x *PointsChanged) GetReason() string {
 	return ""
 }
 
+// PointsAccountRequest asks for what somebody has.
 type PointsAccountRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Uid           uint64                 `protobuf:"varint,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	Uid           uint64                 `protobuf:"varint,1,opt,name=uid,proto3" json:"uid,omitempty"` // 0: the caller
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2351,6 +2355,7 @@ func (x *PointsAccountRequest) GetUid() uint64 {
 	return 0
 }
 
+// PointsAccount is what somebody has.
 type PointsAccount struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Uid           uint64                 `protobuf:"varint,1,opt,name=uid,proto3" json:"uid,omitempty"`
@@ -2520,6 +2525,7 @@ func (x *PointsGrant) GetReason() string {
 	return ""
 }
 
+// PointsSpend takes points from a user.
 type PointsSpend struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -2588,6 +2594,7 @@ func (x *PointsSpend) GetReason() string {
 	return ""
 }
 
+// PointsTransfer gives points of one user to another.
 type PointsTransfer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -2664,6 +2671,7 @@ func (x *PointsTransfer) GetReason() string {
 	return ""
 }
 
+// PointsReserve holds points until they are spent (confirm) or free again (cancel, or the end of the time).
 type PointsReserve struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -2740,6 +2748,7 @@ func (x *PointsReserve) GetReason() string {
 	return ""
 }
 
+// PointsEnd confirms or cancels a reservation.
 type PointsEnd struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -2901,6 +2910,7 @@ func (x *PointsPosting) GetAtMs() int64 {
 	return 0
 }
 
+// EntityGet asks for a value.
 type EntityGet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Uid           uint64                 `protobuf:"varint,1,opt,name=uid,proto3" json:"uid,omitempty"` // 0: the caller
@@ -2953,6 +2963,7 @@ func (x *EntityGet) GetName() string {
 	return ""
 }
 
+// EntityPut writes a value, or deletes it.
 type EntityPut struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Uid           uint64                 `protobuf:"varint,1,opt,name=uid,proto3" json:"uid,omitempty"` // 0: the caller
@@ -3053,6 +3064,7 @@ func (x *EntityPut) GetDelete() bool {
 	return false
 }
 
+// EntityVersion is the version that a write made.
 type EntityVersion struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Version       uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
@@ -3097,6 +3109,7 @@ func (x *EntityVersion) GetVersion() uint64 {
 	return 0
 }
 
+// EntityValue is a value under its name.
 type EntityValue struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -3165,6 +3178,7 @@ func (x *EntityValue) GetVersion() uint64 {
 	return 0
 }
 
+// EntityList asks for the values of a user, by name.
 type EntityList struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Uid           uint64                 `protobuf:"varint,1,opt,name=uid,proto3" json:"uid,omitempty"` // 0: the caller
@@ -3225,6 +3239,7 @@ func (x *EntityList) GetLimit() uint32 {
 	return 0
 }
 
+// EntityPage is a part of a list.
 type EntityPage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Entities      []*EntityValue         `protobuf:"bytes,1,rep,name=entities,proto3" json:"entities,omitempty"`
@@ -3277,6 +3292,7 @@ func (x *EntityPage) GetNext() string {
 	return ""
 }
 
+// LockAcquire asks for a lock.
 type LockAcquire struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -3337,6 +3353,7 @@ func (x *LockAcquire) GetTermMs() uint32 {
 	return 0
 }
 
+// LockProof shows that the caller has the lock, to renew or release it.
 type LockProof struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -3397,6 +3414,7 @@ func (x *LockProof) GetSession() string {
 	return ""
 }
 
+// LockGrant is a lock that the caller has now.
 type LockGrant struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -3465,6 +3483,7 @@ func (x *LockGrant) GetTermMs() uint32 {
 	return 0
 }
 
+// FriendChange names who becomes a friend, or is one no more.
 type FriendChange struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Uid           uint64                 `protobuf:"varint,1,opt,name=uid,proto3" json:"uid,omitempty"`
@@ -3509,6 +3528,7 @@ func (x *FriendChange) GetUid() uint64 {
 	return 0
 }
 
+// Friend is one whom the user has added.
 type Friend struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Uid           uint64                 `protobuf:"varint,1,opt,name=uid,proto3" json:"uid,omitempty"`
@@ -3585,6 +3605,7 @@ func (x *Friend) GetCopy() uint32 {
 	return 0
 }
 
+// Friends is the caller's list.
 type Friends struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Friends       []*Friend              `protobuf:"bytes,1,rep,name=friends,proto3" json:"friends,omitempty"`
@@ -3629,6 +3650,7 @@ func (x *Friends) GetFriends() []*Friend {
 	return nil
 }
 
+// AreaInfo tells how full an area is.
 type AreaInfo struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Area          string                 `protobuf:"bytes,1,opt,name=area,proto3" json:"area,omitempty"`
@@ -3697,6 +3719,7 @@ func (x *AreaInfo) GetCapacity() uint32 {
 	return 0
 }
 
+// Areas is the list of the areas.
 type Areas struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Areas         []*AreaInfo            `protobuf:"bytes,1,rep,name=areas,proto3" json:"areas,omitempty"`
