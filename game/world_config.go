@@ -23,6 +23,8 @@ type GatewayConfig struct {
 	KeepAlive time.Duration `toml:"keep_alive"`
 	// Most bytes that wait for one client; when they are more, it is closed as too slow. Moves stop at a quarter of it.
 	QueueBytes unit.Bytes `toml:"queue_bytes"`
+	// Most bytes that wait for all clients together, replays among them. Above it no client gets moves, none comes in, and the slow ones are closed sooner.
+	QueueBytesAll unit.Bytes `toml:"queue_bytes_all"`
 	// Time for which a lost connection can be taken up again, with what was missed.
 	ResumeTerm time.Duration `toml:"resume_term"`
 	// Most bytes of what one client may have missed; with more, it has to enter anew.
@@ -63,22 +65,36 @@ type WorldConfig struct {
 	Advertise string `toml:"advertise"`
 	// The same for TCP, host:port.
 	AdvertiseTCP string `toml:"advertise_tcp"`
-	// Whether this node looks for others with the same locks. Off, it runs all areas by itself.
-	Cluster bool `toml:"cluster"`
+	// Whether this node shares the areas with others that have the same locks: on, off, or auto: when the database, the core or the locks are
+	// shared. Off, it runs all areas by itself.
+	Cluster string `toml:"cluster"`
+}
+
+// Values of WorldConfig.Cluster.
+const (
+	ClusterOn   = "on"
+	ClusterOff  = "off"
+	ClusterAuto = "auto"
+)
+
+// Clustered says whether the server shares the areas with others.
+func (c *Config) Clustered() bool {
+	shared := c.Database != "" || c.Core != "" || c.Locks.Engine == EngineZooKeeper
+	return c.World.Cluster == ClusterOn || c.World.Cluster == ClusterAuto && shared
 }
 
 // DefaultGateway keeps up to 100,000 connections.
 func DefaultGateway() GatewayConfig {
 	return GatewayConfig{
 		Connections: 100_000, ConnectionsAddress: 50_000, HelloTimeout: 10 * time.Second, KeepAlive: 30 * time.Second,
-		QueueBytes: 256 * unit.KiB, ResumeTerm: 30 * time.Second, ReplayBytes: 64 * unit.KiB, CommandsPerSecond: 60, SaysPerTenSeconds: 20,
+		QueueBytes: 256 * unit.KiB, QueueBytesAll: unit.GiB, ResumeTerm: 30 * time.Second, ReplayBytes: 64 * unit.KiB, CommandsPerSecond: 60, SaysPerTenSeconds: 20,
 		Calls: 16, RecheckEvery: 2 * time.Second,
 	}
 }
 
 // DefaultWorld has a few areas, and makes any other that is asked for.
 func DefaultWorld() WorldConfig {
-	return WorldConfig{Tick: 50 * time.Millisecond, Open: true, Copies: 512, IdleTerm: 30 * time.Second, Cluster: true}
+	return WorldConfig{Tick: 50 * time.Millisecond, Open: true, Copies: 512, IdleTerm: 30 * time.Second, Cluster: ClusterAuto}
 }
 
 // builtInAreas are those of the plaza.
@@ -130,6 +146,7 @@ func (c *GatewayConfig) validate() error {
 	errs.check(c.HelloTimeout >= 100*time.Millisecond && c.HelloTimeout <= time.Minute, "hello_timeout %v: want 100ms to 1m", c.HelloTimeout)
 	errs.check(c.KeepAlive >= 100*time.Millisecond && c.KeepAlive <= 10*time.Minute, "keep_alive %v: want 100ms to 10m", c.KeepAlive)
 	errs.check(c.QueueBytes >= 16*unit.KiB && c.QueueBytes <= 64*unit.MiB, "queue_bytes %v: want 16 KiB to 64 MiB", c.QueueBytes)
+	errs.check(c.QueueBytesAll >= c.QueueBytes && c.QueueBytesAll <= 1024*unit.GiB, "queue_bytes_all %v: want at least queue_bytes, and at most 1 TiB", c.QueueBytesAll)
 	errs.check(c.ResumeTerm >= 0 && c.ResumeTerm <= 10*time.Minute, "resume_term %v: want 0 to 10m", c.ResumeTerm)
 	errs.check(c.ReplayBytes >= unit.KiB && c.ReplayBytes <= 16*unit.MiB, "replay_bytes %v: want 1 KiB to 16 MiB", c.ReplayBytes)
 	errs.check(c.CommandsPerSecond >= 1 && c.CommandsPerSecond <= 100_000, "commands_per_second %d: want 1 to 100000", c.CommandsPerSecond)
@@ -149,6 +166,7 @@ func (c *WorldConfig) validate() error {
 	errs.check(c.Tick >= 0 && c.Tick <= TickMax, "tick %v: want 0 to %v", c.Tick, TickMax)
 	errs.check(c.Copies >= 1 && c.Copies <= 100_000, "copies %d: want 1 to 100000", c.Copies)
 	errs.check(c.IdleTerm >= time.Second && c.IdleTerm <= 24*time.Hour, "idle_term %v: want 1s to 24h", c.IdleTerm)
+	errs.oneOf("cluster", c.Cluster, ClusterAuto, ClusterOn, ClusterOff)
 	for name, p := range c.Areas {
 		p.Name = name
 		if err := p.validate(); err != nil {
