@@ -14,8 +14,11 @@ import (
 
 // routes are all rows of the interface.
 func (a *api) routes() []route {
+	if a.World != nil && a.Identity == nil {
+		return a.worldRoutes()
+	}
 	var all []route
-	for _, part := range [][]route{a.userRoutes(), a.tokenRoutes(), a.pointRoutes(), a.giftRoutes(), a.entityRoutes(), a.lockRoutes(), a.coreRoutes(), a.statusRoutes(), a.exportRoutes()} {
+	for _, part := range [][]route{a.userRoutes(), a.tokenRoutes(), a.pointRoutes(), a.giftRoutes(), a.entityRoutes(), a.lockRoutes(), a.coreRoutes(), a.statusRoutes(), a.exportRoutes(), a.worldRoutes()} {
 		all = append(all, part...)
 	}
 	return all
