@@ -29,9 +29,8 @@ func (p Principal) Tx(key string) (string, error) {
 		return "", Errorf(Invalid, "a transaction id of %d bytes: want 1 to %d of UTF-8", len(key), KeyBytesMax)
 	}
 	if p.Kind == ByUser { // the usual one, with one allocation
-		b := make([]byte, 1, len("u9223372036854775807:")+len(key))
-		b[0] = 'u'
-		b = append(strconv.AppendUint(b, uint64(p.UID), 10), ':')
+		var text [len("u9223372036854775807:") + KeyBytesMax]byte
+		b := append(strconv.AppendUint(append(text[:0], 'u'), uint64(p.UID), 10), ':')
 		return string(append(b, key...)), nil
 	}
 	return p.txScope() + key, nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -150,8 +151,9 @@ func OperatorPrincipal() Principal { return Principal{Kind: ByOperator, Scopes: 
 // Name is who it is, for logs and for what is kept of an order.
 func (p Principal) Name() string {
 	switch p.Kind {
-	case ByUser:
-		return "user " + p.UID.String()
+	case ByUser: // the usual one, with one allocation
+		var text [32]byte
+		return string(strconv.AppendUint(append(text[:0], "user "...), uint64(p.UID), 10))
 	case ByService:
 		return "service " + p.Service
 	case ByOperator:
