@@ -45,7 +45,9 @@ type Frame struct {
 // NewView is a client that knows nothing.
 func NewView() *View { return &View{Avatars: map[game.AvatarID]*Seen{}, Things: map[string]string{}} }
 
-func (v *View) fault(format string, args ...any) { v.Faults = append(v.Faults, fmt.Sprintf(format, args...)) }
+func (v *View) fault(format string, args ...any) {
+	v.Faults = append(v.Faults, fmt.Sprintf(format, args...))
+}
 
 func messageOf(cmd wire.Command) proto.Message {
 	switch cmd {
