@@ -8,6 +8,7 @@ import (
 
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/core"
+	"github.com/kamado/kamado/game/points"
 )
 
 // coreRoutes are the rows for servers that keep connections and have no users and points of their own (game.core in
@@ -134,6 +135,7 @@ type CorePosting struct {
 type CoreAnswer struct {
 	Posting *CorePosting `json:"posting,omitempty"`
 	Again   bool         `json:"again,omitempty"`
+	Fault   *CoreFault   `json:"fault,omitempty" doc:"why it was not carried out"`
 }
 
 // CoreReservation is a reservation with its postings.
@@ -252,14 +254,24 @@ func (c *call) coreOrder() (any, error) {
 		return nil, err
 	}
 	o := game.Order{Op: in.Op, Tx: in.Tx, UID: in.UID, To: in.To, Amount: in.Amount, Kind: in.Kind, Expires: in.Expires, Term: time.Duration(in.Term), Hold: in.Hold, Reason: in.Reason, By: in.By}
-	if o.Op == game.OpGrant && c.Config.Points.NeedsApproval(o.Amount) {
-		return nil, core.GrantTold(o.Amount)
+	a, err := c.postForCore(&o)
+	if err == nil {
+		return CoreAnswer{Posting: corePostingOf(a.Posting), Again: a.Again}, nil
 	}
-	if o.Op == game.OpMerge {
-		return nil, game.Errorf(game.Invalid, "users are merged where they are kept")
+	if fault := coreFault(err); fault != nil {
+		return CoreAnswer{Fault: fault}, nil
 	}
-	a, err := c.Points.Post(c.ctx(), &o)
-	return CoreAnswer{corePostingOf(a.Posting), a.Again}, err
+	return nil, err
+}
+
+func (c *call) postForCore(o *game.Order) (points.Answer, error) {
+	switch {
+	case o.Op == game.OpGrant && c.Config.Points.NeedsApproval(o.Amount):
+		return points.Answer{}, core.GrantTold(o.Amount)
+	case o.Op == game.OpMerge:
+		return points.Answer{}, game.Errorf(game.Invalid, "users are merged where they are kept")
+	}
+	return c.Points.Post(c.ctx(), o)
 }
 
 func (c *call) corePosting() (any, error) {

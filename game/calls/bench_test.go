@@ -75,8 +75,8 @@ func TestAllocations(t *testing.T) {
 				t.Fatal(found, err)
 			}
 		})
-		if n > 7 {
-			t.Errorf("%s: %v allocations, want at most 7", method, n)
+		if n > 5 {
+			t.Errorf("%s: %v allocations, want at most 5", method, n)
 		}
 	}
 }

@@ -49,13 +49,13 @@ type Calls struct {
 
 // method is a row of the table of methods.
 type method struct {
-	do      func(c *Calls, ctx context.Context, who *game.Principal, body []byte) ([]byte, error)
+	do      func(c *Calls, ctx context.Context, who game.Principal, body []byte) ([]byte, error)
 	seconds prometheus.Histogram
 	kinds   []prometheus.Counter // by game.Kind; the last one: it was done
 }
 
 // table is every method.
-var table = map[string]func(*Calls, context.Context, *game.Principal, []byte) ([]byte, error){
+var table = map[string]func(*Calls, context.Context, game.Principal, []byte) ([]byte, error){
 	"points.account":  (*Calls).account,
 	"points.grant":    (*Calls).grant,
 	"points.spend":    (*Calls).spend,
@@ -99,7 +99,7 @@ func (c *Calls) Do(ctx context.Context, who game.Principal, name string, body []
 		return nil, false, nil
 	}
 	began := time.Now()
-	answer, err = m.do(c, ctx, &who, body)
+	answer, err = m.do(c, ctx, who, body)
 	m.seconds.Observe(time.Since(began).Seconds())
 	if err != nil {
 		err = told(name, err)
@@ -123,7 +123,7 @@ func told(name string, err error) error {
 }
 
 // tx gives the transaction id of a caller's key; without one, an id that nobody has.
-func tx(who *game.Principal, key string) (string, error) {
+func tx(who game.Principal, key string) (string, error) {
 	if key == "" {
 		key = rand.Text()
 	}

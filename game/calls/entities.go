@@ -9,15 +9,15 @@ import (
 	"github.com/kamado/kamado/game/wire"
 )
 
-func (c *Calls) holder(ctx context.Context, who *game.Principal, uid uint64) (game.UID, error) {
-	return core.Whose(ctx, c.Identity, who, game.UID(uid), game.ScopeEntities)
+func (c *Calls) holder(ctx context.Context, who game.Principal, uid uint64) (game.UID, error) {
+	return core.Whose(ctx, c.Identity, &who, game.UID(uid), game.ScopeEntities)
 }
 
 func entityValue(e *game.StoredEntity) *wire.EntityValue {
 	return &wire.EntityValue{Name: e.Name, Value: e.Value, Type: e.Type, Version: e.Version}
 }
 
-func (c *Calls) getEntity(ctx context.Context, who *game.Principal, body []byte) ([]byte, error) {
+func (c *Calls) getEntity(ctx context.Context, who game.Principal, body []byte) ([]byte, error) {
 	in, err := entityGets.read(body)
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func (c *Calls) getEntity(ctx context.Context, who *game.Principal, body []byte)
 	return wire.Body(entityValue(&e))
 }
 
-func (c *Calls) putEntity(ctx context.Context, who *game.Principal, body []byte) ([]byte, error) {
+func (c *Calls) putEntity(ctx context.Context, who game.Principal, body []byte) ([]byte, error) {
 	in, err := entityPuts.read(body)
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ const (
 	pageStep    = 16
 )
 
-func (c *Calls) listEntities(ctx context.Context, who *game.Principal, body []byte) ([]byte, error) {
+func (c *Calls) listEntities(ctx context.Context, who game.Principal, body []byte) ([]byte, error) {
 	in, err := entityLists.read(body)
 	if err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ func lockGrant(h *lock.Held) ([]byte, error) {
 	return wire.Body(&wire.LockGrant{Name: h.Name, Token: h.Token, Session: h.Session, TermMs: uint32(h.Term.Milliseconds())}) // at most lock.TermMax, a day
 }
 
-func (c *Calls) acquireLock(ctx context.Context, who *game.Principal, body []byte) ([]byte, error) {
+func (c *Calls) acquireLock(ctx context.Context, who game.Principal, body []byte) ([]byte, error) {
 	in, err := lockAcquires.read(body)
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func (c *Calls) acquireLock(ctx context.Context, who *game.Principal, body []byt
 	if err := lock.Check(in.Name, term); err != nil {
 		return nil, core.LockTold(err)
 	}
-	if err := core.LockQuota(ctx, c.Locks, who, in.Name); err != nil {
+	if err := core.LockQuota(ctx, c.Locks, &who, in.Name); err != nil {
 		return nil, err
 	}
 	holder := in.Holder
@@ -45,7 +45,7 @@ func (c *Calls) acquireLock(ctx context.Context, who *game.Principal, body []byt
 const sessionBytesMax = 128
 
 // proof reads the grant that a call is about.
-func proof(who *game.Principal, body []byte) (*wire.LockProof, error) {
+func proof(who game.Principal, body []byte) (*wire.LockProof, error) {
 	in, err := lockProofs.read(body)
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func proof(who *game.Principal, body []byte) (*wire.LockProof, error) {
 	return in, nil
 }
 
-func (c *Calls) renewLock(ctx context.Context, who *game.Principal, body []byte) ([]byte, error) {
+func (c *Calls) renewLock(ctx context.Context, who game.Principal, body []byte) ([]byte, error) {
 	in, err := proof(who, body)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (c *Calls) renewLock(ctx context.Context, who *game.Principal, body []byte)
 	return lockGrant(&h)
 }
 
-func (c *Calls) releaseLock(ctx context.Context, who *game.Principal, body []byte) ([]byte, error) {
+func (c *Calls) releaseLock(ctx context.Context, who game.Principal, body []byte) ([]byte, error) {
 	in, err := proof(who, body)
 	if err != nil {
 		return nil, err

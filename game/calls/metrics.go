@@ -31,7 +31,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 }
 
 // method makes a row with its counters, so that no call looks for them.
-func (m *metrics) method(name string, do func(*Calls, context.Context, *game.Principal, []byte) ([]byte, error)) *method {
+func (m *metrics) method(name string, do func(*Calls, context.Context, game.Principal, []byte) ([]byte, error)) *method {
 	row := &method{do: do, seconds: m.seconds.WithLabelValues(name).(prometheus.Histogram)}
 	for _, k := range game.Kinds() {
 		row.kinds = append(row.kinds, m.total.WithLabelValues(name, k.String()))

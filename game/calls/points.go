@@ -13,12 +13,12 @@ import (
 )
 
 // whose gives the user whose points a call is about.
-func (c *Calls) whose(ctx context.Context, who *game.Principal, uid uint64) (game.UID, error) {
-	return core.Whose(ctx, c.Identity, who, game.UID(uid), game.ScopePoints)
+func (c *Calls) whose(ctx context.Context, who game.Principal, uid uint64) (game.UID, error) {
+	return core.Whose(ctx, c.Identity, &who, game.UID(uid), game.ScopePoints)
 }
 
 // post carries an order out for a caller.
-func (c *Calls) post(ctx context.Context, who *game.Principal, key string, o *game.Order) (answer []byte, err error) {
+func (c *Calls) post(ctx context.Context, who game.Principal, key string, o *game.Order) (answer []byte, err error) {
 	if o.Tx == "" {
 		if o.Tx, err = tx(who, key); err != nil {
 			return nil, err
@@ -30,7 +30,7 @@ func (c *Calls) post(ctx context.Context, who *game.Principal, key string, o *ga
 		return nil, err
 	}
 	if !a.Again && c.cfg.Posted != nil {
-		c.cfg.Posted(*who, a.Posting)
+		c.cfg.Posted(who, a.Posting)
 	}
 	return appendPosting(make([]byte, 0, 64), a), nil
 }
@@ -53,7 +53,7 @@ func appendPosting(b []byte, a points.Answer) []byte {
 	return b
 }
 
-func (c *Calls) account(ctx context.Context, who *game.Principal, body []byte) ([]byte, error) {
+func (c *Calls) account(ctx context.Context, who game.Principal, body []byte) ([]byte, error) {
 	in, err := accountRequests.read(body)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (c *Calls) account(ctx context.Context, who *game.Principal, body []byte) (
 // expiresMsMax is the last moment that points may end: the end of the year 9999, which every text of a time can say.
 const expiresMsMax = 253_402_300_799_999
 
-func (c *Calls) grant(ctx context.Context, who *game.Principal, body []byte) ([]byte, error) {
+func (c *Calls) grant(ctx context.Context, who game.Principal, body []byte) ([]byte, error) {
 	if err := who.Wants(game.ScopePoints); err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (c *Calls) grant(ctx context.Context, who *game.Principal, body []byte) ([]
 	return c.post(ctx, who, in.Key, o)
 }
 
-func (c *Calls) spend(ctx context.Context, who *game.Principal, body []byte) ([]byte, error) {
+func (c *Calls) spend(ctx context.Context, who game.Principal, body []byte) ([]byte, error) {
 	in, err := spends.read(body)
 	if err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func (c *Calls) spend(ctx context.Context, who *game.Principal, body []byte) ([]
 	return c.post(ctx, who, in.Key, &game.Order{Op: game.OpSpend, UID: uid, Amount: game.Amount(in.Amount), Reason: in.Reason})
 }
 
-func (c *Calls) transfer(ctx context.Context, who *game.Principal, body []byte) ([]byte, error) {
+func (c *Calls) transfer(ctx context.Context, who game.Principal, body []byte) ([]byte, error) {
 	in, err := transfers.read(body)
 	if err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func (c *Calls) transfer(ctx context.Context, who *game.Principal, body []byte) 
 	return c.post(ctx, who, in.Key, &game.Order{Op: game.OpTransfer, UID: from, To: to, Amount: game.Amount(in.Amount), Reason: in.Reason})
 }
 
-func (c *Calls) reserve(ctx context.Context, who *game.Principal, body []byte) ([]byte, error) {
+func (c *Calls) reserve(ctx context.Context, who game.Principal, body []byte) ([]byte, error) {
 	in, err := reserves.read(body)
 	if err != nil {
 		return nil, err
@@ -150,15 +150,15 @@ func (c *Calls) reserve(ctx context.Context, who *game.Principal, body []byte) (
 	return c.post(ctx, who, in.Key, &game.Order{Op: game.OpReserve, UID: uid, Amount: game.Amount(in.Amount), Term: term, Reason: in.Reason})
 }
 
-func (c *Calls) confirm(ctx context.Context, who *game.Principal, body []byte) ([]byte, error) {
+func (c *Calls) confirm(ctx context.Context, who game.Principal, body []byte) ([]byte, error) {
 	return c.end(ctx, who, game.OpConfirm, body)
 }
 
-func (c *Calls) cancel(ctx context.Context, who *game.Principal, body []byte) ([]byte, error) {
+func (c *Calls) cancel(ctx context.Context, who game.Principal, body []byte) ([]byte, error) {
 	return c.end(ctx, who, game.OpCancel, body)
 }
 
-func (c *Calls) end(ctx context.Context, who *game.Principal, op game.Op, body []byte) ([]byte, error) {
+func (c *Calls) end(ctx context.Context, who game.Principal, op game.Op, body []byte) ([]byte, error) {
 	in, err := ends.read(body)
 	if err != nil {
 		return nil, err
@@ -180,7 +180,7 @@ func (c *Calls) end(ctx context.Context, who *game.Principal, op game.Op, body [
 	}
 	answer, err := c.post(ctx, who, in.Key, &o)
 	if err != nil {
-		return nil, core.EndTold(ctx, c.Points, who, in.Reservation, err)
+		return nil, core.EndTold(ctx, c.Points, &who, in.Reservation, err)
 	}
 	return answer, nil
 }

@@ -68,6 +68,11 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 	return told(c.remote.Do(ctx, method, path, nil, in, out))
 }
 
+// DoWith is Do with headers.
+func (c *Client) DoWith(ctx context.Context, method, path string, header http.Header, in, out any) error {
+	return told(c.remote.Do(ctx, method, path, header, in, out))
+}
+
 // Order is Do for an order of points under a transaction id; empty: the server chooses one.
 func (c *Client) Order(ctx context.Context, path, key string, in, out any) error {
 	h := http.Header{}
