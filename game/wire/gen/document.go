@@ -137,10 +137,7 @@ func (s *Schema) writeMessages(w *writer) {
 		if c := s.chapter(m); c != "" {
 			w.line("\n### Messages: %s", c)
 		}
-		w.line("\n**%s**%s", m.Name(), commandsOf(m.Name()))
-		if c := s.comment(m); c != "" {
-			w.line("%s", c)
-		}
+		w.line("\n**%s**%s %s", m.Name(), commandsOf(m.Name()), s.comment(m))
 		if m.Fields().Len() == 0 {
 			w.line("\nIt has no fields.")
 			continue
@@ -162,10 +159,10 @@ func (s *Schema) writeMessages(w *writer) {
 func commandsOf(message protoreflect.Name) string {
 	for _, c := range wire.Commands() {
 		if c.Message == string(message) {
-			return fmt.Sprintf(" (command %d). ", c.Command)
+			return fmt.Sprintf(" (command %d).", c.Command)
 		}
 	}
-	return ". "
+	return "."
 }
 
 // typeName is the type of a field as a schema has it.
