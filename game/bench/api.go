@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -45,6 +46,7 @@ type apiError struct {
 	what   string
 	status int
 	text   string
+	retry  time.Duration // after which to try again, when the answer says so
 }
 
 func (e *apiError) Error() string { return fmt.Sprintf("%s: status %d: %s", e.what, e.status, e.text) }
@@ -72,7 +74,8 @@ func (a *api) call(ctx context.Context, method, path, token, key string, body []
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
-		return &apiError{what: method + " " + path, status: res.StatusCode, text: string(text)}
+		seconds, _ := strconv.Atoi(res.Header.Get("Retry-After")) // a date is not used by servers of the game
+		return &apiError{what: method + " " + path, status: res.StatusCode, text: string(text), retry: time.Duration(seconds) * time.Second}
 	}
 	switch into := into.(type) {
 	case nil:

@@ -51,3 +51,12 @@ func (h *histogram) percentile(part float64) time.Duration {
 	}
 	return 0
 }
+
+// merge adds what another one counted.
+func (h *histogram) merge(o *histogram) {
+	for i, n := range o.counts {
+		h.counts[i] += n
+	}
+	h.n += o.n
+	h.max = max(h.max, o.max)
+}

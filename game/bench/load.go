@@ -373,10 +373,6 @@ func ownCPU() time.Duration {
 
 // merge adds what another part of the same load saw.
 func (l *loaded) merge(o *loaded) {
-	for i, n := range o.times.counts {
-		l.times.counts[i] += n
-	}
-	l.times.n += o.times.n
-	l.times.max = max(l.times.max, o.times.max)
+	l.times.merge(&o.times)
 	l.lost += o.lost
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -189,6 +190,7 @@ type server struct {
 	*process        // nil: it runs already
 	api      *api   // for what is not measured
 	address  string // host and port
+	tcp      string // of the game's protocol over TCP; empty: not there
 	admin    string // where profiles are read; empty: nowhere
 	pid      int    // 0: not known
 }
@@ -227,10 +229,16 @@ func launch(cfg *Config, dir string, more ...string) (*server, error) {
 			return nil, err
 		}
 	}
-	r := strings.NewReplacer("{http}", address, "{data}", dir)
-	var args []string
-	for _, a := range append(append([]string{}, cfg.Serve.Args...), more...) {
-		args = append(args, r.Replace(a))
+	args := append(append([]string{}, cfg.Serve.Args...), more...)
+	tcp := ""
+	if slices.Contains(args, "{tcp}") {
+		if tcp, err = freeAddress(); err != nil {
+			return nil, err
+		}
+	}
+	r := strings.NewReplacer("{http}", address, "{data}", dir, "{tcp}", tcp)
+	for i, a := range args {
+		args[i] = r.Replace(a)
 	}
 	if admin != "" {
 		args = append(args, "--admin", admin)
@@ -241,7 +249,7 @@ func launch(cfg *Config, dir string, more ...string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server{process: p, api: newAPI("http://"+address, ""), address: address, admin: admin, pid: cmd.Process.Pid}, nil
+	return &server{process: p, api: newAPI("http://"+address, ""), address: address, tcp: tcp, admin: admin, pid: cmd.Process.Pid}, nil
 }
 
 // untilReady waits until /readyz says yes.

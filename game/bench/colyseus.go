@@ -1,0 +1,7 @@
+package bench
+
+import "context"
+
+func (r *fanRun) colyseus(ctx context.Context) ([]*fanSubject, error) {
+	return nil, errMissing
+}
