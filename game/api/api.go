@@ -65,17 +65,19 @@ type Deps struct {
 	// Authenticate says who has a credential; nil: Identity does.
 	Authenticate func(ctx context.Context, bearer string) (game.Principal, error)
 	World        World
-	Reports      Reports
-	OIDC         *oidc.RelyingParty // nil: no provider is configured
-	Points       points.Ledger
-	Presents     *present.Box
-	Approvals    *approval.Desk
-	Entities     *entity.Store
-	Locks        *lock.Registry
-	Store        kv.Store // of the entities, for what it can tell of its shards
-	Config       game.Config
-	Status       func(context.Context) Status
-	Move         identity.Mover // moves what a merged user has
+	// Moved hears of each posting that was made here, so that its users are told; nil: nobody does. It does not wait.
+	Moved     func(*game.Posting)
+	Reports   Reports
+	OIDC      *oidc.RelyingParty // nil: no provider is configured
+	Points    points.Ledger
+	Presents  *present.Box
+	Approvals *approval.Desk
+	Entities  *entity.Store
+	Locks     *lock.Registry
+	Store     kv.Store // of the entities, for what it can tell of its shards
+	Config    game.Config
+	Status    func(context.Context) Status
+	Move      identity.Mover // moves what a merged user has
 	// Backup copies everything to a place; empty: the configured one.
 	Backup func(ctx context.Context, to string) (Backup, error)
 	// Export writes the signed transactions of a period; ExportKey is the key that an auditor checks them with.

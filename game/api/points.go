@@ -71,6 +71,9 @@ func (c *call) order(o game.Order) (points.Answer, error) {
 
 // posted tells of a posting.
 func (c *call) posted(p *game.Posting) {
+	if c.Moved != nil {
+		c.Moved(p)
+	}
 	if c.Events == nil {
 		return
 	}
