@@ -14,6 +14,9 @@ import (
 	"github.com/kamado/kamado/game/wire/gen"
 )
 
+// protoName is the name of a message.
+func protoName(s string) protoreflect.Name { return protoreflect.Name(s) }
+
 func source(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
