@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kamado/kamado/game"
+	"github.com/kamado/kamado/game/wire"
 	"github.com/kamado/kamado/game/world"
 	"github.com/kamado/kamado/internal/lock"
 )
@@ -259,18 +260,26 @@ func (m *Mesh) ask(ctx context.Context, at game.Copy) (*claim, error) {
 
 // judge says whether somebody who has a lock lives: then its error says where. nil: it may be dead.
 func (m *Mesh) judge(at game.Copy, held *lock.HeldError, renewed bool) error {
-	h := parseHolder(held.Holder)
-	if h.Node == "" {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if place := m.core.runner(m.now(), held.Holder, renewed); place != nil {
+		return &world.ElsewhereError{Copy: at, Place: place}
+	}
+	return nil
+}
+
+// runner is where the node that is named in the lock of a copy runs it; nil: it may be dead, or gives the copy up soon. renewed: the lock
+// was renewed just now.
+func (c *core) runner(now time.Duration, text string, renewed bool) *wire.Place {
+	h := parseHolder(text)
+	if h.Node == "" || h.Node == c.self.Name && h.Run == c.run { // our own grant, whose answer was lost, ends by itself
 		return nil
 	}
-	m.mu.Lock()
-	stands := m.core.standing(m.now(), h.Node, h.Run)
-	self := h.Node == m.core.self.Name
-	m.mu.Unlock()
-	if self && h.Run == m.run || stands == standsDraining || stands == standsUnknown && !renewed {
-		return nil // our own grant, whose answer was lost, ends by itself; one of a node that is emptied will soon
+	stands := c.standing(now, h.Node, h.Run)
+	if stands == standsDraining || stands == standsUnknown && !renewed {
+		return nil
 	}
-	return &world.ElsewhereError{Copy: at, Place: placeOf(game.Node{Name: h.Node, WebSocket: h.WebSocket, TCP: h.TCP})}
+	return placeOf(game.Node{Name: h.Node, WebSocket: h.WebSocket, TCP: h.TCP})
 }
 
 // granted takes a grant into the claims.
