@@ -1291,7 +1291,7 @@ function mergeFault(r: Reader, m: Fault = { kind: "", detail: "", doubt: false, 
 /** Refused tells that a command without an answer of its own was not done. */
 export interface Refused {
   command: number;
-  /** of the command, if it had one */
+  /** of the command, where the server tells it */
   seq: number;
   fault?: Fault;
 }

@@ -1038,7 +1038,7 @@ func (x *Fault) GetRetryMs() uint32 {
 type Refused struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Command       uint32                 `protobuf:"varint,1,opt,name=command,proto3" json:"command,omitempty"`
-	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"` // of the command, if it had one
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"` // of the command, where the server tells it
 	Fault         *Fault                 `protobuf:"bytes,3,opt,name=fault,proto3" json:"fault,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/wire"
+	"github.com/kamado/kamado/game/world/area"
 )
 
 // The marks of a part that is written by this package.
@@ -80,7 +81,7 @@ func writeLimits(w *writer) {
 	row("text of Say and Whisper, without blanks around it", fixed, "1 to %d bytes of UTF-8", game.ChatBytesMax)
 	row("name of a thing", fixed, "%d bytes", game.ObjectNameBytesMax)
 	row("value of a thing", fixed, "%d bytes", game.ObjectBytesMax)
-	row("things of a copy", fixed, "%d", game.ObjectsMax)
+	row("things of a copy", fixed, "%d, and %d bytes of names and values", game.ObjectsMax, area.ThingsBytesMax)
 	row("name of a method or event", fixed, "%d bytes", game.EventNameBytesMax)
 	row("body of an event", fixed, "%d bytes", game.EventBytesMax)
 	row("`agent` of Hello", fixed, "%d bytes", game.AgentBytesMax)
