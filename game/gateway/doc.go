@@ -14,5 +14,5 @@
 // An idle connection holds a goroutine with a small stack and two small structs, and no buffer: the goroutine waits until the socket is
 // readable, and only then takes a buffer from a pool. TLS is the exception, since its records need buffers of their own.
 //
-// Locks, in their order: Gateway.mu, Session.mu, conn.mu. None is held while the Host is called.
+// Locks, in their order: Session.mu, conn.mu, then one of Gateway.mu, connShard.mu and crew.mu. None is held while the Host is called.
 package gateway

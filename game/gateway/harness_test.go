@@ -1,0 +1,587 @@
+package gateway_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/binary"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/kamado/kamado/game"
+	"github.com/kamado/kamado/game/gateway"
+	"github.com/kamado/kamado/game/wire"
+)
+
+// identity knows the tokens "user N" and "service NAME", and what a test forbids.
+type identity struct {
+	mu      sync.Mutex
+	refused map[string]error // by token
+	muted   map[game.UID]time.Time
+	life    time.Duration // of tokens; 0: an hour
+	expires map[string]time.Time
+	last    game.UID
+	block   chan struct{} // sign-ins wait for it
+}
+
+func (i *identity) Authenticate(_ context.Context, token string) (game.Principal, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if err := i.refused[token]; err != nil {
+		return game.Principal{}, err
+	}
+	var uid game.UID
+	if name, ok := strings.CutPrefix(token, "service "); ok {
+		return game.Principal{Kind: game.ByService, Service: name}, nil
+	}
+	if _, err := fmt.Sscanf(token, "user %d", &uid); err != nil {
+		return game.Principal{}, game.Errorf(game.Unauthenticated, "credential is not valid")
+	}
+	life := i.life
+	if life == 0 {
+		life = time.Hour
+	}
+	if i.expires == nil {
+		i.expires = map[string]time.Time{}
+	}
+	if i.expires[token].IsZero() {
+		i.expires[token] = time.Now().Add(life)
+	}
+	return game.Principal{Kind: game.ByUser, UID: uid, Session: "s", Expires: i.expires[token], MutedUntil: i.muted[uid]}, nil
+}
+
+func (i *identity) refuse(token string, err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.refused == nil {
+		i.refused = map[string]error{}
+	}
+	i.refused[token] = err
+}
+
+func (i *identity) mute(uid game.UID, until time.Time) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.muted == nil {
+		i.muted = map[game.UID]time.Time{}
+	}
+	i.muted[uid] = until
+}
+
+func (i *identity) CreateGuest(ctx context.Context, _ string, _ game.Client) (game.Login, error) {
+	if i.block != nil {
+		select {
+		case <-i.block:
+		case <-ctx.Done():
+			return game.Login{}, game.Errorf(game.Unavailable, "too slow")
+		}
+	}
+	i.mu.Lock()
+	i.last++
+	uid := 5000 + i.last
+	i.mu.Unlock()
+	return game.Login{UID: uid, Session: "s", Access: fmt.Sprintf("user %d", uid), Refresh: "refresh", DeviceSecret: fmt.Sprintf("secret %d", uid)}, nil
+}
+
+func (i *identity) LoginGuest(_ context.Context, secret string, _ game.Client) (game.Login, error) {
+	var uid game.UID
+	if _, err := fmt.Sscanf(secret, "secret %d", &uid); err != nil {
+		return game.Login{}, game.Errorf(game.Unauthenticated, "no user has that secret")
+	}
+	return game.Login{UID: uid, Session: "s", Access: fmt.Sprintf("user %d", uid)}, nil
+}
+
+func (i *identity) LoginPassword(_ context.Context, email, password string, _ game.Client) (game.Login, error) {
+	switch {
+	case email == "banned@kamado.test":
+		return game.Login{}, game.Errorf(game.Denied, "user 7 is banned: rude")
+	case email == "often@kamado.test":
+		return game.Login{}, &game.Error{Kind: game.Limited, Detail: "too many attempts", Err: game.RetryAfter(7 * time.Second)}
+	case password != "right":
+		return game.Login{}, game.Errorf(game.Unauthenticated, "wrong")
+	}
+	return game.Login{UID: 77, Session: "s", Access: "user 77"}, nil
+}
+
+func (i *identity) Refresh(_ context.Context, refresh string, _ game.Client) (game.Login, error) {
+	if refresh != "refresh" {
+		return game.Login{}, game.Errorf(game.Unauthenticated, "refresh token is not valid")
+	}
+	return game.Login{UID: 78, Session: "s", Access: "user 78"}, nil
+}
+
+// host notes what it is told, and answers as a test says.
+type host struct {
+	mu     sync.Mutex
+	notes  []string
+	handle func(s *gateway.Session, cmd wire.Command, body []byte)
+	closed func(s *gateway.Session)
+	open   map[*gateway.Session]bool
+}
+
+func (h *host) note(format string, args ...any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.notes = append(h.notes, fmt.Sprintf(format, args...))
+}
+
+func (h *host) said() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return strings.Join(h.notes, "\n")
+}
+
+func (h *host) Opened(s *gateway.Session) { h.note("opened %v", s.UID()) }
+func (h *host) Cut(s *gateway.Session)    { h.note("cut %v", s.UID()) }
+func (h *host) Resumed(s *gateway.Session) {
+	h.note("resumed %v", s.UID())
+}
+func (h *host) Closed(s *gateway.Session, why wire.Reason) {
+	h.note("closed %v %v", s.UID(), why)
+	if h.closed != nil {
+		h.closed(s)
+	}
+}
+
+func (h *host) Handle(s *gateway.Session, cmd wire.Command, body []byte) {
+	if h.handle != nil {
+		h.handle(s, cmd, body)
+		return
+	}
+	h.note("%v: %d %x", s.UID(), cmd, body)
+}
+
+// echo answers a say by said, and a move by moves.
+func echo(s *gateway.Session, cmd wire.Command, body []byte) {
+	switch cmd {
+	case wire.CmdSay:
+		s.Tell(wire.CmdSaid, bytes.Clone(body))
+	case wire.CmdMove:
+		s.Show(wire.AppendFrame(nil, wire.CmdMoves, append([]byte{1, 0, 0, 0}, body...)))
+	}
+	s.Flush()
+}
+
+// world is a gateway with its listeners.
+type world struct {
+	*gateway.Gateway
+	t              testing.TB
+	id             *identity
+	host           *host
+	registry       *prometheus.Registry
+	http, tcp, tls string // addresses
+	stop           func()
+}
+
+func config() game.GatewayConfig { return game.DefaultGateway() }
+
+// start runs a gateway until the test ends.
+func start(t testing.TB, change func(*game.GatewayConfig), h *host) *world {
+	t.Helper()
+	cfg := config()
+	if change != nil {
+		change(&cfg)
+	}
+	w := &world{t: t, id: &identity{}, host: h, registry: prometheus.NewRegistry()}
+	deps := gateway.Deps{Log: slog.New(slog.DiscardHandler), Registerer: w.registry, Host: h, Identity: w.id, Node: "here", Tick: 50 * time.Millisecond}
+	g, err := gateway.New(cfg, deps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Gateway = g
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { g.Run(ctx) })
+	l := listen(t)
+	w.tcp = l.Addr().String()
+	wg.Go(func() { g.ServeTCP(ctx, l) })
+	mux := http.NewServeMux()
+	mux.Handle("/v1/socket", g)
+	server := httptest.NewUnstartedServer(mux)
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 2*time.Second, 2*time.Second // must not count for sockets
+	server.Start()
+	w.http = server.Listener.Addr().String()
+	w.stop = sync.OnceFunc(func() {
+		cancel()
+		server.Close()
+		wg.Wait()
+	})
+	t.Cleanup(w.stop)
+	return w
+}
+
+// withTLS has a second gateway before the same host, since one listens with TLS or without.
+func (w *world) withTLS() {
+	w.t.Helper()
+	cfg := config()
+	cfg.TLSCert, cfg.TLSKey = certificate(w.t)
+	g, err := gateway.New(cfg, gateway.Deps{Log: slog.New(slog.DiscardHandler), Host: w.host, Identity: w.id, Node: "here", Tick: 50 * time.Millisecond})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	l := listen(w.t)
+	w.tls = l.Addr().String()
+	wg.Go(func() { g.Run(ctx) })
+	wg.Go(func() { g.ServeTCP(ctx, l) })
+	w.t.Cleanup(func() { cancel(); wg.Wait() })
+}
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func certificate(t testing.TB) (cert, key string) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "game"}, NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"game"}}
+	der, err := x509.CreateCertificate(rand.Reader, plan, plan, &k.PublicKey, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kder, err := x509.MarshalECPrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key = filepath.Join(t.TempDir(), "cert"), filepath.Join(t.TempDir(), "key")
+	for path, b := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "EC PRIVATE KEY", Bytes: kder}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(b), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cert, key
+}
+
+// client is one end of a connection, for tests. It counts reliable frames as a client must.
+type client struct {
+	t      testing.TB
+	nc     net.Conn
+	r      *bufio.Reader
+	ws     bool
+	split  wire.Splitter
+	frames []frame
+	magic  bool // was sent
+	seq    uint64
+	got    uint64 // last reliable frame
+	bytes  []byte // all that came, without what belongs to WebSocket
+	code   ws.StatusCode
+}
+
+type frame struct {
+	cmd  wire.Command
+	seq  uint64
+	body []byte
+}
+
+func newClient(t testing.TB, nc net.Conn) *client {
+	return &client{t: t, nc: nc, r: bufio.NewReader(nc), split: wire.Splitter{Limit: wire.LimitServer}}
+}
+
+func (w *world) dial(transport string) *client {
+	w.t.Helper()
+	c, err := w.tryDial(transport)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+func (w *world) tryDial(transport string) (*client, error) {
+	var nc net.Conn
+	var err error
+	d := net.Dialer{Timeout: 10 * time.Second}
+	switch transport {
+	case "tcp":
+		nc, err = d.Dial("tcp", w.tcp)
+	case "tls":
+		nc, err = tls.DialWithDialer(&d, "tcp", w.tls, &tls.Config{InsecureSkipVerify: true})
+	default:
+		nc, err = d.Dial("tcp", w.http)
+	}
+	if err != nil {
+		return nil, err
+	}
+	w.t.Cleanup(func() { nc.Close() })
+	c := newClient(w.t, nc)
+	if transport == "websocket" {
+		c.ws = true
+		if _, err := io.WriteString(nc, upgradeRequest("")); err != nil {
+			return nil, err
+		}
+		resp, err := http.ReadResponse(c.r, nil)
+		if err != nil {
+			return nil, err
+		}
+		if resp.StatusCode != 101 || resp.Header.Get("Sec-Websocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+			return nil, fmt.Errorf("upgrade: %v %v", resp.Status, resp.Header)
+		}
+	}
+	return c, nil
+}
+
+// upgradeRequest is that of RFC 6455, 1.3.
+func upgradeRequest(more string) string {
+	return "GET /v1/socket HTTP/1.1\r\nHost: game\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n" + more + "\r\n"
+}
+
+// raw sends bytes of the protocol.
+func (c *client) raw(b []byte) {
+	c.t.Helper()
+	if c.ws {
+		b = mask(ws.OpBinary, true, b)
+	}
+	c.put(b)
+}
+
+func (c *client) put(b []byte) {
+	c.t.Helper()
+	if _, err := c.nc.Write(b); err != nil && !errors.Is(err, net.ErrClosed) {
+		c.t.Logf("write: %v", err)
+	}
+}
+
+// mask makes a frame of a WebSocket client.
+func mask(op ws.OpCode, fin bool, b []byte) []byte {
+	var out bytes.Buffer
+	h := ws.Header{Fin: fin, OpCode: op, Masked: true, Mask: [4]byte{1, 2, 3, 4}, Length: int64(len(b))}
+	ws.WriteHeader(&out, h) //nolint:errcheck // to memory
+	b = bytes.Clone(b)
+	ws.Cipher(b, h.Mask, 0)
+	return append(out.Bytes(), b...)
+}
+
+// encode makes a frame, with the next sequence number if it needs one.
+func (c *client) encode(cmd wire.Command, body []byte) []byte {
+	var b []byte
+	if !c.magic {
+		c.magic = true
+		b = append(b, wire.Magic...)
+	}
+	if cmd.Reliable() {
+		c.seq++
+		return wire.AppendReliable(b, cmd, c.seq, body)
+	}
+	return wire.AppendFrame(b, cmd, body)
+}
+
+func (c *client) send(cmd wire.Command, body []byte) {
+	c.t.Helper()
+	c.raw(c.encode(cmd, body))
+}
+
+func (c *client) sendMessage(cmd wire.Command, m proto.Message) {
+	c.t.Helper()
+	c.send(cmd, encode(c.t, m))
+}
+
+func encode(t testing.TB, m proto.Message) []byte {
+	t.Helper()
+	b, err := wire.Body(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// read gives the next frame; an error at the end.
+func (c *client) read() (frame, error) {
+	for len(c.frames) == 0 {
+		b, err := c.piece()
+		if err != nil {
+			return frame{}, err
+		}
+		c.bytes = append(c.bytes, b...)
+		for f, err := range c.split.Frames(b) {
+			if err != nil {
+				return frame{}, err
+			}
+			v := frame{cmd: f.Command, body: bytes.Clone(f.Body)}
+			if f.Command.Reliable() {
+				if v.seq, v.body, err = wire.SplitSeq(v.body); err != nil {
+					return frame{}, err
+				}
+				if v.seq != c.got+1 {
+					return frame{}, fmt.Errorf("frame %d after %d", v.seq, c.got)
+				}
+				c.got = v.seq
+			}
+			c.frames = append(c.frames, v)
+		}
+		if c.ws && !c.split.Whole() {
+			return frame{}, errors.New("a message that ends within a frame")
+		}
+	}
+	f := c.frames[0]
+	c.frames = c.frames[1:]
+	return f, nil
+}
+
+// piece reads a piece of the stream.
+func (c *client) piece() ([]byte, error) {
+	c.nc.SetReadDeadline(time.Now().Add(20 * time.Second)) //nolint:errcheck // a read that hangs fails the test some other way
+	if !c.ws {
+		b := make([]byte, 4096)
+		n, err := c.r.Read(b)
+		return b[:n], err
+	}
+	for {
+		h, err := ws.ReadHeader(c.r)
+		if err != nil {
+			return nil, err
+		}
+		b := make([]byte, h.Length)
+		if _, err := io.ReadFull(c.r, b); err != nil {
+			return nil, err
+		}
+		switch {
+		case h.Masked || !h.Fin:
+			return nil, fmt.Errorf("a server's frame with header %+v", h)
+		case h.OpCode == ws.OpBinary:
+			return b, nil
+		case h.OpCode == ws.OpClose:
+			c.code, _ = ws.ParseCloseFrameData(b)
+			return nil, io.EOF
+		case h.OpCode == ws.OpPong:
+			c.frames = append(c.frames, frame{cmd: 0, body: b})
+			return nil, nil
+		}
+	}
+}
+
+// want reads the next frame that is no ping or ack, which must be of that command.
+func (c *client) want(cmd wire.Command, m proto.Message) frame {
+	c.t.Helper()
+	for {
+		f, err := c.read()
+		if err != nil {
+			c.t.Fatalf("wait for command %d: %v", cmd, err)
+		}
+		if f.cmd != cmd && (f.cmd == wire.CmdPing || f.cmd == wire.CmdAck) {
+			continue
+		}
+		if f.cmd != cmd {
+			c.t.Fatalf("command %d (%x), want %d", f.cmd, f.body, cmd)
+		}
+		if m != nil {
+			if err := wire.Parse(f.body, m); err != nil {
+				c.t.Fatal(err)
+			}
+		}
+		return f
+	}
+}
+
+// wantClosing reads until the connection ends, and says why it did.
+func (c *client) wantClosing(reason wire.Reason) *wire.Closing {
+	c.t.Helper()
+	var m wire.Closing
+	for {
+		f, err := c.read()
+		if err != nil {
+			c.t.Fatalf("the connection ended without closing: %v", err)
+		}
+		if f.cmd == wire.CmdClosing {
+			if err := wire.Parse(f.body, &m); err != nil {
+				c.t.Fatal(err)
+			}
+			break
+		}
+	}
+	if m.Reason != reason {
+		c.t.Fatalf("closing %v (%s), want %v", m.Reason, m.Text, reason)
+	}
+	for {
+		if _, err := c.read(); err != nil {
+			if !errors.Is(err, io.EOF) {
+				c.t.Errorf("after closing the connection ended with %v", err)
+			}
+			break
+		}
+	}
+	if c.ws && c.code != 4000+ws.StatusCode(reason) {
+		c.t.Errorf("close code %d, want %d", c.code, 4000+int(reason))
+	}
+	c.nc.Close()
+	return &m
+}
+
+// hello logs in with a token.
+func (c *client) hello(token string, change func(*wire.Hello)) *wire.Welcome {
+	c.t.Helper()
+	h := &wire.Hello{Protocol: 1, Client: 1 << 20, Token: token, Agent: "test"}
+	if change != nil {
+		change(h)
+	}
+	c.sendMessage(wire.CmdHello, h)
+	var w wire.Welcome
+	c.want(wire.CmdWelcome, &w)
+	return &w
+}
+
+// eventually waits for what another goroutine does.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
+
+// metric sums the samples of a metric.
+func (w *world) metric(name string, labels ...string) (v float64) {
+	w.t.Helper()
+	families, err := w.registry.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "kamado_game_gateway_"+name {
+			continue
+		}
+	samples:
+		for _, m := range f.GetMetric() {
+			for i := 0; i+1 < len(labels); i += 2 {
+				if m.GetLabel()[0].GetName() != labels[i] || m.GetLabel()[0].GetValue() != labels[i+1] {
+					continue samples
+				}
+			}
+			v += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return v
+}
+
+func number(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }

@@ -1,0 +1,331 @@
+package gateway
+
+import (
+	"sync"
+
+	"github.com/gobwas/ws"
+
+	"github.com/kamado/kamado/game/wire"
+)
+
+// Bounds of writing.
+const (
+	// messageBytes is how much goes into one write and one WebSocket message, unless a single frame is longer. It is also about what a
+	// goroutine that finishes a write copies at a time.
+	messageBytes = 64 << 10
+	// itemsMax is how many items go into one write: each has at most two pieces.
+	itemsMax = iovecsMax / 2
+	// itemBytes is what an item costs beside its body.
+	itemBytes = 40
+	// keepItems is the longest list of items that goes back to the pool.
+	keepItems = 256
+	// copyBytes is up to which size a write is copied into one piece: below it the copy costs less than what the kernel pays for pieces.
+	copyBytes = 256
+)
+
+// item is something to write.
+type item struct {
+	cmd  wire.Command // 0: the body is whole frames
+	seq  uint64       // 0: it has none
+	body []byte       // shared
+}
+
+// control is the seq of an item that is a whole WebSocket control frame: it stands between messages.
+const control = ^uint64(0)
+
+func (i *item) bytes() int {
+	if i.cmd == 0 {
+		return len(i.body)
+	}
+	return wire.FrameBytes(i.cmd, i.seq, len(i.body))
+}
+
+// queue is what waits for a connection. It comes from a pool, and goes back there when it is empty, so that an idle connection has none.
+type queue struct {
+	items []item
+	next  int // items before it are written
+}
+
+var queues = sync.Pool{New: func() any { return new(queue) }}
+
+func (q *queue) release() {
+	if cap(q.items) > keepItems {
+		*q = queue{}
+	} else {
+		clear(q.items)
+		q.items, q.next = q.items[:0], 0
+	}
+	queues.Put(q)
+}
+
+// scratch is what one write needs for a moment.
+type scratch struct {
+	head   []byte // heads of frames; it does not grow while pieces point into it
+	pieces [][]byte
+	vec    iovecs
+	flat   []byte // a copy of the pieces
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+func (w *scratch) release() {
+	clear(w.pieces)
+	w.pieces = w.pieces[:0]
+	if cap(w.flat) > 2*messageBytes {
+		w.flat = nil
+	}
+	scratches.Put(w)
+}
+
+// push queues an item; false: it is more than limit, and was not taken. Preconditions: c.mu is held.
+func (c *conn) push(i item, limit int) bool {
+	n := i.bytes()
+	if c.closing || c.dead || c.queued+n > limit {
+		return false
+	}
+	if c.out == nil {
+		c.out = queues.Get().(*queue)
+	}
+	c.out.items = append(c.out.items, i)
+	c.queued += n
+	if c.writing || c.queued > messageBytes {
+		c.recount()
+	}
+	return true
+}
+
+// recount tells the gateway how much waits here. What is written at once is never counted, and costs nothing. Preconditions: c.mu is held.
+func (c *conn) recount() {
+	if d := c.queued - c.counted; d != 0 {
+		c.counted = c.queued
+		c.g.queued.Add(int64(d))
+	}
+}
+
+// drop forgets what waits. Preconditions: c.mu is held.
+func (c *conn) drop() {
+	if c.out != nil {
+		c.out.release()
+		c.out = nil
+	}
+	c.queued = len(c.pending) + c.inflight
+	c.recount()
+}
+
+// lay lays the first items out for one write, and says how many they are and how many bytes. Preconditions: c.mu is held, c.out is set.
+func (c *conn) lay(w *scratch) (n, size int) {
+	items := c.out.items[c.out.next:]
+	if items[0].cmd == 0 && items[0].seq == control {
+		w.pieces = append(w.pieces, items[0].body)
+		return 1, len(items[0].body)
+	}
+	for n < len(items) && n < itemsMax {
+		b := items[n].bytes()
+		if n > 0 && size+b > messageBytes || items[n].cmd == 0 && items[n].seq == control {
+			break
+		}
+		size += b
+		n++
+	}
+	if need := (n+1)*wire.HeadBytesMax + ws.MaxHeaderSize + 4; cap(w.head) < need {
+		w.head = make([]byte, 0, 2*need)
+	}
+	head, from := w.head[:0], 0
+	if c.ws != nil {
+		head = appendWSHead(head, ws.OpBinary, size)
+		size += len(head)
+	}
+	for _, i := range items[:n] {
+		if i.cmd != 0 {
+			extra := len(i.body)
+			if i.seq > 0 {
+				extra += wire.VarintBytes(i.seq)
+			}
+			head = wire.AppendHead(head, i.cmd, extra)
+			if i.seq > 0 {
+				head = wire.AppendAck(head, i.seq)
+			}
+		}
+		if len(i.body) > 0 {
+			if len(head) > from {
+				w.pieces = append(w.pieces, head[from:])
+				from = len(head)
+			}
+			w.pieces = append(w.pieces, i.body)
+		}
+	}
+	if c.closing && c.ws != nil && n == len(items) {
+		was := len(head)
+		head = appendWSClose(head, c.reason)
+		size += len(head) - was
+	}
+	if len(head) > from {
+		w.pieces = append(w.pieces, head[from:])
+	}
+	w.head = head
+	if size <= copyBytes && len(w.pieces) > 1 {
+		w.flatten()
+		w.pieces = append(w.pieces[:0], w.flat)
+	}
+	return n, size
+}
+
+// flatten copies the pieces into one.
+func (w *scratch) flatten() {
+	w.flat = w.flat[:0]
+	for _, p := range w.pieces {
+		w.flat = append(w.flat, p...)
+	}
+}
+
+// written takes n items off the queue. Preconditions: c.mu is held.
+func (c *conn) written(n int) {
+	q := c.out
+	for i := q.next; i < q.next+n; i++ {
+		c.queued -= q.items[i].bytes()
+		q.items[i] = item{}
+	}
+	q.next += n
+	if q.next == len(q.items) {
+		q.release()
+		c.out = nil
+	}
+}
+
+// flush writes what is queued: one attempt that does not wait, and what is left goes on in a goroutine. Preconditions: c.mu is held.
+func (c *conn) flush() {
+	for c.out != nil && !c.writing && !c.dead {
+		if c.raw == nil {
+			c.startWriter()
+			return
+		}
+		if !c.writeOnce() {
+			return
+		}
+	}
+}
+
+// writeOnce makes one attempt; true: all of it was written. Preconditions: c.mu is held, c.out is set, c.writing is not.
+func (c *conn) writeOnce() bool {
+	w := scratches.Get().(*scratch)
+	defer w.release()
+	items, size := c.lay(w)
+	n, err := c.writeRaw(w)
+	c.g.metrics.shard(c).bytesOut.Add(uint64(n))
+	switch {
+	case err != nil:
+		c.kill()
+		return false
+	case n == size:
+		c.written(items)
+		c.recount()
+		return true
+	case n > 0: // a part of the message is out, so the rest must follow as it is
+		c.written(items)
+		c.pending = make([]byte, 0, size-n)
+		for _, p := range w.pieces {
+			if n >= len(p) {
+				n -= len(p)
+				continue
+			}
+			c.pending = append(c.pending, p[n:]...)
+			n = 0
+		}
+		c.queued += len(c.pending)
+	}
+	c.startWriter()
+	return false
+}
+
+// attempt is a write that RawConn calls. It comes from a pool, because what is given to an interface lives on the heap.
+type attempt struct {
+	w   *scratch
+	n   int
+	err error
+	run func(fd uintptr) bool
+}
+
+var attempts = sync.Pool{New: func() any {
+	a := new(attempt)
+	a.run = func(fd uintptr) bool {
+		a.n, a.err = writeNow(fd, a.w.pieces, &a.w.vec)
+		return true
+	}
+	return a
+}}
+
+// writeRaw writes the pieces, as far as the socket takes them.
+func (c *conn) writeRaw(w *scratch) (int, error) {
+	a := attempts.Get().(*attempt)
+	a.w, a.n, a.err = w, 0, nil
+	err := c.raw.Write(a.run)
+	if err == nil {
+		err = a.err
+	}
+	n := max(a.n, 0)
+	a.w = nil
+	attempts.Put(a)
+	return n, err
+}
+
+// startWriter has a goroutine write the rest. Preconditions: c.mu is held, c.writing is not set.
+func (c *conn) startWriter() {
+	c.writing = true
+	c.progress = c.g.now()
+	c.recount()
+	if !c.g.spawn(c.write) {
+		c.writing = false
+		c.kill()
+	}
+}
+
+// write writes until nothing is left. It is the only one that waits for a client to read.
+func (c *conn) write() {
+	w := scratches.Get().(*scratch)
+	defer w.release()
+	for {
+		b := c.takeUp(w)
+		if b == nil {
+			return
+		}
+		n, err := c.nc.Write(b)
+		c.g.metrics.shard(c).bytesOut.Add(uint64(n))
+		c.mu.Lock()
+		c.queued -= c.inflight
+		c.inflight, c.progress = 0, c.g.now()
+		if err != nil {
+			c.kill()
+		}
+		c.recount()
+		c.mu.Unlock()
+	}
+}
+
+// takeUp gives the writer what it writes next; nil: nothing is left, and c.writing is off.
+func (c *conn) takeUp(w *scratch) (b []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.dead:
+	case c.pending != nil:
+		b, c.pending = c.pending, nil
+		c.inflight = len(b)
+	case c.out != nil:
+		n, size := c.lay(w)
+		w.flatten()
+		c.written(n)
+		c.inflight = size
+		c.queued += size
+		b = w.flat
+		clear(w.pieces)
+		w.pieces = w.pieces[:0]
+	}
+	if b == nil {
+		c.writing = false
+		if c.drained != nil {
+			close(c.drained)
+			c.drained = nil
+		}
+	}
+	return b
+}
