@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/wire"
 )
@@ -253,5 +255,40 @@ func TestTheHotPathAllocatesNothing(t *testing.T) {
 		if n := testing.AllocsPerRun(100, f); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
+	}
+}
+
+// The bytes of a few frames, by hand. docs/protocol/game.md has more of them.
+func TestBytesOfFrames(t *testing.T) {
+	t.Parallel()
+	message := func(cmd wire.Command, seq uint64, m proto.Message) []byte {
+		b, err := wire.AppendMessage(nil, cmd, seq, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	for _, c := range []struct {
+		name string
+		got  []byte
+		want string
+	}{
+		{"move", wire.AppendFrame(nil, wire.CmdMove, wire.AppendMove(nil, wire.Move{Pose: game.Pose{X: 300, Y: 200, Facing: 64, Gait: 1}, Step: 1})), "09 10 2c01 c800 40 01 0100"},
+		{"leave", message(wire.CmdLeave, 300, &wire.Leave{}), "03 09 ac02"},
+		{"say", message(wire.CmdSay, 2, &wire.Say{Text: "hi"}), "06 0a 02 0a02 6869"},
+		{"renew", message(wire.CmdRenew, 0, &wire.Renew{Token: "t"}), "04 03 0a01 74"},
+		{"ack", wire.AppendFrame(nil, wire.CmdAck, wire.AppendAck(nil, 300)), "03 06 ac02"},
+		{"a command of the application", wire.AppendFrame(nil, wire.CmdApp, []byte{7}), "03 8008 07"},
+		{"a frame of 200 bytes", wire.AppendFrame(nil, wire.CmdEmote, make([]byte, 199))[:3], "c801 12"},
+	} {
+		if want := strings.ReplaceAll(c.want, " ", ""); hex.EncodeToString(c.got) != want {
+			t.Errorf("%s: %x, want %s", c.name, c.got, want)
+		}
+	}
+	if b, err := wire.AppendMessage([]byte("kept"), wire.CmdSay, 1, &wire.Say{Text: "\xff"}); err == nil || string(b) != "kept" {
+		t.Errorf("a text that is not UTF-8: %q, %v", b, err)
+	}
+	if _, err := wire.Body(&wire.Say{Text: "\xff"}); err == nil {
+		t.Error("a body with a text that is not UTF-8")
 	}
 }

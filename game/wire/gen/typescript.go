@@ -110,11 +110,9 @@ func bodyName(c wire.Info) string {
 func (w *writer) layout(l layout) {
 	w.line("\n/** %s body of %d bytes. */", map[bool]string{false: "Fixed", true: "Row of a fixed"}[l.Rows], l.Bytes)
 	w.line("export interface %s {", l.Name)
-	var names []string
 	for _, f := range l.Fields {
 		if f.Name != "" {
 			w.line("  /** %s */\n  %s: number;", f.What, f.Name)
-			names = append(names, f.Name)
 		}
 	}
 	w.line("}\n")
