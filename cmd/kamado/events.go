@@ -10,7 +10,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/kamado/kamado/images/server"
+	"github.com/kamado/kamado/internal/blob"
 	"github.com/kamado/kamado/internal/blob/fs"
+	"github.com/kamado/kamado/internal/blob/s3"
 	"github.com/kamado/kamado/internal/eventlog"
 	"github.com/kamado/kamado/internal/eventlog/segment"
 )
@@ -22,17 +24,13 @@ func (p *process) addEvents() (*eventlog.Log, error) {
 		return p.events, nil
 	}
 	dir := filepath.Join(p.cfg.Data, "events")
-	tables := filepath.Join(dir, "parquet")
-	if err := os.MkdirAll(tables, 0o750); err != nil {
-		return nil, err
-	}
-	store, err := fs.Open(tables)
+	store, closeStore, err := openTables(p.cfg.Events.Store, dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the place of events: %w", err)
 	}
 	log, err := eventlog.Open(dir, store, p.cfg.Events, p.tel.Log)
 	if err != nil {
-		_ = store.Close() // nothing was written
+		_ = closeStore() // nothing was written
 		if errors.Is(err, eventlog.ErrInUse) {
 			return nil, hinted(err, fmt.Sprintf("another kamado works on %s; name another directory with --data", p.cfg.Data))
 		}
@@ -45,6 +43,30 @@ func (p *process) addEvents() (*eventlog.Log, error) {
 	p.events = log
 	return log, nil
 }
+
+// openTables opens where Parquet is kept: a bucket, or beside the segments.
+func openTables(address, dir string) (blob.Store, func() error, error) {
+	if isStore(address) {
+		cfg, err := s3.ParseURL(address)
+		if err != nil {
+			return nil, nil, err
+		}
+		store, err := s3.Open(cfg)
+		return store, func() error { return nil }, err
+	}
+	tables := filepath.Join(dir, "parquet")
+	if err := os.MkdirAll(tables, 0o750); err != nil {
+		return nil, nil, err
+	}
+	store, err := fs.Open(tables)
+	if err != nil {
+		return nil, nil, err
+	}
+	return store, store.Close, nil
+}
+
+// isStore says whether a name is that of a bucket, and not of a directory.
+func isStore(name string) bool { return strings.HasPrefix(name, "s3://") }
 
 // pictureEvents gives each answered request for a picture to the event log. It does not wait: when the disk is slower than the
 // requests, events are dropped and counted.

@@ -17,7 +17,7 @@ func newGameCommand(a *app) *cobra.Command {
 		Short: "Run the back end of a game, and look after players and what they own",
 	}
 	cmd.AddCommand(newGameServeCommand(a), newGameUsersCommand(a), newGameTokensCommand(a), newGamePointsCommand(a), newGameEntitiesCommand(a), newGameLocksCommand(a),
-		newGameShardsCommand(a), newGameLedgerCommand(a), newGameBackupCommand(a), newGameBenchCommand(a))
+		newGameShardsCommand(a), newGameLedgerCommand(a), newGameBackupCommand(a), newGameWorldCommand(a), newGameReportCommand(a), newGameBenchCommand(a))
 	return cmd
 }
 

@@ -3,6 +3,7 @@ package eventlog
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kamado/kamado/internal/unit"
@@ -18,6 +19,9 @@ type Config struct {
 	// is synced to the disk. Others are synced at once.
 	SyncEvery time.Duration `toml:"sync_every"`
 
+	// Where the Parquet is kept: s3://BUCKET/PREFIX?endpoint=URL, with credentials from the environment. Several servers may share one. Empty: beside the
+	// segments, in DATA/events/parquet.
+	Store string `toml:"store"`
 	// Size at which a segment is ended and becomes Parquet. While it does, about
 	// three times this size is held in memory.
 	SegmentBytes unit.Bytes `toml:"segment_bytes"`
@@ -65,6 +69,7 @@ func (c Config) Validate() error {
 	check(c.PendingBytes >= c.SegmentBytes, "pending_bytes %v: want at least segment_bytes", c.PendingBytes)
 	check(c.CompactEvery > 0, "compact_every %v: want more than 0", c.CompactEvery)
 	check(c.RetainDays >= 0, "retain_days %d: want 0 or more", c.RetainDays)
+	check(c.Store == "" || strings.HasPrefix(c.Store, "s3://"), "store %.40q: want s3://BUCKET/PREFIX, or nothing for the data directory", c.Store)
 	return errors.Join(errs...)
 }
 

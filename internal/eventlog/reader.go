@@ -25,6 +25,9 @@ type Reader struct {
 // yet. An empty dir leaves those out.
 func NewReader(dir string, store blob.Store) *Reader { return &Reader{dir, store} }
 
+// Reader reads this log.
+func (l *Log) Reader() *Reader { return NewReader(l.dir, l.store) }
+
 // Days lists the days (UTC, YYYY-MM-DD) on which a room has events, in order.
 func (r *Reader) Days(ctx context.Context, room string) ([]string, error) {
 	days := map[string]bool{}
