@@ -111,7 +111,7 @@ func (w *World) callInArea(p *player, c *wire.Call, rule game.AreaRule) {
 // command has a command of the application done within the turn of the sender's area.
 func (w *World) command(p *player, cmd wire.Command, body []byte, rule game.AreaRule) error {
 	body = slices.Clone(body)
-	return p.in(cmd, func(s *stage, at *seat) error {
+	return p.in(func(s *stage, at *seat) error {
 		act := &game.Act{Who: p.m.Principal(), Command: uint32(cmd), Body: body}
 		_, err := s.area.Rule(at.entrant.ID, act, rule)
 		w.panicked(fmt.Sprintf("command %d", cmd), err)

@@ -137,8 +137,12 @@ func (w *World) Handle(s Session, cmd wire.Command, body []byte) {
 		}
 		p.whole(ok)
 	default:
+		p.now = sent{cmd: cmd}
+		if c, ok := s.(counted); ok && cmd.Reliable() {
+			p.now.seq = c.Received()
+		}
 		if err := w.do(p, cmd, body); err != nil {
-			p.refuse(cmd, err)
+			p.refuse(p.now, err)
 		}
 	}
 }

@@ -29,3 +29,6 @@ type Session interface {
 	Value() any
 	SetValue(v any)
 }
+
+// counted is a Session that knows the sequence number of the reliable frame that is handled, so that a refusal can name it.
+type counted interface{ Received() uint64 }

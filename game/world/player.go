@@ -17,6 +17,7 @@ type player struct {
 	uid  game.UID             // 0: a service
 	seat atomic.Pointer[seat] // where it is; nil: nowhere
 	work chan struct{}        // calls of this session in work
+	now  sent                 // what is handled; of the goroutine that calls Handle
 
 	mu    sync.Mutex
 	name  string // as it was called last; empty: not yet
@@ -43,15 +44,21 @@ func (p *player) tell(cmd wire.Command, body []byte) {
 	p.m.Flush()
 }
 
+// sent is a command of a client, as a refusal names it.
+type sent struct {
+	cmd wire.Command
+	seq uint64 // 0: it has none, or it is not known
+}
+
 // refuse tells that a command was not done.
-func (p *player) refuse(cmd wire.Command, err error) {
+func (p *player) refuse(c sent, err error) {
 	f := FaultOf(err)
 	p.w.m.refusals.WithLabelValues(f.Kind).Inc()
 	if game.KindOf(err) == game.Internal {
-		p.w.log.Error("a command failed", "command", uint32(cmd), "session", p.m.ID(), "err", err)
+		p.w.log.Error("a command failed", "command", uint32(c.cmd), "session", p.m.ID(), "err", err)
 	}
 	f.Detail = valid(f.Detail)
-	p.tell(wire.CmdRefused, encode(&wire.Refused{Command: uint32(cmd), Fault: f}))
+	p.tell(wire.CmdRefused, encode(&wire.Refused{Command: uint32(c.cmd), Seq: c.seq, Fault: f}))
 }
 
 // valid makes a text fit for the wire: a detail may cite what a client sent, cut somewhere.

@@ -9,14 +9,14 @@ import (
 )
 
 // in has something done in the turn of the area where a player is. Its error is told to the player.
-func (p *player) in(cmd wire.Command, do func(*stage, *seat) error) error {
-	at := p.seat.Load()
+func (p *player) in(do func(*stage, *seat) error) error {
+	at, now := p.seat.Load(), p.now
 	if at == nil {
 		return errNowhere()
 	}
 	return at.stage.post(func(s *stage) {
 		if err := do(s, at); err != nil {
-			p.refuse(cmd, err)
+			p.refuse(now, err)
 		}
 	})
 }
@@ -39,7 +39,7 @@ func (w *World) say(p *player, say *wire.Say) error {
 	if err != nil {
 		return err
 	}
-	return p.in(wire.CmdSay, func(s *stage, at *seat) error {
+	return p.in(func(s *stage, at *seat) error {
 		if !s.area.Say(at.entrant.ID, text, time.Now().UnixMilli()) {
 			return errNowhere()
 		}
@@ -81,7 +81,7 @@ func (w *World) whisper(p *player, whisper *wire.Whisper) error {
 
 // setThing changes the state of an object of the area.
 func (w *World) setThing(p *player, set *wire.SetThing) error {
-	return p.in(wire.CmdSetThing, func(s *stage, at *seat) error {
+	return p.in(func(s *stage, at *seat) error {
 		if _, here := s.area.Avatar(at.entrant.ID); !here {
 			return errNowhere()
 		}

@@ -94,7 +94,7 @@ func (a *Area) Enter(e Entrant) game.AvatarID {
 	}
 	a.ids[av.ID], a.users[av.UID] = av, av
 	a.all = append(a.all, av)
-	av.tell(wire.CmdEntered, a.entered(av, false))
+	av.tell(wire.CmdEntered, a.entered(av))
 	switch {
 	case a.grid != nil:
 		a.grid.appear(av, a.round+1)
@@ -119,10 +119,11 @@ func (av *avatar) member() *wire.Member {
 	}
 }
 
-func (a *Area) entered(av *avatar, again bool) []byte {
+func (a *Area) entered(av *avatar) []byte {
 	m := &wire.Entered{
 		Area: a.cfg.Copy.Area, Copy: a.cfg.Copy.Number, Avatar: uint32(av.ID), Width: uint32(a.cfg.Plan.Width), Height: uint32(a.cfg.Plan.Height),
-		TickMs: uint32(a.cfg.Tick.Milliseconds()), Again: again, Members: make([]*wire.Member, 0, len(a.all)), Things: a.thingList(),
+		TickMs:  uint32(a.cfg.Tick.Milliseconds()),
+		Members: make([]*wire.Member, 0, len(a.all)), Things: a.thingList(),
 	}
 	for _, other := range a.all {
 		m.Members = append(m.Members, other.member())
@@ -147,14 +148,6 @@ func (av *avatar) tell(cmd wire.Command, body []byte) {
 func (a *Area) tellAll(cmd wire.Command, body []byte) {
 	for _, av := range a.all {
 		av.tell(cmd, body)
-	}
-}
-
-// Again tells a member everything anew, as when it entered: its outlet had to drop something.
-func (a *Area) Again(id game.AvatarID) {
-	if av := a.ids[id]; av != nil {
-		av.tell(wire.CmdEntered, a.entered(av, true))
-		av.fresh, a.due = true, true
 	}
 }
 

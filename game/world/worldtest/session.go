@@ -7,6 +7,7 @@ package worldtest
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/wire"
@@ -25,6 +26,7 @@ type Session struct {
 	closed  *wire.Closing
 	view    *View
 	hear    func()
+	seq     atomic.Uint64
 
 	// QueueMax is how many frames may wait before Show is refused; 0: any number.
 	QueueMax int
@@ -141,6 +143,12 @@ func (s *Session) Refuse(refuse bool) {
 	defer s.mu.Unlock()
 	s.refuse = refuse
 }
+
+// Received is the sequence number of what is handled: the test says so.
+func (s *Session) Received() uint64 { return s.seq.Load() }
+
+// Receive sets it.
+func (s *Session) Receive(seq uint64) { s.seq.Store(seq) }
 
 // Cut loses the connection: what is volatile and was not read is gone.
 func (s *Session) Cut() {
