@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -41,9 +43,13 @@ type Config struct {
 	// Serve starts the server that is measured; Transfers are more arguments that make it allow transfers between users.
 	Serve     Command
 	Transfers []string
-	// URL is a server that runs already, instead; TokenFile holds its service credential. PID is its process when it
-	// is on this machine, for the processor time; 0: not told.
+	// Wire are more arguments that let it be asked over the game's protocol, in which {tcp} stands for the address for TCP.
+	Wire []string
+	// URL is a server that runs already, instead: http://HOST:PORT, or of the game's protocol ws://HOST:PORT/v1/socket or tcp://HOST:PORT. API is
+	// where its HTTP is, needed with tcp. TokenFile holds its service credential. PID is its process when it is on this
+	// machine, for the processor time; 0: not told, and looked for when it is asked over the game's protocol.
 	URL       string
+	API       string
 	TokenFile string
 	PID       int
 
@@ -51,6 +57,7 @@ type Config struct {
 	Command []string // as it was called, for the report
 	Only    []string // groups
 	Peers   []string // names of peers; those that are not installed are skipped
+	Over    []string // ways to points, each a subject of its own; the first is the one that others are compared with
 
 	Callers       []int         // of group points, one load each
 	EntityCallers []int         // of group entities, one load each
@@ -73,12 +80,15 @@ type Config struct {
 
 // Default is the measurement that the project's figures are stated in. The command is missing.
 func Default() Config {
-	return Config{Only: []string{GroupPoints, GroupEntities, GroupStart}, Peers: slices.Clone(Peers), Callers: []int{64, 1024}, EntityCallers: []int{1, 16, 64},
+	return Config{Only: []string{GroupPoints, GroupEntities, GroupStart}, Peers: slices.Clone(Peers), Over: []string{OverHTTP}, Callers: []int{64, 1024}, EntityCallers: []int{1, 16, 64},
 		Rounds: 5, Duration: 10 * time.Second, Mix: operationNames[opSpend], EntityBytes: 200, Connections: 100, Starts: 5, Rest: 5 * time.Second, Timeout: time.Minute}
 }
 
 // callersMax bounds callers: each has a connection, and a process 1,024 files by default, of which Go takes as many as it may have.
 const callersMax = 10_000
+
+// wireMost bounds loads over the game's protocol, with those that alternate with them: tokens live ten minutes, and are not renewed there.
+const wireMost = 90 * time.Second
 
 // roundLeast is the shortest load that means something.
 const roundLeast = 20 * time.Millisecond
@@ -118,8 +128,55 @@ func (c Config) Validate() error {
 	complain(c.URL == "" || c.TokenFile != "", "a URL needs the credential of a service: --token-file")
 	complain(c.Rest >= 0, "rest %s is negative", c.Rest)
 	complain(c.Timeout > 0, "timeout %s is not positive", c.Timeout)
+	c.validateOver(complain)
 	_, err := parseMix(c.Mix)
 	return errors.Join(append(errs, err)...)
+}
+
+// validateOver complains about ways to points.
+func (c *Config) validateOver(complain func(ok bool, format string, args ...any)) {
+	complain(len(c.Over) > 0, "no way to points given")
+	for i, over := range c.Over {
+		complain(slices.Contains(Overs, over), "%q is none of %v", over, Overs)
+		complain(!slices.Contains(c.Over[:i], over), "%s twice", over)
+		complain(c.URL == "" || over == OverHTTP || strings.HasPrefix(c.URL, over+"://"), "%s is not what the URL %q speaks", over, c.URL)
+	}
+	if len(c.Over) > 1 || !slices.Contains(c.Over, OverHTTP) {
+		complain(c.Duration <= wireMost, "duration %s of each subject over the game's protocol is longer than %s", c.Duration, wireMost)
+	}
+	if c.URL != "" {
+		_, _, err := c.addresses()
+		complain(err == nil, "%v", err)
+	}
+	if pattern, err := parseMix(c.Mix); err == nil && (len(c.Over) > 1 || !slices.Contains(c.Over, OverHTTP)) {
+		for _, op := range pattern {
+			complain(wireMethods[op] != "", "%s are not measured over the game's protocol: spends and transfers are", op)
+			if wireMethods[op] == "" {
+				break
+			}
+		}
+	}
+}
+
+// addresses finds where the server of the URL is: its HTTP, and its endpoint of the game's protocol, whose zero is none.
+func (c *Config) addresses() (http *url.URL, e endpoint, err error) {
+	base := c.URL
+	if !strings.HasPrefix(c.URL, "http://") {
+		if e, err = parseEndpoint(c.URL); err != nil {
+			return nil, e, err
+		}
+		switch base = c.API; {
+		case base == "" && e.over == OverTCP:
+			return nil, e, fmt.Errorf("%s tells nothing of HTTP, which users and their points come from: --api http://HOST:PORT", c.URL)
+		case base == "":
+			base = "http://" + e.host
+		}
+	}
+	http, err = url.Parse(base)
+	if err != nil || http.Scheme != "http" || http.Host == "" {
+		return nil, e, fmt.Errorf("the URL %q is not http://HOST:PORT", base)
+	}
+	return http, e, nil
 }
 
 // round is how long one load is in one round.

@@ -82,6 +82,7 @@ type crowd struct {
 	mu    sync.Mutex
 	todo  *task // handed over, not begun
 	ended bool
+	deaf  bool          // wake is closed
 	over  chan struct{} // closed when the thread has ended
 	fault error         // why; read after over
 }
@@ -121,8 +122,8 @@ func (w *crowd) do(ctx context.Context, e errand) error {
 	t := &task{e, ctx, make(chan error, 1)}
 	w.mu.Lock()
 	w.todo = t
-	w.mu.Unlock()
 	w.rouse()
+	w.mu.Unlock()
 	select {
 	case err := <-t.done:
 		return err
@@ -131,7 +132,11 @@ func (w *crowd) do(ctx context.Context, e errand) error {
 	}
 }
 
+// rouse ends a wait. Preconditions: mu is held.
 func (w *crowd) rouse() {
+	if w.deaf {
+		return
+	}
 	one := binary.NativeEndian.AppendUint64(nil, 1)
 	_, _ = unix.Write(w.wake, one) // it can only be full, and then it wakes
 }
@@ -140,8 +145,8 @@ func (w *crowd) rouse() {
 func (w *crowd) close() {
 	w.mu.Lock()
 	w.ended = true
-	w.mu.Unlock()
 	w.rouse()
+	w.mu.Unlock()
 	<-w.over
 }
 
@@ -155,6 +160,9 @@ func (w *crowd) serve() {
 				_ = unix.Close(int(c.fd)) // nothing is under way on it
 			}
 		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.deaf = true
 		_, _ = unix.Close(w.wake), unix.Close(w.epoll) // nobody waits for them
 	}()
 	w.fault = w.loop()

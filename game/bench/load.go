@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"strconv"
 	"time"
@@ -37,10 +38,11 @@ const eventsMax = 256
 
 // loaded is what a load saw.
 type loaded struct {
-	times    histogram // of acknowledged operations
-	statuses [600]int  // of answers that were no success
-	lost     int       // connections that ended before an answer
-	behind   int       // requests of an open loop that were never sent
+	times    histogram      // of acknowledged operations
+	statuses [600]int       // of answers that were no success
+	faults   map[string]int // the same of calls, by their kind
+	lost     int            // connections that ended before an answer
+	behind   int            // requests of an open loop that were never sent
 	took     time.Duration
 	client   time.Duration // processor time of this process
 }
@@ -58,6 +60,7 @@ func (l *loaded) errors() map[string]int {
 			list[strconv.Itoa(status)] = n
 		}
 	}
+	maps.Copy(list, l.faults)
 	if l.lost > 0 {
 		list["lost"] = l.lost
 	}

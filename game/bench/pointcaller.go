@@ -51,7 +51,9 @@ type doubt struct {
 type pointCaller struct {
 	session
 	service string
+	own     bool // transfers are asked for with the user's own token
 	keys    *keys
+	number  uint64       // the user's uid, where it is needed as a number
 	to      *pointCaller // who gets what this one transfers
 	pattern []operation
 	at      int // in pattern
@@ -249,7 +251,7 @@ func (c *pointCaller) again(ctx context.Context, a *api, d *doubt) (bool, error)
 
 // tokenFor is the credential that an operation was asked with.
 func (c *pointCaller) tokenFor(op operation) string {
-	if op == opGrant || op == opTransfer {
+	if op == opGrant || op == opTransfer && !c.own {
 		return c.service
 	}
 	return c.user.Access

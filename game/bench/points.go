@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -32,13 +33,17 @@ func (r *run) pointsBy(ctx context.Context, n int) error {
 		return err
 	}
 	defer s.end()
-	field, err := newPointField(ctx, s, n, r.pattern)
+	subjects, checks, err := r.waysToPoints(ctx, s, n)
+	defer func() {
+		for _, one := range subjects {
+			if one.end != nil {
+				one.end()
+			}
+		}
+	}()
 	if err != nil {
 		return err
 	}
-	subjects := []*subject{{name: subjectKamado, pid: s.pid, ask: func(ctx context.Context, length time.Duration) (*loaded, error) {
-		return ask(ctx, s.address, field.askers(), length, r.cfg.Rate)
-	}}}
 	pg, err := r.postgres(ctx, n)
 	if err != nil {
 		return err
@@ -58,19 +63,58 @@ func (r *run) pointsBy(ctx context.Context, n int) error {
 		return err
 	}
 	rows := rowsOf(GroupPoints, r.cfg.Mix, n, subjects)
-	rows[0].memory(s.pid)
-	if err := field.check(ctx, s.api, &rows[0]); err != nil {
-		return fmt.Errorf("check the accounts: %w", err)
+	for i, check := range checks {
+		rows[i].memory(s.pid)
+		if err := check(&rows[i]); err != nil {
+			return fmt.Errorf("check the accounts: %w", err)
+		}
+		if over := r.cfg.Over[i]; over != OverHTTP {
+			r.report.sumUp(over, rows[i])
+		}
 	}
 	if pg != nil {
-		rows[1].memory(pg.cmd.Process.Pid)
-		if err := pg.check(ctx, &rows[1]); err != nil {
+		row := &rows[len(checks)]
+		row.memory(pg.cmd.Process.Pid)
+		if err := pg.check(ctx, row); err != nil {
 			return fmt.Errorf("check the accounts of %s: %w", PeerPostgres, err)
 		}
 	}
 	r.aim(rows)
 	r.report.Rows = append(r.report.Rows, rows...)
 	return nil
+}
+
+// waysToPoints makes a subject of each way to our server, with users of its own, and what checks their accounts afterwards.
+func (r *run) waysToPoints(ctx context.Context, s *server, n int) (subjects []*subject, checks []func(*Row) error, err error) {
+	for _, over := range r.cfg.Over {
+		one := &subject{name: overNames[over], pid: s.pid}
+		subjects = append(subjects, one)
+		if over == OverHTTP {
+			field, err := newPointField(ctx, s, n, r.pattern)
+			if err != nil {
+				return subjects, nil, err
+			}
+			one.ask = func(ctx context.Context, length time.Duration) (*loaded, error) {
+				return ask(ctx, s.address, field.askers(), length, r.cfg.Rate)
+			}
+			checks = append(checks, func(row *Row) error { return field.check(ctx, s.api, row) })
+			continue
+		}
+		e := endpoint{OverWS, s.address, socketPath}
+		if over == OverTCP {
+			e = endpoint{over: OverTCP, host: s.tcp}
+		}
+		field, err := newWireField(ctx, s, e, n, r.pattern, r.cfg.Timeout)
+		if err != nil {
+			return subjects, nil, err
+		}
+		one.end = field.crowd.close
+		one.ask = func(ctx context.Context, length time.Duration) (*loaded, error) {
+			return field.ask(ctx, length, r.cfg.Rate)
+		}
+		checks = append(checks, func(row *Row) error { return field.check(ctx, s.api, row) })
+	}
+	return subjects, checks, nil
 }
 
 // postgres starts the peer; nil when it is not wanted, or not installed.
@@ -100,6 +144,7 @@ func (r *run) postgres(ctx context.Context, n int) (*postgres, error) {
 const (
 	rateLeast64     = 10_000
 	rateLeast1024   = 20_000
+	wireLeast1024   = 50_000 // over the game's protocol
 	postgresLeast64 = 2.0
 )
 
@@ -115,6 +160,8 @@ func (r *run) aim(rows []Row) {
 			row.RateLeast = rateLeast64
 		case row.Subject == subjectKamado && row.Callers == 1024:
 			row.RateLeast = rateLeast1024
+		case row.Subject != subjectKamado && strings.HasPrefix(row.Subject, subjectKamado) && row.Callers == 1024:
+			row.RateLeast = wireLeast1024
 		case row.Subject == PeerPostgres && row.Callers == 64:
 			row.RatioLeast = postgresLeast64
 		}

@@ -29,6 +29,34 @@ type Report struct {
 	Rows     []Row     `json:"rows"`
 	Skipped  []Skipped `json:"skipped"` // what could not be measured here, and why
 	Notes    []string  `json:"notes"`
+	*Summary           // of points over the game's protocol; nil: they were not measured
+}
+
+// Summary repeats the row of points over the game's protocol by the most callers, for whoever reads one figure.
+type Summary struct {
+	Transport    string         `json:"transport"`
+	Callers      int            `json:"callers"`
+	OpsPerSecond float64        `json:"ops_per_second"` // acknowledged
+	P50          float64        `json:"p50_ms"`
+	P99          float64        `json:"p99_ms"`
+	Max          float64        `json:"max_ms"`
+	Operations   int            `json:"operations"` // acknowledged
+	Errors       map[string]int `json:"errors"`
+	ServerCPU    float64        `json:"server_cpu_us"`    // processor time of the server an operation; 0: not known
+	GeneratorCPU float64        `json:"generator_cpu_us"` // and of the generator
+	Checked      int            `json:"checked"`          // accounts that were compared
+	Wrong        int            `json:"wrong"`            // and are not as acknowledged
+	Sum          *int64         `json:"sum"`              // of all accounts
+}
+
+// sum up the row of points over a connection.
+func (r *Report) sumUp(over string, row Row) {
+	if r.Summary != nil && r.Summary.Callers > row.Callers {
+		return
+	}
+	r.Summary = &Summary{Transport: over, Callers: row.Callers, OpsPerSecond: row.Rate, P50: row.P50, P99: row.P99, Max: row.Max, Operations: row.Acknowledged,
+		Errors: map[string]int{}, ServerCPU: row.CPU, GeneratorCPU: row.Client, Checked: row.Accounts, Wrong: row.Wrong, Sum: row.Sum}
+	maps.Copy(r.Summary.Errors, row.Errors)
 }
 
 // Machine is what the figures belong to.
@@ -65,7 +93,7 @@ type Row struct {
 	// CPU is the microseconds of the subject's processor time an operation, or of a start; Client those of the generator.
 	CPU    float64 `json:"cpu_us,omitempty"`
 	Client float64 `json:"client_cpu_us,omitempty"`
-	// Errors are answers that were no success by status; "lost" are connections that ended before an answer, "behind"
+	// Errors are answers that were no success by status or kind; "lost" are connections that ended before an answer, "behind"
 	// operations of an open loop that were never sent.
 	Errors map[string]int `json:"errors,omitempty"`
 	// Accounts were compared with what was acknowledged, after Doubts had been settled; Wrong did not hold it. Of
@@ -74,6 +102,8 @@ type Row struct {
 	Doubts   int      `json:"doubts,omitempty"`
 	Wrong    int      `json:"wrong"`
 	Faults   []string `json:"faults,omitempty"` // the first that are wrong
+	// Sum is the sum of all accounts of the ledger, which is zero. It is asked for behind loads over the game's protocol.
+	Sum *int64 `json:"sum,omitempty"`
 	// RateRatio, CPURatio and P99Ratio compare Kamado with the subject: medians of the ratios of each round. Missing on Kamado's own rows.
 	RateRatio float64 `json:"rate_ratio,omitempty"`
 	CPURatio  float64 `json:"cpu_ratio,omitempty"`

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -90,21 +89,32 @@ func (r *run) server(ctx context.Context) (*server, error) {
 	if r.cfg.URL == "" {
 		var more []string
 		if slices.Contains(r.pattern, opTransfer) {
-			more = r.cfg.Transfers
+			more = append(more, r.cfg.Transfers...)
+		}
+		if slices.ContainsFunc(r.cfg.Over, func(over string) bool { return over != OverHTTP }) {
+			more = append(more, r.cfg.Wire...)
 		}
 		return startServer(ctx, r.cfg, r.newDir(), more...)
 	}
-	u, err := url.Parse(r.cfg.URL)
-	if err != nil || u.Scheme != "http" || u.Host == "" {
-		return nil, fmt.Errorf("the URL %q is not http://HOST:PORT", r.cfg.URL)
+	u, e, err := r.cfg.addresses()
+	if err != nil {
+		return nil, err
 	}
 	b, err := os.ReadFile(r.cfg.TokenFile)
 	if err != nil {
 		return nil, fmt.Errorf("read the credential of a service: %w", err)
 	}
-	s := &server{api: newAPI(r.cfg.URL, strings.TrimSpace(string(b))), address: u.Host, pid: r.cfg.PID}
+	s := &server{api: newAPI(u.String(), strings.TrimSpace(string(b))), address: u.Host, pid: r.cfg.PID}
 	if u.Port() == "" {
 		s.address += ":80"
+	}
+	if e.over == OverTCP {
+		s.tcp = e.host
+	}
+	if target, err := e.address(ctx); s.pid == 0 && e.over != "" && err == nil {
+		if s.pid, err = listenerOf(target); err != nil {
+			r.note("processor time of the server is not in the figures: %v", err)
+		}
 	}
 	return s, nil
 }
@@ -115,6 +125,7 @@ type subject struct {
 	pid  int // 0: none that is known
 	ask  func(ctx context.Context, length time.Duration) (*loaded, error)
 	all  []measured
+	end  func() // nil: nothing ends with it
 }
 
 // measured is one round of one subject.

@@ -33,6 +33,7 @@ type standin struct {
 	doubles int // does a spend twice
 	fails   int // does it and answers 500
 	drops   int // does it and closes the connection
+	sum     int // that all accounts are said to have
 	// delay is how long a spend takes.
 	delay time.Duration
 	// expire makes the first access token of each user useless after so many moves of all.
@@ -89,6 +90,8 @@ func (s *standin) answer(req *http.Request, body []byte) (int, string) {
 		return 201, fmt.Sprintf(`{"uid":%q,"access_token":%q,"refresh_token":"refresh-%s"}`, uid, access, uid)
 	case token != standinService && who == "":
 		return 401, "{}"
+	case path == "/v1/points/sum":
+		return 200, fmt.Sprintf(`{"sum":%d}`, s.sum)
 	case strings.HasPrefix(path, "/v1/points/accounts/"):
 		uid := path[len("/v1/points/accounts/"):]
 		return 200, fmt.Sprintf(`{"uid":%q,"balance":%d}`, uid, s.balances[uid])

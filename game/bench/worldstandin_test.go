@@ -299,6 +299,9 @@ func (s *worldStandin) called(c *worldConn, m *wire.Call) error {
 	if path == "spends" {
 		token = "" // as the user
 	}
+	if s.delay > 0 {
+		time.Sleep(s.delay)
+	}
 	req := httptest.NewRequest(http.MethodPost, "/v1/points/"+path, strings.NewReader(body))
 	req.Header.Set("Authorization", token)
 	req.Header.Set("Idempotency-Key", key)
