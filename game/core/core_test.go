@@ -1,7 +1,10 @@
 package core_test
 
 import (
+	"testing"
+
 	"github.com/kamado/kamado/game/core"
+	"github.com/kamado/kamado/game/core/coretest"
 	"github.com/kamado/kamado/game/entity"
 	"github.com/kamado/kamado/game/identity"
 	"github.com/kamado/kamado/game/points"
@@ -15,3 +18,9 @@ var (
 	_ core.Entities = (*entity.Store)(nil)
 	_ core.Locks    = (*lock.Registry)(nil)
 )
+
+// TestLocal: the servers of one process keep what a core promises.
+func TestLocal(t *testing.T) {
+	t.Parallel()
+	coretest.Run(t, func(_ *testing.T, s *coretest.Servers) coretest.Through { return coretest.Through{Core: s.Core()} })
+}
