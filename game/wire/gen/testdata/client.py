@@ -95,11 +95,16 @@ def encode(command, seq, value):
     return put_varint(len(inside)) + inside
 
 
-for block in re.finditer(r"```frame (\w+)\n(.*?)```", open(sys.argv[1], encoding="utf-8").read(), re.S):
-    rows = [re.match(r"(?:[0-9a-f]{2}(?: |$))+", line).group() for line in block.group(2).splitlines()]
-    b = bytes.fromhex("".join(rows))
-    magic = b.startswith(MAGIC)
-    b = b[4:] if magic else b
-    command, seq, value = decode(b)
-    assert encode(command, seq, value) == b, block.group(1) + " encoded again is something else"
-    print(json.dumps({"name": block.group(1), "magic": magic, "command": command, "seq": seq, "value": value}))
+def main():
+    for block in re.finditer(r"```frame (\w+)\n(.*?)```", open(sys.argv[1], encoding="utf-8").read(), re.S):
+        rows = [re.match(r"(?:[0-9a-f]{2}(?: |$))+", line).group() for line in block.group(2).splitlines()]
+        b = bytes.fromhex("".join(rows))
+        magic = b.startswith(MAGIC)
+        b = b[4:] if magic else b
+        command, seq, value = decode(b)
+        assert encode(command, seq, value) == b, block.group(1) + " encoded again is something else"
+        print(json.dumps({"name": block.group(1), "magic": magic, "command": command, "seq": seq, "value": value}))
+
+
+if __name__ == "__main__":
+    main()
