@@ -69,7 +69,9 @@ func (a *Arrival) Handle(cmd wire.Command, body []byte) error {
 
 func (a *Arrival) broken(err error) error {
 	a.m.metrics.linkEnds.WithLabelValues("in", "broken").Inc()
-	a.m.log.Warn("link of a node is broken", "node", a.node, "err", err)
+	if a.m.complains(a.node) {
+		a.m.log.Warn("link of a node is broken", "node", a.node, "err", err)
+	}
 	return err
 }
 

@@ -80,6 +80,7 @@ type noteKind uint8
 
 const (
 	noteFound   noteKind = iota // a node was listed, or has come
+	noteMet                     // it has told all that is there; number of its users
 	noteGone                    // a node is neither listed nor heard of any more
 	noteLost                    // an arrival ended: its node may be dead
 	noteAway                    // the users of a lost node count as away; number of them

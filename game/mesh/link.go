@@ -54,25 +54,32 @@ func (m *Mesh) open(d dial) {
 	m.wg.Go(func() {
 		defer cancel()
 		err := l.run(ctx)
-		refused := errors.Is(err, syscall.ECONNREFUSED)
 		if ctx.Err() == nil {
-			why := "ended"
-			var denied *deniedError
-			switch {
-			case refused:
-				why = "refused"
-			case errors.As(err, &denied):
-				why = "denied"
-				m.log.Warn("node does not welcome this one", "node", l.node.Name, "err", err)
-			}
-			m.metrics.linkEnds.WithLabelValues("out", why).Inc()
-			m.log.Debug("link ended", "node", l.node.Name, "err", err)
+			l.failed(err)
 		}
+		refused := errors.Is(err, syscall.ECONNREFUSED)
 		m.do(func(k *core, now time.Duration) {
 			k.unlinked(now, l.id, refused)
 			delete(m.links, l.id)
 		})
 	})
+}
+
+// failed counts how a link ended by itself.
+func (l *link) failed(err error) {
+	why := "ended"
+	var denied *deniedError
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		why = "refused"
+	case errors.As(err, &denied):
+		why = "denied"
+		if l.m.complains(l.node.Name) {
+			l.m.log.Warn("node does not welcome this one", "node", l.node.Name, "err", err)
+		}
+	}
+	l.m.metrics.linkEnds.WithLabelValues("out", why).Inc()
+	l.m.log.Debug("link ended", "node", l.node.Name, "why", why, "err", err)
 }
 
 // deniedError is what another node says when it does not welcome this one, or ends the link.

@@ -86,6 +86,7 @@ type Mesh struct {
 	asks     map[game.Copy]chan struct{} // calls of Claim that ask for a copy; closed when one is done
 	links    map[uint64]*link
 	arrivals map[uint64]*Arrival
+	faulty   map[string]time.Duration // when a node's broken link was told of last
 	queue    []happening
 	room     chan struct{} // closed when the queue got shorter
 }
@@ -112,7 +113,7 @@ func New(cfg Config, deps Deps) (*Mesh, error) {
 		cfg: cfg, deps: deps, log: deps.Log, metrics: metrics, run: run, holder: text, began: time.Now(), ready: make(chan struct{}),
 		keepNow: make(chan struct{}, 1), happen: make(chan struct{}, 1), looks: make(chan game.Copy, cfg.LooksMax),
 		changes: func(world.Change) {}, core: newCore(cfg, deps.Node, run), claims: newClaimSet(cfg), asks: map[game.Copy]chan struct{}{},
-		links: map[uint64]*link{}, arrivals: map[uint64]*Arrival{}, room: make(chan struct{}),
+		links: map[uint64]*link{}, arrivals: map[uint64]*Arrival{}, faulty: map[string]time.Duration{}, room: make(chan struct{}),
 	}, nil
 }
 
@@ -248,6 +249,8 @@ func (m *Mesh) notes(list []note) {
 		switch n.what {
 		case noteFound:
 			m.log.Info("node found", "node", n.node)
+		case noteMet:
+			m.log.Info("node met", "node", n.node, "users", n.number)
 		case noteGone:
 			m.log.Info("node gone", "node", n.node)
 		case noteLost:
@@ -264,6 +267,23 @@ func (m *Mesh) notes(list []note) {
 			m.log.Warn("node takes its words too slowly", "node", n.node, "words", n.number)
 		}
 	}
+}
+
+// faultyEvery is how often a log tells of the broken links of one node.
+const faultyEvery = time.Minute
+
+// complains says whether a fault of a node is to be told: links are tried again and again.
+func (m *Mesh) complains(node string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if last, known := m.faulty[node]; known && m.now()-last < faultyEvery {
+		return false
+	}
+	if len(m.faulty) >= 2*m.cfg.NodesMax {
+		clear(m.faulty)
+	}
+	m.faulty[node] = m.now()
+	return true
 }
 
 // tick lets time pass for the core.

@@ -30,11 +30,12 @@ type peer struct {
 	out         linkState
 	link        uint64 // number of the current or last one
 	dialAt      time.Duration
-	failures    int
-	begun       bool       // Begin was told
-	ended       bool       // End was told
-	seq         uint64     // of the last message
-	first       []game.UID // still to be told before End
+	upAt        time.Duration // since when the link is up
+	failures    int           // in a row: a link that did not last is one too
+	begun       bool          // Begin was told
+	ended       bool          // End was told
+	seq         uint64        // of the last message
+	first       []game.UID    // still to be told before End
 	firstCopies []game.Copy
 	dirtyUsers  map[game.UID]struct{} // what was told of them is not so any more
 	dirtyCopies map[game.Copy]struct{}
@@ -115,7 +116,7 @@ func (c *core) linked(now time.Duration, link uint64) {
 	if p == nil || p.out != linkDialing {
 		return
 	}
-	p.out, p.failures, p.begun, p.ended, p.seq, p.awake = linkUp, 0, false, false, 0, false
+	p.out, p.upAt, p.begun, p.ended, p.seq, p.awake = linkUp, now, false, false, 0, false
 	p.first, p.firstCopies = make([]game.UID, 0, len(c.users)), make([]game.Copy, 0, len(c.copies))
 	for uid, u := range c.users {
 		if !u.replaced {
@@ -137,6 +138,9 @@ func (c *core) unlinked(now time.Duration, link uint64, refused bool) {
 	p := c.byLink(link)
 	if p == nil {
 		return
+	}
+	if p.out == linkUp && now-p.upAt >= game.NodeTerm {
+		p.failures = 0
 	}
 	p.out = linkNone
 	p.first, p.firstCopies, p.dirtyUsers, p.dirtyCopies, p.words, p.wordBytes = nil, nil, nil, nil, nil, 0
@@ -168,11 +172,8 @@ func (c *core) lose(now time.Duration, p *peer) {
 	p.arrival, p.newUsers, p.newCopies = 0, nil, nil
 	if p.complete {
 		p.complete, p.lostAt = false, now
+		c.note(noteLost, p.node.Name, 0)
 	}
-	if p.out == linkNone {
-		p.dialAt = min(p.dialAt, now) // so that it is known soon whether it lives
-	}
-	c.note(noteLost, p.node.Name, 0)
 	c.suspect(p)
 }
 
@@ -307,9 +308,6 @@ func (c *core) begin(now time.Duration, arrival uint64, p *peer, m message) erro
 	p.arrival, p.run, p.inLink, p.inSeq, p.heard, p.quiet, p.draining = arrival, m.run, m.link, 1, now, false, m.draining
 	p.newUsers, p.newCopies, p.newCount = map[game.UID]row{}, map[string]map[uint32]fill{}, 0
 	p.address(m.node)
-	if p.out == linkNone {
-		p.dialAt = min(p.dialAt, now)
-	}
 	return nil
 }
 
@@ -332,7 +330,7 @@ func (c *core) takeUsers(p *peer, rows []userRow) {
 		case u.gone:
 			c.remove(p, u.uid)
 		default:
-			c.put(p, u.uid, at)
+			c.put(p, u.uid, at, true)
 		}
 	}
 	if refused > 0 {
@@ -381,32 +379,34 @@ func (c *core) settle(p *peer) {
 	}
 	users := p.newUsers
 	p.copies, p.count, p.newUsers, p.newCopies, p.newCount, p.complete = p.newCopies, p.newCount, nil, nil, 0, true
+	c.note(noteMet, p.node.Name, len(users))
 	for _, uid := range uids(p.users) {
 		if _, still := users[uid]; !still {
 			c.remove(p, uid)
 		}
 	}
 	for _, uid := range uids(users) {
-		c.put(p, uid, users[uid])
+		c.put(p, uid, users[uid], false)
 	}
 }
 
-func (c *core) put(p *peer, uid game.UID, at row) {
+// put takes where a user is. told: its node said so just now, perhaps again, so that it is called back even when nothing else changed.
+func (c *core) put(p *peer, uid game.UID, at row, told bool) {
 	before, was, ok := c.seen(uid)
 	p.users[uid] = at
-	c.compare(uid, before, was, ok)
+	c.compare(uid, before, was, ok, told)
 }
 
 func (c *core) remove(p *peer, uid game.UID) {
 	before, was, ok := c.seen(uid)
 	delete(p.users, uid)
-	c.compare(uid, before, was, ok)
+	c.compare(uid, before, was, ok, false)
 }
 
 // compare tells what changed for a user elsewhere.
-func (c *core) compare(uid game.UID, before *peer, was row, wasThere bool) {
+func (c *core) compare(uid game.UID, before *peer, was row, wasThere, told bool) {
 	p, at, there := c.seen(uid)
-	if there == wasThere && p == before && at == was {
+	if there == wasThere && p == before && at == was && !told {
 		return
 	}
 	u := c.users[uid]
