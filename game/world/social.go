@@ -308,8 +308,9 @@ func (w *World) friendsAdd(ctx context.Context, p *player, body []byte) ([]byte,
 	if err != nil {
 		return nil, err
 	}
+	added := false
 	err = w.social.change(ctx, p.uid, func(list []game.UID) ([]game.UID, error) {
-		if slices.Contains(list, friend) {
+		if added = !slices.Contains(list, friend); !added {
 			return list, nil
 		}
 		if len(list) >= friendsMax {
@@ -320,12 +321,11 @@ func (w *World) friendsAdd(ctx context.Context, p *player, body []byte) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	if at := p.seat.Load(); at != nil { // other nodes tell the new friend, if it is there
-		w.deps.Places.Here(p.uid, true, at.stage.copy)
-	} else {
-		w.deps.Places.Here(p.uid, true, game.Copy{})
+	if added { // the new friend is told where this user is; other nodes do that if it is there
+		_, at := w.whereIs(p.uid)
+		w.deps.Places.Here(p.uid, true, at)
+		w.social.changed(p.uid)
 	}
-	w.social.changed(p.uid)
 	f, err := w.friend(ctx, p.uid, friend)
 	if err != nil {
 		return nil, err
