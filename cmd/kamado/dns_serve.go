@@ -82,6 +82,7 @@ func (a *app) addDNS(ctx context.Context, p *process) (*roomListener[*server.Ser
 		opened: func(room *server.Server, srv *httpserver.Server) error {
 			room.SetAPI(srv.Addr().String())
 			p.names = instanceNames{room.Member()}
+			p.nodes = newNodeNames(room.Member(), room.Addrs()[0])
 			return nil
 		},
 	})

@@ -23,16 +23,19 @@ func newGameServeCommand(a *app) *cobra.Command {
 	c := newConfiguration()
 	cmd := &cobra.Command{
 		Use:   "serve --data DIR",
-		Short: "Run a server of players: users, points, entities, locks",
-		Long: `Serve runs one server of players. By itself it keeps everything under --data: users and locks in SQLite, points in a log of its own,
+		Short: "Run a server of players: users, points, entities, locks, and the world in which they meet",
+		Long: `Serve runs one server of players. Its API, WebSockets (/v1/socket) and the demo world (/plaza/) are at --http; the same binary protocol over
+TCP is at --tcp. By itself it keeps everything under --data: users and locks in SQLite, points in a log of its own,
 entities in Pebble. With --database postgres://… several servers share users, locks and points; entities are shared with --entities-engine
-jetstream or mongodb.
+jetstream or mongodb. With --core it keeps connections and areas
+alone, and another server's users and points are meant.
 
 The credential in DIR/service.token is that of the first service: the game's own program. The token in DIR/operator.token opens everything.`,
 		Example: `  kamado game serve --http 127.0.0.1:7703 --data world
   curl -s -X POST http://127.0.0.1:7703/v1/users -d '{"provider":"guest"}'
   kamado game points grant 1001 500 --reason "welcome" --data world
-  kamado game points show 1001 --data world`,
+  kamado game points show 1001 --data world
+  kamado game serve --http 127.0.0.1:7763 --data node-b --node b --core http://127.0.0.1:7703 --core-token-file world/game/node.token`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.load(a); err != nil {
@@ -57,7 +60,14 @@ const gameInFlight = 8192
 // serveGame runs a server of players until ctx ends.
 func (a *app) serveGame(ctx context.Context, c *configuration) error {
 	return serveRoom(ctx, a, c, gameMemory, a.addGame, func(l *roomListener[*server.Server]) string {
-		return fmt.Sprintf("kamado game: the API is at %s; the service's credential is in %s", l.URL(), filepath.Join(c.Data, server.ServiceTokenFile))
+		said := fmt.Sprintf("kamado game: the API is at %s, the plaza at %s/plaza/", l.URL(), l.URL())
+		if at := l.room.TCPAddr(); at != "" {
+			said += ", the binary protocol over TCP at " + at
+		}
+		if c.Game.Core != "" {
+			return said + "; users and points are kept by " + c.Game.Core
+		}
+		return said + "; the service's credential is in " + filepath.Join(c.Data, server.ServiceTokenFile)
 	})
 }
 
@@ -66,10 +76,16 @@ func (a *app) addGame(ctx context.Context, p *process) (*roomListener[*server.Se
 	return addRoom(ctx, p, roomPlan[*server.Server]{
 		name: "game", addr: p.cfg.Game.HTTP,
 		build: func(data string, log *eventlog.Log) (*server.Server, error) {
-			return server.New(ctx, server.Options{Config: p.cfg.Game, Data: data, Version: version}, server.Deps{
-				Log: p.tel.Log, Registerer: p.tel.Registry, Guard: p.guard, Audit: playerAudit(log), Event: playerEvents(log),
-			})
+			deps := server.Deps{
+				Log: p.tel.Log, Registerer: p.tel.Registry, Guard: p.guard, Audit: playerAudit(log), Event: playerEvents(log), Reports: p.reports,
+				Pictures: p.pictures, WhyNoPictures: p.noPictures,
+			}
+			if p.nodes != nil { // a nil *nodeNames would be a registrar that is not nil
+				deps.Registrar = p.nodes
+			}
+			return server.New(ctx, server.Options{Config: p.cfg.Game, Data: data, Version: version}, deps)
 		},
+		opened: func(room *server.Server, srv *httpserver.Server) error { return room.Open(ctx, srv.URL()) },
 		limit: func(cfg *httpserver.Config) {
 			cfg.BodyBytesMax, cfg.InFlightMax = max(cfg.BodyBytesMax, server.BodyBytesMax), max(cfg.InFlightMax, gameInFlight)
 		},

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/kamado/kamado/compute"
+	"github.com/kamado/kamado/game/plaza"
 	"github.com/kamado/kamado/internal/eventlog"
 	"github.com/kamado/kamado/internal/httpserver"
 	"github.com/kamado/kamado/internal/lifecycle"
@@ -31,6 +32,10 @@ type process struct {
 	group  lifecycle.Group
 	events *eventlog.Log         // nil until a service asks for it
 	names  compute.NameRegistrar // nil: this process runs no member of dns
+	nodes  *nodeNames            // the same for nodes of the world
+
+	pictures   *plaza.Pictures // where profile pictures are kept; nil: nowhere
+	noPictures string          // why they are not
 
 	// challenges says that a listener answers at the address of ACME's HTTP-01, if there is one; the next ones must not.
 	challenges bool

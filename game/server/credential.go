@@ -33,22 +33,48 @@ func serverID(path string) (string, error) {
 // openService makes the credential with which other programs of this machine act
 // here, unless the file's is good.
 func (s *Server) openService(ctx context.Context) error {
-	path, name := filepath.Join(s.opts.Data, ServiceTokenFile), "server-"+s.id
+	_, err := s.ensureCredential(ctx, filepath.Join(s.opts.Data, ServiceTokenFile), "server-"+s.id, game.ScopePoints|game.ScopeEntities|game.ScopeLocks|game.ScopeIdentity)
+	return err
+}
+
+// nodeTokenFile holds, in the room's directory, the credential with which this node speaks to others.
+const nodeTokenFile = "node.token"
+
+// nodeCredential is that with which this node opens links to others: its own where it keeps users, else that for its core.
+func (s *Server) nodeCredential(ctx context.Context) (string, error) {
+	if s.cfg.Core != "" {
+		return s.coreCredential()
+	}
+	return s.ensureCredential(ctx, filepath.Join(s.dir, nodeTokenFile), "node-"+s.id, game.ScopeAdmin)
+}
+
+// coreCredential reads the credential for the core.
+func (s *Server) coreCredential() (string, error) {
+	b, err := os.ReadFile(s.cfg.CoreTokenFile)
+	if err != nil {
+		return "", fmt.Errorf("read the credential for the core (game.core_token_file): %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// ensureCredential reads a service's credential from a file, or makes one where that is not good.
+func (s *Server) ensureCredential(ctx context.Context, path, name string, scopes game.Scope) (string, error) {
 	b, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read the service's credential: %w", err)
+		return "", fmt.Errorf("read the service's credential: %w", err)
 	}
-	if p, err := s.identity.Authenticate(ctx, strings.TrimSpace(string(b))); err == nil && p.Kind == game.ByService {
-		return nil
+	secret := strings.TrimSpace(string(b))
+	if p, err := s.identity.Authenticate(ctx, secret); err == nil && p.Kind == game.ByService {
+		return secret, nil
 	}
-	secret, created, err := s.identity.EnsureService(ctx, name, game.ScopePoints|game.ScopeEntities|game.ScopeLocks|game.ScopeIdentity)
+	secret, created, err := s.identity.EnsureService(ctx, name, scopes)
 	if err == nil && !created {
 		secret, err = s.identity.RenewService(ctx, name)
 	}
 	if err != nil {
-		return fmt.Errorf("make the service's credential: %w", err)
+		return "", fmt.Errorf("make the service's credential: %w", err)
 	}
-	return writeSecret(path, secret)
+	return secret, writeSecret(path, secret)
 }
 
 // writeSecret writes a file that its owner alone can read, whole or not at all.

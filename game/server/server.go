@@ -24,9 +24,11 @@ import (
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/api"
 	"github.com/kamado/kamado/game/approval"
+	"github.com/kamado/kamado/game/core"
 	"github.com/kamado/kamado/game/entity"
 	"github.com/kamado/kamado/game/identity"
 	"github.com/kamado/kamado/game/oidc"
+	"github.com/kamado/kamado/game/plaza"
 	"github.com/kamado/kamado/game/points"
 	"github.com/kamado/kamado/game/present"
 	"github.com/kamado/kamado/internal/cache"
@@ -45,6 +47,8 @@ type Options struct {
 	Config  game.Config
 	Data    string // the data directory, absolute; it exists
 	Version string
+	// Handlers are the rules of the application beside those of the plaza; nil: none. The plaza's are added to them.
+	Handlers *game.Handlers
 }
 
 // Deps are what the room uses of its process. All are needed but Registerer and Event.
@@ -54,6 +58,13 @@ type Deps struct {
 	Guard      api.Guard
 	Audit      api.Audit
 	Event      api.Events // hears what happens to players; nil: nobody does
+	// Registrar finds other nodes beside the locks that all share; nil: those alone.
+	Registrar game.NodeRegistrar
+	// Reports makes reports from the event log; nil: there is none.
+	Reports api.Reports
+	// Pictures is where profile pictures are kept and shown; nil: nowhere, and WhyNoPictures says why to people.
+	Pictures      *plaza.Pictures
+	WhyNoPictures string
 }
 
 // BodyBytesMax is the largest body that the handler takes: a batch of entities.
@@ -68,6 +79,10 @@ type Server struct {
 	node string
 	id   string // of this server among those that share a database
 
+	core   core.Core
+	living living
+
+	// What follows is of a server that keeps users and points itself, and nil in one that has a core elsewhere.
 	db        sqldb.DB
 	identity  *identity.Server
 	oidc      *oidc.RelyingParty // nil: no provider is configured
@@ -78,8 +93,8 @@ type Server struct {
 	cache     *cache.Through // nil: no copies
 	entities  *entity.Store
 	locks     *lock.Registry
-	handler   http.Handler
 
+	handler http.Handler // made by Open
 	parts   []part
 	notes   []string
 	started time.Time
@@ -93,7 +108,7 @@ type part struct {
 	run  func(context.Context) error
 }
 
-// New builds the room. It serves nobody yet; call Run, and Close at the end, also when Run was never called.
+// New builds the room. It serves nobody yet; call Open and Run, and Close at the end, also when those were never called.
 func New(ctx context.Context, opts Options, deps Deps) (_ *Server, err error) {
 	if err := opts.Config.Validate(); err != nil {
 		return nil, fmt.Errorf("configure game: %w", err)
@@ -104,12 +119,18 @@ func New(ctx context.Context, opts Options, deps Deps) (_ *Server, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	for _, step := range []func(context.Context) error{
-		s.openIdentityOfServer, s.openDatabase, s.openIdentity, s.openPoints, s.openEntities, s.openLocks, s.openGifts, s.openService, s.openHandler,
-	} {
+	s.living.drains.changed = make(chan struct{}, 1)
+	steps := []func(context.Context) error{s.openIdentityOfServer, s.openDatabase, s.openIdentity, s.openPoints, s.openEntities, s.openLocks, s.openGifts, s.openService, s.openBackups}
+	if s.cfg.Core != "" {
+		steps = []func(context.Context) error{s.openIdentityOfServer, s.openRemoteCore}
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if s.cfg.Core == "" {
+		s.core = core.Core{Identity: s.identity, Points: s.points, Entities: s.entities, Locks: s.locks}
 	}
 	return s, nil
 }
@@ -131,9 +152,6 @@ func (s *Server) closeLater(f func() error) { s.closers = append(s.closers, f) }
 func (s *Server) runs(name string, run func(context.Context) error) {
 	s.parts = append(s.parts, part{name, run})
 }
-
-// Handler serves the API.
-func (s *Server) Handler() http.Handler { return s.handler }
 
 // Notes say for people what is special about this server.
 func (s *Server) Notes() []string { return s.notes }
@@ -188,12 +206,8 @@ func (s *Server) openGifts(ctx context.Context) (err error) {
 	return nil
 }
 
-func (s *Server) openHandler(context.Context) error {
+func (s *Server) openBackups(context.Context) error {
 	s.runs("backups of players", s.backups)
-	s.handler = api.New(api.Deps{
-		Guard: s.deps.Guard, Audit: s.deps.Audit, Events: s.deps.Event, Identity: s.identity, OIDC: s.oidc, Points: s.points, Presents: s.presents, Approvals: s.approvals,
-		Entities: s.entities, Locks: s.locks, Store: s.store, Config: s.cfg, Status: s.status, Move: s.move, Backup: s.backup, Export: s.export, ExportKey: s.exportKey, Log: s.deps.Log,
-	})
 	return nil
 }
 
@@ -213,6 +227,13 @@ func (s *Server) status(context.Context) api.Status {
 
 // AddChecks adds what must be true before clients come.
 func (s *Server) AddChecks(h *httpserver.Health) {
+	if s.cfg.Core != "" {
+		h.AddCheck("game-core", func(ctx context.Context) error {
+			_, err := s.core.Points.Account(ctx, 1)
+			return err
+		})
+		return
+	}
 	h.AddCheck("game-users", func(context.Context) error { return s.identity.Ready() })
 	h.AddCheck("game-points", func(ctx context.Context) error {
 		_, err := s.points.Account(ctx, 1)

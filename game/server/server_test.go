@@ -63,10 +63,13 @@ func open(t *testing.T, data string, change func(*game.Config)) *world {
 		t.Fatal(err)
 	}
 	w.service = strings.TrimSpace(string(b))
+	w.http = httptest.NewServer(w.room.Handler())
+	if err := w.room.Open(t.Context(), w.http.URL); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- w.room.Run(ctx) }()
-	w.http = httptest.NewServer(w.room.Handler())
 	w.stop = sync.OnceFunc(func() {
 		w.http.Close()
 		cancel()

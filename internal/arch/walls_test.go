@@ -9,7 +9,7 @@ var rooms = []string{"images", "dns", "game", "compute"}
 
 // interfaces are the packages whose children are engines: real implementations of
 // one interface, of which <room>/server or cmd chooses one.
-var interfaces = []string{"internal/blob", "internal/sqldb", "internal/kv", "internal/lock", "internal/cache", "compute/hypervisor", "compute/network", "game/points"}
+var interfaces = []string{"internal/blob", "internal/sqldb", "internal/kv", "internal/lock", "internal/cache", "compute/hypervisor", "compute/network", "game/points", "game/core"}
 
 // vocabularies are words and measures without input or output. They import only
 // the standard library and each other, and anybody may import them.

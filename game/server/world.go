@@ -1,0 +1,238 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/kamado/kamado/game"
+	"github.com/kamado/kamado/game/api"
+	"github.com/kamado/kamado/game/calls"
+	"github.com/kamado/kamado/game/gateway"
+	"github.com/kamado/kamado/game/mesh"
+	"github.com/kamado/kamado/game/plaza"
+	"github.com/kamado/kamado/game/wire"
+	"github.com/kamado/kamado/game/world"
+)
+
+// SocketPath is where WebSockets are made.
+const SocketPath = "/v1/socket"
+
+// living is the part of the room in which users meet. Open makes it.
+type living struct {
+	world   *world.World
+	gateway *gateway.Gateway
+	mesh    *mesh.Mesh // nil: this node is alone
+	plaza   *plaza.Plaza
+	tcp     net.Listener // nil: none
+	self    game.Node    // as others reach it
+	moved   chan *game.Posting
+	drains  drains
+}
+
+// Open makes what keeps connections and areas, and so the whole handler. url is where the handler is served, scheme and host. It is called once, after
+// New and before Run.
+func (s *Server) Open(ctx context.Context, url string) error {
+	if err := s.openTCP(ctx); err != nil {
+		return err
+	}
+	s.living.self = s.selfAt(url)
+	for _, step := range []func(context.Context) error{s.openMesh, s.openWorld, s.openHandler} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// selfAt is this node as others reach it, when its handler is served at url.
+func (s *Server) selfAt(url string) game.Node {
+	n := game.Node{Name: s.node, WebSocket: s.cfg.World.Advertise, TCP: s.cfg.World.AdvertiseTCP}
+	if n.WebSocket == "" {
+		n.WebSocket = "ws" + strings.TrimPrefix(url, "http") + SocketPath // http and https, ws and wss
+	}
+	if n.TCP == "" {
+		n.TCP = s.TCPAddr()
+	}
+	return n
+}
+
+// openTCP listens for the binary protocol without HTTP.
+func (s *Server) openTCP(ctx context.Context) (err error) {
+	if s.cfg.TCP == "" {
+		return nil
+	}
+	if s.living.tcp, err = new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.TCP); err != nil {
+		return fmt.Errorf("listen for the binary protocol (game.tcp): %w", err)
+	}
+	s.closeLater(func() error {
+		if err := s.living.tcp.Close(); !errors.Is(err, net.ErrClosed) { // it is closed when the gateway has served it
+			return err
+		}
+		return nil
+	})
+	return nil
+}
+
+// TCPAddr is where the binary protocol is spoken without HTTP; empty: nowhere.
+func (s *Server) TCPAddr() string {
+	if s.living.tcp == nil {
+		return ""
+	}
+	return s.living.tcp.Addr().String()
+}
+
+// openMesh joins the other nodes, where there may be some.
+func (s *Server) openMesh(ctx context.Context) error {
+	if !s.cfg.Clustered() {
+		return nil
+	}
+	credential, err := s.nodeCredential(ctx)
+	if err != nil {
+		return err
+	}
+	cfg := mesh.Default()
+	cfg.ClaimsMax = max(cfg.ClaimsMax, s.cfg.World.Copies)
+	var registrar game.NodeRegistrar = mesh.NewLockRegistrar(s.core.Locks)
+	if s.deps.Registrar != nil {
+		registrar = registrars{registrar, s.deps.Registrar}
+	}
+	s.living.mesh, err = mesh.New(cfg, mesh.Deps{
+		Log: s.deps.Log, Registerer: s.deps.Registerer, Node: s.living.self, Registrar: registrar, Locks: s.core.Locks,
+		Credential: func(context.Context) (string, error) { return credential, nil }, Deliver: s.deliver,
+	})
+	if err != nil {
+		return fmt.Errorf("open the mesh of nodes: %w", err)
+	}
+	s.runs("mesh of nodes", s.living.mesh.Run)
+	return nil
+}
+
+// deliver gives a frame to a user who is connected here.
+func (s *Server) deliver(uid game.UID, cmd wire.Command, body []byte) bool {
+	m := s.living.world.Online(uid)
+	if m == nil {
+		return false
+	}
+	m.Tell(cmd, body)
+	m.Flush()
+	return true
+}
+
+// openWorld makes the areas, and what keeps connections to them, on whatever core there is.
+func (s *Server) openWorld(context.Context) (err error) {
+	l := &s.living
+	l.moved = make(chan *game.Posting, movedMax)
+	handlers := s.opts.Handlers
+	if handlers == nil {
+		handlers = &game.Handlers{}
+	}
+	l.plaza = plaza.New(plaza.Deps{
+		Points: s.core.Points, Entities: s.core.Entities, Identity: s.core.Identity, Pictures: s.deps.Pictures, WhyNoPictures: s.deps.WhyNoPictures,
+		Moved: s.posted, Log: s.deps.Log,
+	})
+	l.plaza.Rules(handlers)
+	answers := calls.Default()
+	answers.Points, answers.Registerer = s.cfg.Points, s.deps.Registerer
+	answers.Posted = func(_ game.Principal, p *game.Posting) { s.posted(p) }
+	deps := world.Deps{
+		Log: s.deps.Log, Registerer: s.deps.Registerer, Entities: s.core.Entities, Handlers: handlers, Calls: calls.New(s.core, answers).Do, Node: s.node,
+		Events: func(e world.Event) {
+			s.event(api.Event{Type: e.Type, Subject: e.Subject, Actor: e.Actor, Attributes: e.Attributes})
+		},
+		Admit: l.plaza.Admit, CallsEach: s.cfg.Gateway.Calls,
+	}
+	if l.mesh != nil { // a nil *Mesh would be places that are not nil
+		deps.Places = l.mesh
+	}
+	if l.world, err = world.New(s.cfg.World, deps); err != nil {
+		return fmt.Errorf("open the world: %w", err)
+	}
+	s.runs("world", l.world.Run)
+	if l.gateway, err = gateway.New(s.cfg.Gateway, gateway.Deps{
+		Log: s.deps.Log, Registerer: s.deps.Registerer, Host: &host{world: l.world, mesh: l.mesh}, Identity: s.core.Identity, Node: s.node,
+		Nodes: s.others, Tick: s.cfg.World.Tick,
+		Events: func(e gateway.Event) {
+			s.event(api.Event{Type: e.Type, Subject: e.Subject, Actor: e.Actor, Attributes: e.Attributes})
+		},
+	}); err != nil {
+		return fmt.Errorf("open the gateway: %w", err)
+	}
+	s.runs("gateway", l.gateway.Run)
+	s.runs("changes of points", s.tellMoved)
+	s.runs("emptying", s.drainWhenAsked)
+	if l.tcp != nil {
+		s.runs("binary protocol", func(ctx context.Context) error { return l.gateway.ServeTCP(ctx, l.tcp) })
+	}
+	return nil
+}
+
+// event gives an event to whoever keeps them.
+func (s *Server) event(e api.Event) {
+	if s.deps.Event != nil {
+		s.deps.Event(e)
+	}
+}
+
+// others are the nodes where clients may go when this one dies.
+func (s *Server) others() []*wire.Place {
+	var list []*wire.Place
+	for _, n := range s.nodes() {
+		if n.Name != s.node && !n.Draining {
+			list = append(list, &wire.Place{Node: n.Name, Websocket: n.WebSocket, Tcp: n.TCP})
+		}
+	}
+	return list
+}
+
+// nodes are those that live, as far as this one knows, and this one.
+func (s *Server) nodes() []game.Node {
+	if s.living.mesh != nil {
+		return s.living.mesh.Nodes()
+	}
+	return []game.Node{s.living.self}
+}
+
+// registrars are several at once: a node is announced with all, and lives when one of them says so.
+type registrars []game.NodeRegistrar
+
+func (r registrars) Announce(ctx context.Context, n game.Node) error {
+	return r.each(func(one game.NodeRegistrar) error { return one.Announce(ctx, n) })
+}
+
+func (r registrars) Withdraw(ctx context.Context, name string) error {
+	return r.each(func(one game.NodeRegistrar) error { return one.Withdraw(ctx, name) })
+}
+
+func (r registrars) each(do func(game.NodeRegistrar) error) error {
+	var errs []error
+	for _, one := range r {
+		errs = append(errs, do(one))
+	}
+	return errors.Join(errs...)
+}
+
+// Nodes gives what the registrars know together, each node as the first one that knows it says. One that is away is an error only when all are.
+func (r registrars) Nodes(ctx context.Context) ([]game.Node, error) {
+	var errs []error
+	var list []game.Node
+	seen := map[string]bool{}
+	for _, one := range r {
+		nodes, err := one.Nodes(ctx)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		for _, n := range nodes {
+			if !seen[n.Name] {
+				seen[n.Name] = true
+				list = append(list, n)
+			}
+		}
+	}
+	if len(errs) == len(r) {
+		return nil, errors.Join(errs...)
+	}
+	return list, nil
+}
