@@ -1,0 +1,1 @@
+var n=class extends Error{kind;doubt;retryMs;constructor(e){super(e.detail||e.kind||"it was not done"),this.name="KamadoError",this.kind=e.kind||"internal",this.doubt=e.doubt??!1,this.retryMs=e.retryMs??0}};export{n as a};

@@ -1,0 +1,1 @@
+var t=class{constructor(e){this.loaders=e}loaders;loaded=new Map;has(e){return Object.hasOwn(this.loaders,e)}get(e){let r=this.loaded.get(e);if(!r){if(!this.has(e))return Promise.reject(new Error(`there is no module ${e}`));r=this.loaders[e](),this.loaded.set(e,r),r.catch(()=>this.loaded.delete(e))}return r}};export{t as a};
