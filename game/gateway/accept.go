@@ -65,13 +65,12 @@ func (g *Gateway) ServeTCP(ctx context.Context, l net.Listener) error {
 
 // ServeConn takes one connection that speaks as over TCP. It returns at once.
 func (g *Gateway) ServeConn(nc net.Conn) {
-	addr := addressOf(nc.RemoteAddr())
 	if g.tls != nil {
 		prepare(nc)
-		g.enter(&conn{nc: tls.Server(nc, g.tls), transport: overTLS, addr: addr}, nil, nil)
+		g.enter(&conn{nc: tls.Server(nc, g.tls), transport: overTLS}, nil, nil)
 		return
 	}
-	g.enter(&conn{nc: nc, transport: overTCP, addr: addr}, nil, nil)
+	g.enter(&conn{nc: nc, transport: overTCP}, nil, nil)
 }
 
 // addressOf is the IP of an address; the invalid one when it has none.
@@ -108,7 +107,7 @@ func prepare(nc net.Conn) {
 	}
 }
 
-// enter takes a connection whose nc, transport and addr are set. It is greeted with bytes of another protocol, if any, and what was read of it
+// enter takes a connection whose nc and transport are set. It is greeted with bytes of another protocol, if any, and what was read of it
 // already comes in before.
 func (g *Gateway) enter(c *conn, greeting, before []byte) {
 	c.g = g
@@ -163,7 +162,8 @@ func (c *conn) run() {
 
 // arrive counts a connection, and says why there is no room for it; empty: there is.
 func (g *Gateway) arrive(c *conn) (why string) {
-	key := addressKey(c.addr)
+	c.address = addressKey(addressOf(c.nc.RemoteAddr()))
+	key := c.address
 	g.mu.Lock()
 	g.addresses[key]++
 	here := g.addresses[key]
@@ -216,7 +216,7 @@ func (g *Gateway) leave(c *conn) {
 		g.refusals.Add(-1)
 	}
 	g.open[c.transport].Add(-1)
-	key := addressKey(c.addr)
+	key := c.address
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.addresses[key]--; g.addresses[key] <= 0 {

@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -52,14 +51,12 @@ type conn struct {
 	readFn  func(fd uintptr) bool
 	ws      *wsInput // nil: no WebSocket
 	split   wire.Splitter
-	addr    netip.Addr
+	address uint64      // by which it is counted: addressKey
 	hello   *wire.Hello // of a client that has still to sign in
 	session atomic.Pointer[Session]
 
 	// Of the reading goroutine.
-	got    *buffer
-	gotN   int
-	gotErr error
+	got *buffer // of the read that was just done
 	// deep: the stack has grown for a frame of the host; busy: it was for one since the last look. left: the client said that it does not come back.
 	deep, busy, left bool
 	transport        transport
@@ -77,24 +74,31 @@ type conn struct {
 	acked   int64 // when an ack was sent
 	checked int64 // when the token was looked at
 
-	mu       sync.Mutex
-	out      *queue // nil: nothing waits
-	pending  []byte // the rest of a message of which a part is out
-	inflight int    // bytes that the writing goroutine has taken
-	// Invariant: queued is the bytes of out, pending and inflight.
+	mu      sync.Mutex
+	out     *queue   // nil: nothing waits
+	writing *writing // nil: no goroutine writes
+	// Invariant: queued is the bytes of out, and of the writing goroutine.
 	queued  int
 	counted int  // of queued, what the gateway knows of
-	writing bool // a goroutine writes
 	closing bool // the last frame is queued
 	dead    bool // nothing is written any more
 	reason  wire.Reason
-	// progress is when the writing goroutine last got on.
-	progress int64
-	drained  chan struct{} // closed when the writing goroutine ends; nil: nobody waits for it
 }
 
-// buffer is for one read.
-type buffer [readBytes]byte
+// writing is what a connection has whose client does not read as fast as it is written to. It is guarded by conn.mu.
+type writing struct {
+	pending  []byte        // the rest of a message of which a part is out
+	inflight int           // bytes that the goroutine has taken
+	progress int64         // when it last got on
+	drained  chan struct{} // closed when it ends; nil: nobody waits for it
+}
+
+// buffer is for one read, and has its result.
+type buffer struct {
+	b   [readBytes]byte
+	n   int
+	err error
+}
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
@@ -104,12 +108,13 @@ var errOver = errors.New("the connection is over")
 // tryRead reads if there is something. RawConn calls it, and again when the socket is readable.
 func (c *conn) tryRead(fd uintptr) bool {
 	b := buffers.Get().(*buffer)
-	n, again, err := readNow(fd, b[:])
+	n, again, err := readNow(fd, b.b[:])
 	if again {
 		buffers.Put(b)
 		return false
 	}
-	c.got, c.gotN, c.gotErr = b, n, err
+	b.n, b.err = n, err
+	c.got = b
 	return true
 }
 
@@ -143,9 +148,9 @@ func (c *conn) step() error {
 	}
 	b := c.got
 	c.got = nil
-	err := c.gotErr
+	err := b.err
 	if err == nil {
-		err = c.take(b[:c.gotN])
+		err = c.take(b.b[:b.n])
 	}
 	buffers.Put(b)
 	return err
@@ -306,7 +311,7 @@ func (c *conn) farewell() {
 		return
 	}
 	c.drop()
-	if c.raw != nil && !c.writing {
+	if c.raw != nil && c.writing == nil {
 		w := scratches.Get().(*scratch)
 		w.pieces = append(w.pieces, appendWSHead(nil, ws.OpClose, 0))
 		c.writeRaw(w) //nolint:errcheck // the client is gone
@@ -321,7 +326,6 @@ func (c *conn) kill() {
 		return
 	}
 	c.dead = true
-	c.pending = nil
 	c.drop()
 	c.nc.SetDeadline(past) //nolint:errcheck // as in close
 }
@@ -364,9 +368,9 @@ func (c *conn) linger() {
 	end := time.Now().Add(lingerTerm)
 	c.nc.SetDeadline(end) //nolint:errcheck // as in close
 	var drained chan struct{}
-	if c.writing {
+	if c.writing != nil {
 		drained = make(chan struct{})
-		c.drained = drained
+		c.writing.drained = drained
 	}
 	c.mu.Unlock()
 	if drained != nil {
@@ -379,7 +383,7 @@ func (c *conn) linger() {
 	b := buffers.Get().(*buffer)
 	defer buffers.Put(b)
 	for n := 0; n < lingerBytes; {
-		k, err := c.nc.Read(b[:])
+		k, err := c.nc.Read(b.b[:])
 		if err != nil {
 			return
 		}

@@ -129,7 +129,7 @@ func (c *conn) logIn(prove func(context.Context, game.Client) (game.Login, error
 	c.deep, c.busy = true, true
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.HelloTimeout)
 	defer cancel()
-	from := game.Client{Address: c.addr, Agent: unique.Make(h.Agent).Value()}
+	from := game.Client{Address: addressOf(c.nc.RemoteAddr()), Agent: unique.Make(h.Agent).Value()}
 	var l game.Login
 	var p game.Principal
 	err := g.inTurn(ctx, func() (err error) {
@@ -179,7 +179,7 @@ func (c *conn) deny(err error) error {
 	}
 	if reason == wire.Reason_REASON_INTERNAL {
 		c.g.metrics.login(loginError)
-		c.g.log.Debug("a login failed", "address", c.addr, "error", err)
+		c.g.log.Debug("a login failed", "address", addressOf(c.nc.RemoteAddr()), "error", err)
 	} else {
 		c.g.metrics.login(loginRefused)
 	}

@@ -88,7 +88,7 @@ func (c *conn) push(i item, limit int) bool {
 	}
 	c.out.items = append(c.out.items, i)
 	c.queued += n
-	if c.writing || c.queued > messageBytes {
+	if c.writing != nil || c.queued > messageBytes {
 		c.recount()
 	}
 	return true
@@ -108,7 +108,13 @@ func (c *conn) drop() {
 		c.out.release()
 		c.out = nil
 	}
-	c.queued = len(c.pending) + c.inflight
+	c.queued = 0
+	if w := c.writing; w != nil {
+		if c.dead {
+			w.pending = nil
+		}
+		c.queued = len(w.pending) + w.inflight
+	}
 	c.recount()
 }
 
@@ -194,9 +200,9 @@ func (c *conn) written(n int) {
 
 // flush writes what is queued: one attempt that does not wait, and what is left goes on in a goroutine. Preconditions: c.mu is held.
 func (c *conn) flush() {
-	for c.out != nil && !c.writing && !c.dead {
+	for c.out != nil && c.writing == nil && !c.dead {
 		if c.raw == nil {
-			c.startWriter()
+			c.startWriter(nil)
 			return
 		}
 		if !c.writeOnce() {
@@ -205,7 +211,7 @@ func (c *conn) flush() {
 	}
 }
 
-// writeOnce makes one attempt; true: all of it was written. Preconditions: c.mu is held, c.out is set, c.writing is not.
+// writeOnce makes one attempt; true: all of it was written. Preconditions: c.mu is held, c.out is set, c.writing is nil.
 func (c *conn) writeOnce() bool {
 	w := scratches.Get().(*scratch)
 	defer w.release()
@@ -220,20 +226,23 @@ func (c *conn) writeOnce() bool {
 		c.written(items)
 		c.recount()
 		return true
-	case n > 0: // a part of the message is out, so the rest must follow as it is
-		c.written(items)
-		c.pending = make([]byte, 0, size-n)
-		for _, p := range w.pieces {
-			if n >= len(p) {
-				n -= len(p)
-				continue
-			}
-			c.pending = append(c.pending, p[n:]...)
-			n = 0
-		}
-		c.queued += len(c.pending)
+	case n == 0:
+		c.startWriter(nil)
+		return false
 	}
-	c.startWriter()
+	// A part of the message is out, so the rest must follow as it is.
+	c.written(items)
+	rest := make([]byte, 0, size-n)
+	for _, p := range w.pieces {
+		if n >= len(p) {
+			n -= len(p)
+			continue
+		}
+		rest = append(rest, p[n:]...)
+		n = 0
+	}
+	c.queued += len(rest)
+	c.startWriter(rest)
 	return false
 }
 
@@ -268,13 +277,12 @@ func (c *conn) writeRaw(w *scratch) (int, error) {
 	return n, err
 }
 
-// startWriter has a goroutine write the rest. Preconditions: c.mu is held, c.writing is not set.
-func (c *conn) startWriter() {
-	c.writing = true
-	c.progress = c.g.now()
+// startWriter has a goroutine write the rest of a message and what waits. Preconditions: c.mu is held, c.writing is nil.
+func (c *conn) startWriter(rest []byte) {
+	c.writing = &writing{pending: rest, progress: c.g.now()}
 	c.recount()
 	if !c.g.spawn(c.write) {
-		c.writing = false
+		c.writing = nil
 		c.kill()
 	}
 }
@@ -291,8 +299,8 @@ func (c *conn) write() {
 		n, err := c.nc.Write(b)
 		c.g.metrics.shard(c).bytesOut.Add(uint64(n))
 		c.mu.Lock()
-		c.queued -= c.inflight
-		c.inflight, c.progress = 0, c.g.now()
+		c.queued -= c.writing.inflight
+		c.writing.inflight, c.writing.progress = 0, c.g.now()
 		if err != nil {
 			c.kill()
 		}
@@ -301,31 +309,30 @@ func (c *conn) write() {
 	}
 }
 
-// takeUp gives the writer what it writes next; nil: nothing is left, and c.writing is off.
+// takeUp gives the writer what it writes next; nil: nothing is left, and c.writing is nil.
 func (c *conn) takeUp(w *scratch) (b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.dead:
-	case c.pending != nil:
-		b, c.pending = c.pending, nil
-		c.inflight = len(b)
+	case c.writing.pending != nil:
+		b, c.writing.pending = c.writing.pending, nil
+		c.writing.inflight = len(b)
 	case c.out != nil:
 		n, size := c.lay(w)
 		w.flatten()
 		c.written(n)
-		c.inflight = size
+		c.writing.inflight = size
 		c.queued += size
 		b = w.flat
 		clear(w.pieces)
 		w.pieces = w.pieces[:0]
 	}
 	if b == nil {
-		c.writing = false
-		if c.drained != nil {
-			close(c.drained)
-			c.drained = nil
+		if c.writing.drained != nil {
+			close(c.writing.drained)
 		}
+		c.writing = nil
 	}
 	return b
 }

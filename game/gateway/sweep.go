@@ -93,7 +93,7 @@ func (g *Gateway) look(c *conn, now int64) {
 func (c *conn) stuck(now, term int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.writing && now-c.progress > term
+	return c.writing != nil && now-c.writing.progress > term
 }
 
 // ask sends a ping. Its bytes are our clock, so that the pong tells how long it took.

@@ -4,7 +4,6 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -34,10 +33,6 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	accept := acceptOf(r.Header.Get("Sec-Websocket-Key"))
-	addr := netip.Addr{}
-	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		addr = ap.Addr().Unmap()
-	}
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		httpserver.WriteProblem(w, r, httpserver.Problem{Status: http.StatusInternalServerError, Detail: "this listener does not give connections away"})
@@ -52,7 +47,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	c := &conn{nc: nc, transport: overWebSocket, addr: addr}
+	c := &conn{nc: nc, transport: overWebSocket}
 	greeting := []byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept + "\r\n\r\n")
 	g.enter(c, greeting, before)
 }
