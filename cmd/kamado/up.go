@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	computeserver "github.com/kamado/kamado/compute/server"
+	"github.com/kamado/kamado/game"
+	gameserver "github.com/kamado/kamado/game/server"
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/grammar"
 	"github.com/kamado/kamado/images/signature"
@@ -47,6 +49,7 @@ type up struct {
 	consoleLink string
 	closers     []func()
 	notes       []string // what this machine cannot do
+	stage       *stage   // nil: there is no world
 }
 
 // upLink is a service in the table.
@@ -93,7 +96,8 @@ once, and a line to try for each service; then it works until it is interrupted.
 	c.set.BindFlag(flags, "compute.hypervisor", "hypervisor", "what runs instances: qemu, fake, or auto: qemu where it is installed")
 	c.set.BindFlag(flags, "dns.dns", "dns", "addresses that answer names, over UDP and TCP")
 	c.set.BindFlag(flags, "dns.http", "dns-http", "address of the API of names")
-	c.set.BindFlag(flags, "game.http", "game-http", "address of the API of players")
+	c.set.BindFlag(flags, "game.http", "game-http", "address of the API of players, of WebSockets and of the plaza")
+	c.set.BindFlag(flags, "game.tcp", "game-tcp", "address of the game's binary protocol over TCP (default: 127.0.0.1:7723 with the default of game-http)")
 	c.set.BindFlag(flags, "images.signing.insecure_unsigned", "insecure-unsigned", "deliver pictures under URLs without a signature")
 	return cmd
 }
@@ -200,6 +204,9 @@ func (u *up) startImages(ctx context.Context) error {
 		}
 		c.Images.Originals = dir
 	}
+	if err := keepPlayersPictures(c); err != nil {
+		return err
+	}
 	l, err := u.app.addImages(ctx, u.process, &imagesSwitches{})
 	if err != nil {
 		return err
@@ -207,6 +214,13 @@ func (u *up) startImages(ctx context.Context) error {
 	u.closers = append(u.closers, l.close)
 	link := upLink{Name: "images", URL: l.URL(), What: "pictures of " + originOf(c.Images)}
 	keyFile, _ := l.room.Keys()
+	shown := c.Console.ImagesURL
+	if shown == "" {
+		shown = l.URL()
+	}
+	if u.pictures, err = playersPictures(c, keyFile, shown); err != nil {
+		u.noPictures = err.Error()
+	}
 	path, err := tryPicture(c.Images, keyFile)
 	if err != nil {
 		return err
@@ -327,18 +341,48 @@ func (u *up) startDNS(ctx context.Context) error {
 	return nil
 }
 
-// startGame runs a server of players.
+// gameTCPDefault is where "kamado up" speaks the game's binary protocol over TCP.
+const gameTCPDefault = "127.0.0.1:7723"
+
+// startGame runs a server of players, which is a node of the world, and can have others beside it.
 func (u *up) startGame(ctx context.Context) error {
+	c := u.cfg
+	byDefault := func(path string) bool { return c.set.Origin(path) == config.OriginDefault }
+	if byDefault("game.world.cluster") {
+		c.Game.World.Cluster = game.ClusterOn
+	}
+	if byDefault("game.tcp") && byDefault("game.http") {
+		c.Game.TCP = gameTCPDefault
+	}
+	if u.pictures == nil && u.noPictures == "" {
+		u.noPictures = "the service of pictures does not run here"
+	}
 	l, err := u.app.addGame(ctx, u.process)
 	if err != nil {
 		return err
 	}
 	u.closers = append(u.closers, l.close)
-	u.links = append(u.links, upLink{
-		Name: "game", URL: l.URL(), What: "players: users, points, entities, locks",
-		Try: fmt.Sprintf(`curl -s -X POST %s/v1/users -d '{"provider":"guest"}'`, l.URL()),
-	})
+	what := "players: users, points, entities, locks, areas"
+	if at := l.room.TCPAddr(); at != "" {
+		what += "; binary protocol at " + at
+	}
+	u.links = append(u.links, upLink{Name: "game", URL: l.URL(), What: what, Try: fmt.Sprintf(`curl -s -X POST %s/v1/users -d '{"provider":"guest"}'`, l.URL())},
+		upLink{Name: "plaza", URL: l.URL() + "/plaza/", What: "a small world to walk in: open it in two tabs"})
 	u.addNotes("game", l.room.Notes())
+	return u.openStage(l)
+}
+
+// openStage lets the console start further nodes of the world, and kill them.
+func (u *up) openStage(l *roomListener[*gameserver.Server]) error {
+	if u.cfg.HTTP.TLS.Enabled() || u.cfg.Game.World.Cluster != game.ClusterOn {
+		return nil // a node of this machine could not verify the certificate of another name
+	}
+	data, err := filepath.Abs(u.cfg.Data)
+	if err != nil {
+		return err
+	}
+	u.stage = &stage{self: l.room, core: l.URL(), data: data, names: u.nodes, nodes: map[string]*stageNode{}}
+	u.closers = append(u.closers, u.stage.close)
 	return nil
 }
 

@@ -37,15 +37,15 @@ func (s *Server) openService(ctx context.Context) error {
 	return err
 }
 
-// nodeTokenFile holds, in the room's directory, the credential with which this node speaks to others.
-const nodeTokenFile = "node.token"
+// NodeTokenFile holds, in the room's directory, the credential with which this node speaks to others.
+const NodeTokenFile = "node.token"
 
 // nodeCredential is that with which this node opens links to others: its own where it keeps users, else that for its core.
 func (s *Server) nodeCredential(ctx context.Context) (string, error) {
 	if s.cfg.Core != "" {
 		return s.coreCredential()
 	}
-	return s.ensureCredential(ctx, filepath.Join(s.dir, nodeTokenFile), "node-"+s.id, game.ScopeAdmin)
+	return s.ensureCredential(ctx, filepath.Join(s.dir, NodeTokenFile), "node-"+s.id, game.ScopeAdmin)
 }
 
 // coreCredential reads the credential for the core.

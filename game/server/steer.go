@@ -41,7 +41,7 @@ func (s steering) Evict(ctx context.Context, c game.Copy, text string) error {
 
 func (s steering) Plans() []game.AreaPlan { return s.cfg.World.Plans() }
 
-func (s steering) Nodes(context.Context) ([]game.Node, error) { return s.nodes(), nil }
+func (s steering) Nodes(context.Context) ([]game.Node, error) { return s.Server.Nodes(), nil }
 
 func (s steering) Connections(after string, limit int) []gateway.State {
 	return s.living.gateway.List(after, limit)

@@ -178,21 +178,27 @@ func (s *Server) event(e api.Event) {
 
 // others are the nodes where clients may go when this one dies.
 func (s *Server) others() []*wire.Place {
+	if s.living.mesh == nil {
+		return nil
+	}
 	var list []*wire.Place
-	for _, n := range s.nodes() {
-		if n.Name != s.node && !n.Draining {
-			list = append(list, &wire.Place{Node: n.Name, Websocket: n.WebSocket, Tcp: n.TCP})
-		}
+	for _, n := range s.living.mesh.Nodes() {
+		list = append(list, &wire.Place{Node: n.Name, Websocket: n.WebSocket, Tcp: n.TCP})
 	}
 	return list
 }
 
-// nodes are those that live, as far as this one knows, and this one.
-func (s *Server) nodes() []game.Node {
+// Nodes are this node and the others that live and take clients, as far as it knows.
+func (s *Server) Nodes() []game.Node {
+	self := s.living.self
+	s.living.drains.mu.Lock()
+	self.Draining = s.living.drains.on
+	s.living.drains.mu.Unlock()
+	list := []game.Node{self}
 	if s.living.mesh != nil {
-		return s.living.mesh.Nodes()
+		list = append(list, s.living.mesh.Nodes()...)
 	}
-	return []game.Node{s.living.self}
+	return list
 }
 
 // registrars are several at once: a node is announced with all, and lives when one of them says so.
