@@ -114,18 +114,32 @@ func TestFramesUpToTheLimitAreTaken(t *testing.T) {
 func TestTheMagicStandsAtTheHead(t *testing.T) {
 	t.Parallel()
 	s := wire.Splitter{Limit: wire.LimitHello, Magic: true}
+	var got error
 	for _, err := range s.Frames([]byte("GE")) {
-		if err != wire.ErrMagic {
-			t.Errorf("GET: %v", err)
-		}
+		got = err
+	}
+	if got != wire.ErrMagic {
+		t.Errorf("GET: %v", got)
 	}
 	s = wire.Splitter{Limit: wire.LimitHello, Magic: true}
-	var got error
 	for _, err := range s.Message([]byte("KM")) {
 		got = err
 	}
 	if got != wire.ErrShort {
 		t.Errorf("a message of half a magic: %v", got)
+	}
+}
+
+func TestWhoAppendsToABodyLeavesTheNextFrameAlone(t *testing.T) {
+	t.Parallel()
+	stream := wire.AppendFrame(wire.AppendFrame(nil, wire.CmdSay, []byte("a")), wire.CmdSay, []byte("b"))
+	f, rest, _, err := wire.Cut(stream, wire.LimitHello)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = append(f.Body, 9) // were it in place, the next frame would be one of nine bytes
+	if next, _, _, err := wire.Cut(rest, wire.LimitHello); err != nil || string(next.Body) != "b" {
+		t.Errorf("the next frame is %q, %v", next.Body, err)
 	}
 }
 
@@ -200,6 +214,16 @@ func TestTheNumberOfACommandTellsWhetherItIsReliable(t *testing.T) {
 	for _, c := range []wire.Command{0, 13, 82, 1024, game.CommandMax, 1 << 31} {
 		if got, ok := wire.Lookup(c); ok {
 			t.Errorf("Lookup(%d) = %v", c, got)
+		}
+	}
+	for _, c := range []wire.Command{7, 15, 68, 1000, 1023} {
+		if !c.Reliable() {
+			t.Errorf("command %d has no sequence number", c)
+		}
+	}
+	for _, c := range []wire.Command{0, 6, 16, 63, 67, 1024, 1 << 20} {
+		if c.Reliable() {
+			t.Errorf("command %d has a sequence number", c)
 		}
 	}
 	if wire.CmdApp.Reliable() || wire.Command(game.CommandMax).Reliable() {

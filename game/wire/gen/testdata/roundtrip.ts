@@ -47,6 +47,7 @@ process.stdin.on("end", () => {
     framed: samples.frames.map((f: any) => hex(wire.frame(f.command, f.body, wire.isReliable(f.command) ? f.seq : undefined))),
     seqs: samples.frames.filter((f: any) => wire.isReliable(f.command)).map((f: any) => wire.splitSeq(wire.splitMessage(f.frame)[0]!.body).seq),
     badFrames: samples.badFrames.map((b: Uint8Array) => refused(() => wire.splitMessage(b, wire.LIMIT_HELLO))),
+    badStreams: samples.badFrames.slice(0, -1).map((b: Uint8Array) => refused(() => new wire.Splitter(wire.LIMIT_HELLO).push(b))), // the last one may still become one
     badBodies: samples.badBodies.map((s: any) => refused(() => codecs[s.name].decode(s.bytes))),
     badValues: samples.badValues.map((s: any) => refused(() => codecs[s.name].encode(s.value))),
     reliable: Array.from({ length: wire.COMMAND_MAX + 1 }, (_, c) => c).filter(wire.isReliable).length,
