@@ -147,6 +147,7 @@ func Fanout(ctx context.Context, cfg FanoutConfig) (*FanoutReport, error) {
 				return nil, err
 			}
 			r.report.skip(PeerColyseus, err.Error())
+			peers = nil
 		}
 		subjects = append(subjects, peers...)
 	}

@@ -32,6 +32,9 @@ type gathering struct {
 	name  string
 	first int            // number of its first walker among all
 	ids   map[uint32]int // seat of each avatar, by the server's number
+	// Of a peer: seat of each avatar by its session, and the number of the structure that holds them.
+	names   map[string]int
+	avatars uint32
 }
 
 // avatarSeat finds the seat of an avatar; -1: it is nobody's.
