@@ -122,13 +122,13 @@ func (a *Area) roundGrid(s *Shown) {
 		case av.cut:
 		case av.seen == a.round-1 && !av.fresh && av.from == av.cell:
 			v := a.viewOf(av.cell)
-			a.show(av, v.frames, v.poses, s)
+			a.show(av, v.frames, av.others(v.poses), s)
 		default:
 			rows, fars := a.around(av)
 			frames := appendMoves(make([]byte, 0, framesBytes(len(rows), len(a.emotes), len(fars))), rows)
 			frames = appendEmotes(appendFar(frames, fars), a.emotesNear(av.cell))
 			s.Own++
-			a.show(av, frames, len(rows), s)
+			a.show(av, frames, len(without(rows, av)), s)
 		}
 	}
 	clear(g.rows)

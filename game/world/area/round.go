@@ -1,6 +1,8 @@
 package area
 
 import (
+	"slices"
+
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/wire"
 )
@@ -67,12 +69,12 @@ func (a *Area) roundAll(s *Shown) {
 		switch {
 		case av.cut:
 		case av.seen == a.round-1 && !av.fresh:
-			a.show(av, shared, len(a.moved), s)
+			a.show(av, shared, av.others(len(a.moved)), s)
 		default:
 			rows := a.since(av)
 			frames := appendMoves(make([]byte, 0, framesBytes(len(rows), len(a.emotes), 0)), rows)
 			s.Own++
-			a.show(av, appendEmotes(frames, a.emotes), len(rows), s)
+			a.show(av, appendEmotes(frames, a.emotes), len(without(rows, av)), s)
 		}
 	}
 }
@@ -88,7 +90,20 @@ func (a *Area) since(av *avatar) []*avatar {
 	return list
 }
 
-// show offers frames with some poses to a member.
+// others is how many of the poses that are shared are not its own.
+func (av *avatar) others(poses int) int {
+	if av.inMoved {
+		poses--
+	}
+	return poses
+}
+
+// without takes an avatar out of a list.
+func without(list []*avatar, av *avatar) []*avatar {
+	return slices.DeleteFunc(list, func(other *avatar) bool { return other == av })
+}
+
+// show offers frames with poses of so many others to a member.
 func (a *Area) show(av *avatar, frames []byte, poses int, s *Shown) {
 	if len(frames) > 0 {
 		if !av.out.Show(frames) {
@@ -98,9 +113,6 @@ func (a *Area) show(av *avatar, frames []byte, poses int, s *Shown) {
 		}
 		av.dirty = true
 		s.Deliveries += poses
-		if av.inMoved && poses > 0 {
-			s.Deliveries-- // its own
-		}
 	}
 	av.seen, av.fresh, av.from = a.round, false, av.cell
 }

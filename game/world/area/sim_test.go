@@ -277,7 +277,7 @@ func (s *sim) play(steps int) error {
 
 func TestEverybodyKnowsEverythingInTheEnd(t *testing.T) {
 	t.Parallel()
-	seeds, steps := 6, 5000
+	seeds, steps := 3, 3500
 	if worldtest.Long() {
 		seeds, steps = 400, 20_000
 	}
@@ -303,7 +303,7 @@ func TestForgettingWhoIsBehindIsCaught(t *testing.T) {
 	t.Parallel()
 	for _, view := range []int{0, 100} {
 		caught := 0
-		for seed := range uint64(10) {
+		for seed := range uint64(5) {
 			s := newSim(seed, view)
 			s.forgetful = true
 			if s.play(4000) != nil {
