@@ -197,10 +197,10 @@ func writeMethods(w *writer) {
 // kinds says what a client makes of each kind of fault.
 var kinds = map[game.Kind]string{
 	game.Internal:        "something went wrong in the server; a further try may help",
-	game.Invalid:         "the request is wrong: `detail` says what would be right. Also a command or a method that is not known",
+	game.Invalid:         "the request is wrong: `detail` says what would be right. Also a command that is not known",
 	game.Unauthenticated: "the token does not count (any more)",
 	game.Denied:          "the caller has not the right, or is muted",
-	game.NotFound:        "there is no such user, area, value, reservation or lock",
+	game.NotFound:        "there is no such method, user, area, value, reservation or lock; or the user is in no area",
 	game.Conflict:        "excludes what is there: the same key with another order, an old version, a lock that somebody has",
 	game.Insufficient:    "not enough points; nothing was moved",
 	game.TooLarge:        "over a bound of the server",
