@@ -115,7 +115,7 @@ func (s *suite) credentials() {
 	s.ok(s.servers.Identity.SignOut(ctx, out.UID, out.Session))
 	_, err = s.Identity.Authenticate(ctx, out.Access)
 	s.wants(err, game.Unauthenticated, "ended")
-	s.servers.Identity.Clock.Pass(time.Hour)
+	s.servers.Clock.Pass(time.Hour)
 	_, err = s.Identity.Authenticate(ctx, l.Access)
 	s.wants(err, game.Unauthenticated, "expired")
 }

@@ -7,12 +7,14 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/core"
 	"github.com/kamado/kamado/game/entity"
+	"github.com/kamado/kamado/game/identity"
 	"github.com/kamado/kamado/game/identity/identitytest"
 	"github.com/kamado/kamado/game/points/ledger"
 	"github.com/kamado/kamado/internal/kv/pebble"
@@ -25,12 +27,26 @@ import (
 // Servers are the four servers of one process: users in SQLite with a clock that tests move, the ledger's own log, entities in
 // Pebble, and locks in SQLite.
 type Servers struct {
-	Identity *identitytest.Server
+	Identity *identity.Server
+	Clock    *Clock // of Identity
 	Points   *ledger.Ledger
 	Entities *entity.Store
 	Locks    *lock.Registry
 	Config   game.Config
 }
+
+// Clock is the system's, and what tests let pass beside it.
+type Clock struct{ passed atomic.Int64 }
+
+var began = time.Now()
+
+func (c *Clock) wall() time.Time { return time.Now().Add(time.Duration(c.passed.Load())) }
+func (c *Clock) elapsed() time.Duration {
+	return time.Since(began) + time.Duration(c.passed.Load()) + time.Second
+}
+
+// Pass lets time go by.
+func (c *Clock) Pass(d time.Duration) { c.passed.Add(int64(d)) }
 
 // EntityBytesMax bounds an entity of these servers.
 const EntityBytesMax = 16 << 10
@@ -49,9 +65,9 @@ func Open(t testing.TB, change func(*game.Config)) *Servers {
 	db, err := sqlite.Open(ctx, filepath.Join(dir, "users.db"))
 	fine(t, err)
 	ended(t, db.Close)
-	s := &Servers{Config: cfg}
-	world := &identitytest.World{T: t.(*testing.T), Config: cfg.Identity}
-	s.Identity = world.OpenOn(db, time.Now())
+	s := &Servers{Config: cfg, Clock: &Clock{}}
+	s.Identity, err = identity.Open(ctx, cfg.Identity, identity.Deps{DB: db, Log: slog.New(slog.DiscardHandler), Wall: s.Clock.wall, Elapsed: s.Clock.elapsed})
+	fine(t, err)
 	s.openPoints(t, filepath.Join(dir, "ledger"))
 	store, err := pebble.Open(filepath.Join(dir, "entities"), pebble.Default())
 	fine(t, err)
@@ -86,7 +102,7 @@ func (s *Servers) openPoints(t testing.TB, dir string) {
 
 // Core is the servers as a core.
 func (s *Servers) Core() core.Core {
-	return core.Core{Identity: s.Identity.Server, Points: s.Points, Entities: s.Entities, Locks: s.Locks}
+	return core.Core{Identity: s.Identity, Points: s.Points, Entities: s.Entities, Locks: s.Locks}
 }
 
 // Guest makes a user.

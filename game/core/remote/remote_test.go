@@ -48,7 +48,7 @@ func serve(t *testing.T, s *coretest.Servers) *far {
 			if strings.Contains(action, "core/") {
 				t.Errorf("%s of %s is in the audit", action, who)
 			}
-		}, Identity: s.Identity.Server, Points: s.Points, Entities: s.Entities, Locks: s.Locks, Config: s.Config,
+		}, Identity: s.Identity, Points: s.Points, Entities: s.Entities, Locks: s.Locks, Config: s.Config,
 		Events: func(e api.Event) { t.Errorf("the core tells %+v, which who asked tells", e) }, Log: slog.New(slog.DiscardHandler),
 	})
 	f := &far{cfg: remote.Default()}
