@@ -174,8 +174,8 @@ func (c *core) tick(now time.Duration) {
 func (c *core) here(ms uint64, uid game.UID, online bool, at game.Copy) {
 	u := c.users[uid]
 	switch {
-	case !online && u == nil, online && u != nil && u.replaced && at != game.Copy{}:
-		return // of a session that was replaced, and is on its way out
+	case !online && u == nil, online && at != game.Copy{} && (u == nil || u.replaced):
+		return // a late word of a session that has ended, or was replaced and is on its way out
 	case !online:
 		delete(c.users, uid)
 		if u.replaced {

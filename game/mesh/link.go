@@ -72,7 +72,7 @@ func (l *link) failed(err error) {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		why = "refused"
-	case errors.As(err, &denied):
+	case errors.As(err, &denied) && denied.reason != wire.Reason_REASON_DRAIN:
 		why = "denied"
 		if l.m.complains(l.node.Name) {
 			l.m.log.Warn("node does not welcome this one", "node", l.node.Name, "err", err)

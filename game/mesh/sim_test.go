@@ -570,7 +570,7 @@ func (s *sim) agreeCopies() {
 
 func TestSimulation(t *testing.T) {
 	t.Parallel()
-	seeds := 12
+	seeds := 4
 	if os.Getenv("KAMADO_TEST_ALL") != "" {
 		seeds = 300
 	}
@@ -603,15 +603,17 @@ func TestSimulationSeesFaults(t *testing.T) {
 		"who stood still believes in its claims": func(s *sim) { s.proud = true },
 	} {
 		found := false
-		for seed := range uint64(8) {
+		for seed := uint64(0); seed < 8 && !found; seed++ {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSim(t, seed, 4)
 				fault(s)
-				for s.now() < 60*time.Second {
+				for s.now() < 60*time.Second && len(s.breaches) == 0 {
 					s.step()
 				}
-				s.quiet()
-				s.agree()
+				if len(s.breaches) == 0 {
+					s.quiet()
+					s.agree()
+				}
 				found = found || len(s.breaches) > 0
 			})
 		}

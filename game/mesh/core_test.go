@@ -1,0 +1,437 @@
+package mesh
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/kamado/kamado/game"
+	"github.com/kamado/kamado/game/wire"
+	"github.com/kamado/kamado/game/world"
+)
+
+var plaza1 = game.Copy{Area: "plaza", Number: 1}
+
+// pen writes the messages of one link of node b.
+type pen struct {
+	t       *testing.T
+	c       *core
+	arrival uint64
+	seq     uint64
+}
+
+func testCore(change func(*Config)) *core {
+	cfg := Default()
+	if change != nil {
+		change(&cfg)
+	}
+	return newCore(cfg, game.Node{Name: "a", WebSocket: "ws://a"}, 1)
+}
+
+// arrive begins a link of b.
+func arrive(t *testing.T, c *core, now time.Duration, run runID, link uint64) *pen {
+	t.Helper()
+	p := &pen{t: t, c: c, arrival: c.accept()}
+	p.must(now, message{cmd: CmdBegin, run: run, link: link, node: game.Node{Name: "b", WebSocket: "ws://b"}})
+	return p
+}
+
+func (p *pen) say(now time.Duration, m message) error {
+	p.seq++
+	m.seq = p.seq
+	read, err := parse(m.cmd, m.body())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return p.c.receive(now, p.arrival, read)
+}
+
+func (p *pen) must(now time.Duration, m message) {
+	p.t.Helper()
+	if err := p.say(now, m); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *pen) users(now time.Duration, rows ...userRow) {
+	p.t.Helper()
+	p.must(now, message{cmd: CmdUsers, users: rows})
+}
+
+func (p *pen) end(now time.Duration) {
+	p.t.Helper()
+	p.must(now, message{cmd: CmdEnd})
+}
+
+// changes are what was to be called back, as text.
+func changes(c *core) (list []string) {
+	for _, h := range c.take().happens {
+		if h.word != nil {
+			list = append(list, fmt.Sprintf("word %v %s", h.word.uid, h.word.body))
+			continue
+		}
+		list = append(list, fmt.Sprintf("%v %v %v %v", h.change.UID, h.change.Online, h.change.Copy, h.change.Replaces))
+	}
+	return list
+}
+
+func wants(t *testing.T, c *core, want ...string) {
+	t.Helper()
+	if got := changes(c); !slices.Equal(got, want) {
+		t.Errorf("changes %q, want %q", got, want)
+	}
+}
+
+func in(at game.Copy, uid game.UID, stamp uint64) userRow {
+	return userRow{uid: uid, stamp: stamp, copy: at}
+}
+
+func TestSnapshotReplacesWhatWasKnown(t *testing.T) {
+	t.Parallel()
+	c := testCore(nil)
+	b := arrive(t, c, 0, 5, 1)
+	b.users(0, in(plaza1, 7, 100), in(plaza1, 8, 100))
+	wants(t, c) // nothing counts before end
+	b.end(0)
+	wants(t, c, "7 true plaza.1 false", "8 true plaza.1 false")
+	b.users(0, in(game.Copy{}, 7, 100))
+	wants(t, c, "7 true .0 false")
+	c.departed(time.Second, b.arrival)
+	wants(t, c)
+	again := arrive(t, c, time.Second, 5, 2)
+	again.users(time.Second, in(game.Copy{}, 7, 100), in(plaza1, 9, 100))
+	again.users(time.Second, userRow{uid: 9, gone: true})
+	again.users(time.Second, in(plaza1, 10, 100))
+	if w, ok := c.where(8); !ok || w.Copy != plaza1 {
+		t.Errorf("user 8 is at %v, %v before the new link has told all", w, ok)
+	}
+	again.end(time.Second)
+	wants(t, c, "8 false .0 false", "10 true plaza.1 false")
+}
+
+func TestLateAndRepeatedMessages(t *testing.T) {
+	t.Parallel()
+	c := testCore(nil)
+	b := arrive(t, c, 0, 5, 2)
+	b.users(0, in(plaza1, 7, 100))
+	b.end(0)
+	c.take()
+	b.seq-- // the same number again
+	b.users(0, in(game.Copy{}, 7, 100))
+	wants(t, c)
+	b.seq++ // one is missing
+	if err := b.say(0, message{cmd: CmdUsers, users: []userRow{in(game.Copy{}, 7, 100)}}); !errors.Is(err, errMessage) {
+		t.Errorf("a gap = %v", err)
+	}
+	for name, m := range map[string]message{
+		"the same link": {run: 5, link: 2}, "an older link": {run: 5, link: 1},
+	} {
+		late := &pen{t: t, c: c, arrival: c.accept()}
+		m.cmd, m.node = CmdBegin, game.Node{Name: "b", WebSocket: "ws://b"}
+		if err := late.say(0, m); !errors.Is(err, errMessage) {
+			t.Errorf("%s = %v", name, err)
+		}
+	}
+	arrive(t, c, 0, 6, 1) // b was started again
+	if drop := c.take().drop; !slices.Equal(drop, []uint64{b.arrival}) {
+		t.Errorf("dropped %v, want the older arrival %d", drop, b.arrival)
+	}
+	if err := b.say(0, message{cmd: CmdBeat}); !errors.Is(err, errMessage) {
+		t.Errorf("a message of the older link = %v", err)
+	}
+	old := &pen{t: t, c: c, arrival: c.accept()}
+	if err := old.say(0, message{cmd: CmdBegin, run: 5, link: 9, node: game.Node{Name: "b"}}); !errors.Is(err, errMessage) {
+		t.Errorf("a run that another has followed = %v", err)
+	}
+	self := &pen{t: t, c: c, arrival: c.accept()}
+	if err := self.say(0, message{cmd: CmdBegin, run: 5, link: 9, node: game.Node{Name: "a"}}); !errors.Is(err, errMessage) {
+		t.Errorf("a node of our own name = %v", err)
+	}
+}
+
+func TestMessagesOfLaterVersionsCount(t *testing.T) {
+	t.Parallel()
+	c := testCore(nil)
+	b := arrive(t, c, 0, 5, 1)
+	later := message{cmd: CmdBeat, seq: 2}
+	m, err := parse(CommandMax, later.body())
+	if !errors.Is(err, errUnknown) {
+		t.Fatalf("parse = %v", err)
+	}
+	if err := c.unknown(0, b.arrival, m); err != nil {
+		t.Fatal(err)
+	}
+	b.seq = 2
+	b.end(0)
+}
+
+func TestSilentNode(t *testing.T) {
+	t.Parallel()
+	c := testCore(nil)
+	b := arrive(t, c, 0, 5, 1)
+	b.users(0, in(plaza1, 7, 100))
+	b.must(0, message{cmd: CmdCopies, copies: []copyRow{{copy: plaza1, fill: fill{1, 50}}, {copy: game.Copy{Area: "garden", Number: 3}, fill: fill{0, 50}}}})
+	b.end(0)
+	c.take()
+	if c.standing(quietMax, "b", 5) != standsLiving || c.standing(0, "b", 4) != standsUnknown || c.standing(0, "c", 5) != standsUnknown {
+		t.Error("who lives is judged wrongly")
+	}
+	c.tick(quietMax + 1)
+	out := c.take()
+	if !slices.Equal(out.look, []game.Copy{plaza1, {Area: "garden", Number: 3}}) || c.standing(quietMax+1, "b", 5) != standsUnknown {
+		t.Errorf("a quiet node's locks: %v, want those with users first", out.look)
+	}
+	c.tick(quietMax + 2)
+	if look := c.take().look; look != nil {
+		t.Errorf("they are looked at again: %v", look)
+	}
+	c.tick(game.NodeTerm)
+	if out = c.take(); !slices.Equal(out.drop, []uint64{b.arrival}) || len(c.elsewhere("plaza")) != 0 {
+		t.Errorf("a silent node: dropped %v, copies %v", out.drop, c.elsewhere("plaza"))
+	}
+	c.tick(2*game.NodeTerm - 1)
+	wants(t, c)
+	c.tick(2 * game.NodeTerm)
+	wants(t, c, "7 false .0 false")
+	if len(c.peers) != 0 {
+		t.Errorf("a node that is not listed and not heard of is kept: %v", c.peers)
+	}
+}
+
+func TestLogins(t *testing.T) {
+	t.Parallel()
+	c := testCore(nil)
+	b := arrive(t, c, 0, 5, 1)
+	b.end(0)
+	b.users(0, in(plaza1, 7, 1000))
+	c.take()
+	c.here(500, 7, true, game.Copy{}) // our clock is behind, but it is later
+	if c.users[7].stamp != 1001 {
+		t.Errorf("stamp %d, want one after that of b", c.users[7].stamp)
+	}
+	b.users(0, in(game.Copy{}, 7, 1000)) // b has not heard of it
+	wants(t, c)
+	b.users(0, userRow{uid: 7, gone: true})
+	wants(t, c) // the session here is the user's
+	b.users(0, in(game.Copy{}, 7, 1001))
+	wants(t, c, "7 true .0 true") // of equal stamps the greater name wins
+	c.here(500, 7, true, plaza1)  // late words of the session that is on its way out
+	if !c.users[7].replaced {
+		t.Error("a late word is taken for a login")
+	}
+	b.users(0, in(plaza1, 7, 1001))
+	wants(t, c, "7 true plaza.1 false")
+	b.users(0, in(plaza1, 7, 1001))
+	wants(t, c, "7 true plaza.1 false") // it is told again, as the world there wanted
+	c.here(500, 7, false, game.Copy{})
+	c.here(500, 7, true, plaza1)
+	if c.users[7] != nil {
+		t.Error("a late word of a session that has ended is taken for a login")
+	}
+	// On three nodes the latest counts, and its end brings back the one before.
+	third := &pen{t: t, c: c, arrival: c.accept()}
+	third.must(0, message{cmd: CmdBegin, run: 5, link: 1, node: game.Node{Name: "c", WebSocket: "ws://c"}})
+	third.end(0)
+	third.users(0, in(game.Copy{}, 7, 1002))
+	b.users(0, in(game.Copy{}, 7, 1001))
+	wants(t, c, "7 true .0 false", "7 true .0 false")
+	if w, _ := c.where(7); w.Node != "c" {
+		t.Errorf("user 7 is on %s, want c", w.Node)
+	}
+	third.users(0, userRow{uid: 7, gone: true})
+	if w, _ := c.where(7); w.Node != "b" {
+		t.Errorf("user 7 is on %s, want b", w.Node)
+	}
+}
+
+// TestBounds reaches each bound of a core.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	c := testCore(func(cfg *Config) { cfg.NodesMax, cfg.UsersMax, cfg.CopiesMax, cfg.WordsMax = 2, 3, 2, 4 })
+	c.list(0, []game.Node{{Name: "a", WebSocket: "ws://a"}, {Name: "b", WebSocket: "ws://b"}, {Name: "c", WebSocket: "ws://c"}, {Name: "bad name", WebSocket: "ws://d"}})
+	out := c.take()
+	if len(out.dial) != 1 || out.dial[0].node.Name != "b" || len(c.peers) != 1 || !slices.Contains(out.notes, note{noteTooMany, "c", 2}) {
+		t.Fatalf("links %v, notes %v", out.dial, out.notes)
+	}
+	b := arrive(t, c, 0, 5, 1)
+	b.end(0)
+	for uid := game.UID(1); uid < 6; uid++ {
+		b.users(0, in(plaza1, uid, 1))
+	}
+	for n := uint32(1); n < 6; n++ {
+		b.must(0, message{cmd: CmdCopies, copies: []copyRow{{copy: game.Copy{Area: "plaza", Number: n}, fill: fill{1, 2}}}})
+	}
+	if p := c.peers["b"]; len(p.users) != 3 || len(c.elsewhere("plaza")) != 2 {
+		t.Errorf("%d users and %d copies are kept, want 3 and 2", len(p.users), len(c.elsewhere("plaza")))
+	}
+	if notes := c.take().notes; !slices.Contains(notes, note{noteRefused, "b", 1}) {
+		t.Errorf("notes %v: want that rows were refused", notes)
+	}
+	link := out.dial[0].link
+	c.linked(0, link)
+	for i := range 4 {
+		if !c.tell(0, word{uid: 1, cmd: wire.CmdNotice, body: []byte{byte(i)}}) {
+			t.Fatal("a word is not taken")
+		}
+	}
+	if c.tell(0, word{uid: 1, cmd: wire.CmdNotice}) {
+		t.Error("more words are taken than WordsMax")
+	}
+	out = c.take()
+	if !slices.Equal(out.hangup, []uint64{link}) || c.tell(0, word{uid: 1}) {
+		t.Errorf("hung up %v, want the slow link, and no words until there is another one", out.hangup)
+	}
+	c.users[9] = &user{stamp: 1, copy: plaza1}
+	c.tick(redialMax)
+	next := c.take().dial
+	if len(next) != 1 || next[0].link == link {
+		t.Fatalf("links %v, want a new one", next)
+	}
+	c.linked(redialMax, next[0].link)
+	var told []wire.Command
+	for list := c.pull(next[0].link, nil); len(list) > 0; list = c.pull(next[0].link, nil) {
+		for _, m := range list {
+			told = append(told, m.cmd)
+		}
+	}
+	if !slices.Equal(told, []wire.Command{CmdBegin, CmdUsers, CmdEnd}) {
+		t.Errorf("the new link tells %v, want all that is here", told)
+	}
+}
+
+// TestWhatChangesOftenIsToldOnce: what waits for a slow node does not grow with time.
+func TestWhatChangesOftenIsToldOnce(t *testing.T) {
+	t.Parallel()
+	c := testCore(nil)
+	c.list(0, []game.Node{{Name: "b", WebSocket: "ws://b"}})
+	link := c.take().dial[0].link
+	c.linked(0, link)
+	for range 2 {
+		c.pull(link, nil)
+	}
+	c.take()
+	c.claimed(plaza1, true)
+	for i := range 1000 {
+		c.here(1, 7, true, game.Copy{})
+		c.here(1, 7, i%2 == 0, game.Copy{})
+		c.population(plaza1, fill{i, 1000})
+	}
+	list := c.pull(link, nil)
+	if len(list) != 2 || len(list[0].users) != 1 || !list[0].users[0].gone || len(list[1].copies) != 1 || list[1].copies[0].avatars != 999 {
+		t.Errorf("told %+v", list)
+	}
+	if wake := c.take().wake; !slices.Equal(wake, []uint64{link}) {
+		t.Errorf("woken %v, want once", wake)
+	}
+	if list = c.pull(link, nil); len(list) != 0 {
+		t.Errorf("told %+v again", list)
+	}
+	c.claimed(plaza1, false)
+	if list = c.pull(link, nil); len(list) != 1 || !list[0].copies[0].gone {
+		t.Errorf("told %+v, want that the copy ended", list)
+	}
+}
+
+func TestRedialsBecomeRarer(t *testing.T) {
+	t.Parallel()
+	c := testCore(nil)
+	c.list(0, []game.Node{{Name: "b", WebSocket: "ws://b"}})
+	dials := 0
+	for now := time.Duration(0); now < 10*time.Second; now += 10 * time.Millisecond {
+		c.tick(now)
+		for _, d := range c.take().dial {
+			dials++
+			c.linked(now, d.link) // it is welcomed, and ends at once
+			c.unlinked(now, d.link, false)
+		}
+	}
+	if dials < 10 || dials > 20 {
+		t.Errorf("%d attempts in 10 s, want about one in %v", dials, redialMax)
+	}
+}
+
+func TestRunner(t *testing.T) {
+	t.Parallel()
+	c := testCore(nil)
+	b := arrive(t, c, 0, 5, 1)
+	b.end(0)
+	text := func(node string, run runID) string {
+		s, err := holderText(game.Node{Name: node, WebSocket: "ws://" + node}, run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	for name, want := range map[string]struct {
+		text    string
+		renewed bool
+		place   string
+	}{
+		"a node that is heard of":                         {text("b", 5), false, "b"},
+		"an earlier run of it":                            {text("b", 4), false, ""},
+		"an earlier run of it, which renews":              {text("b", 4), true, "b"},
+		"a node that is not known":                        {text("c", 5), false, ""},
+		"a node that is not known, and renews":            {text("c", 5), true, "c"},
+		"our own grant, whose answer was lost":            {text("a", 1), true, ""},
+		"another node of our name":                        {text("a", 2), true, "a"},
+		"a lock that somebody else made under this name":  {"somebody", true, ""},
+		"a lock of somebody who writes half of the truth": {`{"run":"7"}`, true, ""},
+	} {
+		place := c.runner(0, want.text, want.renewed)
+		if place.GetNode() != want.place || place != nil && place.Websocket != "ws://"+want.place {
+			t.Errorf("%s: runs on %v, want %q", name, place, want.place)
+		}
+	}
+	b.must(0, message{cmd: CmdBeat, draining: true})
+	if place := c.runner(0, text("b", 5), true); place != nil {
+		t.Errorf("a node that is emptied: %v, want to wait for it", place)
+	}
+	if _, err := holderText(game.Node{Name: "b", WebSocket: string(make([]byte, 300))}, 1); game.KindOf(err) != game.Invalid {
+		t.Errorf("addresses that are too long: %v", err)
+	}
+}
+
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	const s = time.Second
+	for name, c := range map[string]struct {
+		waits []time.Duration // one every 100 ms
+		want  bool            // whether the last one shows a renewal
+	}{
+		"a lease that stands still":          {[]time.Duration{s, 900 * time.Millisecond, 800 * time.Millisecond}, false},
+		"a lease that was renewed":           {[]time.Duration{s, 900 * time.Millisecond, s}, true},
+		"a lease that is renewed each time":  {[]time.Duration{s, s}, true},
+		"a first look tells nothing":         {[]time.Duration{s}, false},
+		"what is not known tells nothing":    {[]time.Duration{s, 0}, false},
+		"what was not known is passed over":  {[]time.Duration{s, 0, 800 * time.Millisecond}, false},
+		"a lease about to end, then renewed": {[]time.Duration{10 * time.Millisecond, s}, true},
+	} {
+		var p patience
+		got := false
+		for i, wait := range c.waits {
+			at := time.Duration(i) * 100 * time.Millisecond
+			got = p.moved(wait, at, at)
+		}
+		if got != c.want {
+			t.Errorf("%s: moved = %v", name, got)
+		}
+	}
+}
+
+func TestDirectoryIsOfOtherNodes(t *testing.T) {
+	t.Parallel()
+	c := testCore(nil)
+	b := arrive(t, c, 0, 5, 1)
+	b.must(0, message{cmd: CmdCopies, copies: []copyRow{{copy: plaza1, fill: fill{3, 50}}, {copy: game.Copy{Area: "plaza", Number: 2}, fill: fill{1, 50}}}})
+	b.end(0)
+	b.must(0, message{cmd: CmdCopies, copies: []copyRow{{copy: game.Copy{Area: "plaza", Number: 2}, gone: true}, {copy: game.Copy{Area: "shop", Number: 1}, gone: true}}})
+	want := []world.CopyAt{{Copy: plaza1, Place: c.peers["b"].place, Avatars: 3, Capacity: 50}}
+	if got := c.elsewhere("plaza"); !slices.Equal(got, want) {
+		t.Errorf("elsewhere = %v, want %v", got, want)
+	}
+	if c.peers["b"].count != 1 || len(c.elsewhere("shop")) != 0 {
+		t.Errorf("%d copies are counted", c.peers["b"].count)
+	}
+}
