@@ -15,10 +15,10 @@ import (
 // routes are all rows of the interface.
 func (a *api) routes() []route {
 	if a.World != nil && a.Identity == nil {
-		return a.worldRoutes()
+		return append(a.worldRoutes(), a.protocolRoutes()...)
 	}
 	var all []route
-	for _, part := range [][]route{a.userRoutes(), a.tokenRoutes(), a.pointRoutes(), a.giftRoutes(), a.entityRoutes(), a.lockRoutes(), a.coreRoutes(), a.statusRoutes(), a.exportRoutes(), a.worldRoutes()} {
+	for _, part := range [][]route{a.userRoutes(), a.tokenRoutes(), a.pointRoutes(), a.giftRoutes(), a.entityRoutes(), a.lockRoutes(), a.coreRoutes(), a.statusRoutes(), a.exportRoutes(), a.worldRoutes(), a.protocolRoutes()} {
 		all = append(all, part...)
 	}
 	return all
