@@ -82,6 +82,12 @@ func (i *identity) refuse(token string, err error) {
 	i.refused[token] = err
 }
 
+func (i *identity) setLife(d time.Duration) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.life = d
+}
+
 func (i *identity) mute(uid game.UID, until time.Time) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -585,3 +591,15 @@ func (w *world) metric(name string, labels ...string) (v float64) {
 }
 
 func number(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }
+
+// testAll says whether the long forms run.
+func testAll() bool { return os.Getenv("KAMADO_TEST_ALL") == "1" }
+
+func openFiles(t testing.TB) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skipf("cannot count open files: %v", err)
+	}
+	return len(list)
+}

@@ -262,6 +262,7 @@ func (s *Session) begin(c *conn, welcome []byte) {
 	s.mu.Lock()
 	c.mu.Lock()
 	c.push(item{cmd: wire.CmdWelcome, body: welcome}, s.g.limit())
+	s.g.metrics.shard(c).out(wire.CmdWelcome)
 	for _, i := range s.replay {
 		c.push(i, s.g.limit())
 	}
@@ -399,6 +400,7 @@ func (s *Session) attach(c *conn, cred *credential, w *wire.Welcome) resumeOutco
 	if !ok {
 		return resumeBusy
 	}
+	s.g.metrics.shard(c).out(wire.CmdWelcome)
 	s.told.Store(s.in.Load()) // welcome says it
 	s.cred.Store(cred)
 	c.hello = nil
