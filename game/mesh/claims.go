@@ -338,9 +338,7 @@ func (m *Mesh) keep(ctx context.Context) {
 			}
 			next -= now
 		})
-		for _, c := range lost {
-			m.lostClaim(c, nil)
-		}
+		m.lost(nil, lost...)
 		for _, c := range due {
 			m.wg.Go(func() { m.renew(ctx, c) })
 		}
@@ -367,7 +365,7 @@ func (m *Mesh) renew(ctx context.Context, c *claim) {
 		late = err == nil && c.over
 	})
 	if lost {
-		m.lostClaim(c, err)
+		m.lost(err, c)
 	}
 	if late { // nobody believes in it any more: others need not wait for its end
 		_ = m.giveBack(within, c)
@@ -375,7 +373,10 @@ func (m *Mesh) renew(ctx context.Context, c *claim) {
 	m.poke(m.keepNow)
 }
 
-func (m *Mesh) lostClaim(c *claim, err error) {
-	m.metrics.claimsLost.Inc()
-	m.log.Warn("claim lost", "copy", c.copy, "fence", c.token, "err", err)
+// lost tells of claims that are over before they were given back.
+func (m *Mesh) lost(err error, claims ...*claim) {
+	if len(claims) > 0 {
+		m.metrics.claimsLost.Add(float64(len(claims)))
+		m.log.Warn("claims lost", "copies", len(claims), "first", claims[0].copy.String(), "fence", claims[0].token, "err", err)
+	}
 }

@@ -11,15 +11,14 @@ import (
 	"github.com/kamado/kamado/game/mesh"
 )
 
-// TestManyClaimsAreKept: renewals of hundreds of copies share the locks' time, and none comes too late.
+// TestManyClaimsAreKept: renewals of hundreds of copies share the time of real locks, and none comes too late.
 func TestManyClaimsAreKept(t *testing.T) {
-	t.Parallel()
-	copies, terms := 150, 2
-	if os.Getenv("KAMADO_TEST_ALL") != "" {
-		copies, terms = 600, 6
+	if os.Getenv("KAMADO_TEST_ALL") == "" {
+		t.Skip("it holds a figure (KAMADO_TEST_ALL=1); TestRenewalsDoNotStarve has the rule")
 	}
+	const copies, terms = 600, 6
 	dir := t.TempDir()
-	a := start(t, dir, "a", func(c *mesh.Config, _ *mesh.Deps) { c.AtOnce = 32 })
+	a := start(t, dir, "a")
 	var wg sync.WaitGroup
 	lost := make([]<-chan struct{}, copies)
 	began := time.Now()

@@ -10,6 +10,7 @@ import (
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/wire"
 	"github.com/kamado/kamado/game/world"
+	"github.com/kamado/kamado/internal/lock"
 )
 
 var plaza1 = game.Copy{Area: "plaza", Number: 1}
@@ -434,4 +435,74 @@ func TestDirectoryIsOfOtherNodes(t *testing.T) {
 	if c.peers["b"].count != 1 || len(c.elsewhere("shop")) != 0 {
 		t.Errorf("%d copies are counted", c.peers["b"].count)
 	}
+}
+
+// TestRenewalsDoNotStarve: locks that take long for each batch still renew all claims in time, since the most urgent go first.
+func TestRenewalsDoNotStarve(t *testing.T) {
+	t.Parallel()
+	const copies, each = 600, 30 * time.Millisecond // of 64 renewals: a round of all takes about 300 ms
+	s := newClaimSet(Default())
+	term := s.cfg.ClaimTerm
+	for i := range copies {
+		s.add(0, 0, game.Copy{Area: "plaza", Number: uint32(i + 1)}, lock.Held{Token: 1, Term: term})
+	}
+	renewals := 0
+	for now := time.Duration(0); now < 20*term; {
+		due, lost, next := s.step(now)
+		if len(lost) > 0 || len(due) > s.cfg.AtOnce {
+			t.Fatalf("at %v %d claims are lost, %d renewed at once", now, len(lost), len(due))
+		}
+		if more, _, _ := s.step(now); len(more) > s.cfg.AtOnce-len(due) {
+			t.Fatalf("%d and %d are renewed at once", len(due), len(more))
+		} else {
+			due = append(due, more...)
+		}
+		asked := now
+		now = max(next, now+time.Millisecond)
+		if len(due) > 0 {
+			now = asked + each
+		}
+		for i, c := range due {
+			renewals++
+			var err error
+			if i%50 == 7 {
+				err = lock.ErrAway // it is tried again soon
+			}
+			s.renewed(now, asked, c, lock.Held{Token: 1, Term: term}, err)
+		}
+	}
+	if s.busy != 0 || len(s.of) != copies || renewals < 15*copies {
+		t.Errorf("%d under way, %d claims, %d renewals", s.busy, len(s.of), renewals)
+	}
+}
+
+func TestClaimEnds(t *testing.T) {
+	t.Parallel()
+	s := newClaimSet(Default())
+	term := s.cfg.ClaimTerm
+	if s.add(term, 0, plaza1, lock.Held{Token: 1, Term: term}) != nil {
+		t.Error("a grant whose answer came too late is believed in")
+	}
+	c := s.add(0, 0, plaza1, lock.Held{Token: 1, Term: term})
+	end := term - term/lock.DriftMax
+	if _, lost, next := s.step(end - 1); len(lost) != 0 || next > end {
+		t.Errorf("%d claims are lost too early; the next step is at %v", len(lost), next)
+	}
+	if s.renewed(end-1, 0, c, lock.Held{}, lock.ErrAway) {
+		t.Error("a renewal without answer ends the claim")
+	}
+	_, lost, _ := s.step(end)
+	if len(lost) != 1 || !c.over {
+		t.Errorf("%d claims are lost a tenth of the term before its end, want 1", len(lost))
+	}
+	<-c.lost
+	if s.renewed(end, 0, c, lock.Held{Term: term}, nil); len(s.of) != 0 {
+		t.Error("a late renewal brings a claim back")
+	}
+	next := s.add(end, end, plaza1, lock.Held{Token: 2, Term: term})
+	s.step(end)
+	if !s.renewed(end, end, next, lock.Held{}, lock.ErrLost) {
+		t.Error("a renewal that is refused does not end the claim")
+	}
+	<-next.lost
 }
