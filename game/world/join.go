@@ -20,7 +20,7 @@ func (w *World) join(p *player, j *wire.Join) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), openTimeout) // the gateway's call has no context; this one is its bound
 	defer cancel()
-	avatar, err := w.avatar(ctx, p, j)
+	avatar, asked, err := w.avatar(ctx, p, j)
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (w *World) join(p *player, j *wire.Join) error {
 		p.tell(wire.CmdRedirect, encode(&wire.Redirect{Place: to.place, Area: to.copy.Area, Copy: to.copy.Number}))
 		return nil
 	}
-	next := &seat{stage: to.stage, player: p, entrant: avatar}
+	next := &seat{stage: to.stage, player: p, entrant: avatar, asked: asked}
 	if j.At {
 		next.at = &game.Pose{X: uint16(min(j.X, 1<<16-1)), Y: uint16(min(j.Y, 1<<16-1)), Facing: 64}
 	}
@@ -47,31 +47,31 @@ func (w *World) join(p *player, j *wire.Join) error {
 	return nil
 }
 
-// avatar judges how somebody wants to be called and to look.
-func (w *World) avatar(ctx context.Context, p *player, j *wire.Join) (game.Avatar, error) {
-	avatar := game.Avatar{UID: p.uid, Name: p.called(), Look: j.Look}
+// avatar judges how somebody wants to be called and to look. asked is the name before Admit has changed it, for the next
+// join; empty: none was given.
+func (w *World) avatar(ctx context.Context, p *player, j *wire.Join) (avatar game.Avatar, asked string, err error) {
+	avatar = game.Avatar{UID: p.uid, Name: p.wanted(), Look: j.Look}
 	if j.Name != "" {
 		name, err := game.CheckAvatarName(j.Name)
 		if err != nil {
-			return avatar, err
+			return avatar, "", err
 		}
-		avatar.Name = w.filter.Hide(name)
+		asked = w.filter.Hide(name)
+		avatar.Name = asked
 	}
 	if w.deps.Admit != nil {
 		act := &game.Act{Who: p.m.Principal(), Method: "area.join", Copy: game.Copy{Area: j.Area, Number: j.Copy}, Avatar: avatar}
 		if err := w.deps.Admit(ctx, act, &avatar); err != nil {
-			return avatar, err
+			return avatar, "", err
 		}
-		name, err := game.CheckAvatarName(avatar.Name)
-		if err != nil {
-			return avatar, err
+		if avatar.Name, err = game.CheckAvatarName(avatar.Name); err != nil {
+			return avatar, "", err
 		}
-		avatar.Name = name
 	}
 	if len(avatar.Look) > game.LookBytesMax {
-		return avatar, game.Errorf(game.Invalid, "a look of %d bytes: at most %d", len(avatar.Look), game.LookBytesMax)
+		return avatar, "", game.Errorf(game.Invalid, "a look of %d bytes: at most %d", len(avatar.Look), game.LookBytesMax)
 	}
-	return avatar, nil
+	return avatar, asked, nil
 }
 
 // leave takes a player out of its area.

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,8 @@ type player struct {
 	now  sent                 // what is handled; of the goroutine that calls Handle
 
 	mu    sync.Mutex
-	name  string // as it was called last; empty: not yet
+	asked string // as it wanted to be called last; empty: it never said
+	name  string // as it is called; empty: as by default
 	ended bool
 }
 
@@ -32,10 +34,14 @@ func newPlayer(w *World, s Session) *player {
 func (p *player) called() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.name == "" {
-		return "guest " + p.uid.String()
-	}
-	return p.name
+	return cmp.Or(p.name, "guest "+p.uid.String())
+}
+
+// wanted is the name that the player asked for last.
+func (p *player) wanted() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return cmp.Or(p.asked, "guest "+p.uid.String())
 }
 
 // tell gives a frame from outside of an area's turn.
@@ -102,6 +108,7 @@ func (p *player) sit(next *seat) bool {
 		return false
 	}
 	p.name = next.entrant.Name
+	p.asked = cmp.Or(next.asked, p.asked)
 	before := p.seat.Swap(next)
 	p.mu.Unlock()
 	if before != nil {

@@ -240,6 +240,11 @@ func TestAdmitJudgesWhoEnters(t *testing.T) {
 		if e := last[*wire.Entered](t, a).Members[0]; e.Name != "Sir Aki" || string(e.Look) != "crown" {
 			t.Errorf("entered as %v", e)
 		}
+		r.join(a, "shop", 0)
+		if e := last[*wire.Entered](t, a).Members[0]; e.Name != "Sir Aki" {
+			t.Errorf("entered another area as %v: the name that was asked for is admitted anew", e)
+		}
+		r.join(a, "plaza", 0)
 		r.join(a, "garden", 0)
 		if f := last[*wire.Refused](t, a); f.Fault.Kind != "denied" || where(a) != "plaza.1" {
 			t.Errorf("a garden that is closed: %v, in %q", f, where(a))

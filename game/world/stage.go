@@ -310,6 +310,7 @@ type seat struct {
 	stage   *stage
 	player  *player
 	entrant game.Avatar // as it enters; its ID counts for the goroutine of the stage alone, once it has entered
+	asked   string      // the name that its player asked for, before anybody changed it
 	at      *game.Pose  // where it wants to enter; nil: anywhere
 	entered time.Time
 
