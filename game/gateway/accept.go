@@ -138,6 +138,9 @@ func (g *Gateway) enter(c *conn, greeting, before []byte) {
 	if why != "" {
 		c.refuse(wire.Reason_REASON_FULL, why, spread(retryFull), nil) //nolint:errcheck // it says that it is over
 	}
+	if g.stopped.Load() { // it came too late to be seen by stop
+		c.stop()
+	}
 	if len(before) == 0 {
 		c.run()
 		return

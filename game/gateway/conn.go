@@ -59,6 +59,8 @@ type conn struct {
 	got *buffer // of the read that was just done
 	// deep: the stack has grown for a frame of the host; busy: it was for one since the last look. left: the client said that it does not come back.
 	deep, busy, left bool
+	whole            bool // a frame was completed by what is being read
+	partial          int  // bytes of the frame that is not whole, at most
 	transport        transport
 
 	shard  uint8
@@ -175,7 +177,11 @@ func (c *conn) serveWaiting() {
 func (c *conn) take(b []byte) error {
 	c.heard.Store(c.g.now())
 	c.g.metrics.shard(c).bytesIn.Add(uint64(len(b)))
+	c.whole = false
 	err := c.feed(b)
+	if err == nil {
+		err = c.hold(len(b))
+	}
 	c.mu.Lock()
 	if c.out != nil {
 		c.flush()
@@ -185,6 +191,25 @@ func (c *conn) take(b []byte) error {
 	}
 	c.mu.Unlock()
 	return err
+}
+
+// hold counts what is kept of a frame that has not come as a whole, now that n more bytes were read. While too much is held for all, a client may
+// not send what is long.
+func (c *conn) hold(n int) error {
+	switch {
+	case c.split.Whole():
+		n = 0
+	case !c.whole:
+		n += c.partial
+	}
+	if n != c.partial {
+		c.g.unfinished.Add(int64(n - c.partial))
+		c.partial = n
+	}
+	if n > wire.LimitHello && c.g.over() {
+		return c.refuse(wire.Reason_REASON_FULL, "the server is overloaded", spread(retryFull), nil)
+	}
+	return nil
 }
 
 func (c *conn) feed(b []byte) error {
@@ -202,7 +227,7 @@ func (c *conn) feed(b []byte) error {
 			c.farewell()
 			return errOver
 		case op == ws.OpPing:
-			err = c.wsPong(data)
+			err = c.wsPing(data)
 		case len(data) > 0:
 			err = c.frames(data)
 		}
@@ -235,6 +260,7 @@ func (c *conn) frames(b []byte) error {
 // frame does one frame: of a session, or of a client that has still to log in.
 func (c *conn) frame(f wire.Frame) error {
 	c.g.metrics.shard(c).in(f.Command)
+	c.whole = true
 	if s := c.session.Load(); s != nil {
 		return s.frame(c, f)
 	}
@@ -330,8 +356,11 @@ func (c *conn) kill() {
 	c.nc.SetDeadline(past) //nolint:errcheck // as in close
 }
 
-// wsPong answers a ping of WebSocket.
-func (c *conn) wsPong(data []byte) error {
+// wsPing answers a ping of WebSocket. It counts as a command of whom is logged in.
+func (c *conn) wsPing(data []byte) error {
+	if s := c.session.Load(); s != nil && !s.mayGoOn(c.g.now()) {
+		return c.refuse(wire.Reason_REASON_FLOOD, "", spread(retryFlood), nil)
+	}
 	frame := append(appendWSHead(make([]byte, 0, len(data)+2), ws.OpPong, len(data)), data...)
 	c.mu.Lock()
 	ok := c.push(item{seq: control, body: frame}, c.g.limit())
@@ -346,6 +375,7 @@ func (c *conn) wsPong(data []byte) error {
 // over ends the connection: its session is cut or closed, the last frame is given time, and the socket is closed.
 func (c *conn) over() {
 	c.g.forget(c)
+	c.g.unfinished.Add(-int64(c.partial))
 	if s := c.session.Load(); s != nil {
 		s.lost(c)
 	}

@@ -37,6 +37,7 @@ type Gateway struct {
 	minClient game.ClientVersion
 	showLimit int
 	start     time.Time
+	round     time.Duration // in which the sweep sees each connection once
 	metrics   *metrics
 
 	logins        chan struct{} // a place for each login in work
@@ -45,10 +46,14 @@ type Gateway struct {
 	queued        atomic.Int64  // bytes that wait for connections
 	replayed      atomic.Int64  // bytes that are kept for replay
 	refusals      atomic.Int64  // connections that are told that there is no room
+	unfinished    atomic.Int64  // bytes of frames that have not come as a whole
 	open          [transports]atomic.Int64
 	cut           atomic.Int64
 	door          atomic.Pointer[door] // nil: users may come in
 	stopped       atomic.Bool          // Run is over: connections are not taken, and what is lost does not come back
+
+	identityAway atomic.Bool
+	overloaded   bool // of the sweep
 
 	conns [connShards]connShard
 
@@ -95,6 +100,7 @@ func New(cfg game.GatewayConfig, deps Deps) (*Gateway, error) {
 		}
 		g.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
+	g.round = min(time.Second, cfg.HelloTimeout/2, cfg.KeepAlive/4, cfg.RecheckEvery/2)
 	g.metrics = newMetrics(g)
 	if deps.Registerer != nil {
 		if err := deps.Registerer.Register(g.metrics); err != nil {
@@ -108,7 +114,9 @@ func New(cfg game.GatewayConfig, deps Deps) (*Gateway, error) {
 func (g *Gateway) now() int64 { return time.Since(g.start).Milliseconds() }
 
 // over says whether all queues together hold more than they may.
-func (g *Gateway) over() bool { return g.queued.Load()+g.replayed.Load() > int64(g.cfg.QueueBytesAll) }
+func (g *Gateway) over() bool {
+	return g.queued.Load()+g.replayed.Load()+g.unfinished.Load() > int64(g.cfg.QueueBytesAll)
+}
 
 // overShare is which part of its bounds a client keeps while all queues together are over theirs.
 const overShare = 8
@@ -255,10 +263,11 @@ func (g *Gateway) stop() {
 	for _, s := range g.sessions(true) {
 		s.end(wire.Reason_REASON_DRAIN, "the server stops", spread(retryDrain), nil)
 	}
-	g.eachConn(func(c *conn) {
-		if c.session.Load() == nil {
-			c.refuse(wire.Reason_REASON_DRAIN, "the server stops", spread(retryDrain), nil) //nolint:errcheck // it says that it is over
-		}
-	})
+	g.eachConn((*conn).stop)
 	g.work.end() // what came in between sees that the gateway has stopped
+}
+
+// stop tells a client that the server stops.
+func (c *conn) stop() {
+	c.refuse(wire.Reason_REASON_DRAIN, "the server stops", spread(retryDrain), nil) //nolint:errcheck // it says that it is over
 }

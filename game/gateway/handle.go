@@ -12,9 +12,8 @@ import (
 // frame does one frame of a client that is logged in.
 func (s *Session) frame(c *conn, f wire.Frame) error {
 	now := s.g.now()
-	rate := float32(s.g.cfg.CommandsPerSecond)
-	if _, ok := s.limits.all.take(now, floodTimes*rate, floodTimes*floodSeconds*rate); !ok {
-		return c.refuse(wire.Reason_REASON_FLOOD, "", retryFlood, nil)
+	if !s.mayGoOn(now) {
+		return c.refuse(wire.Reason_REASON_FLOOD, "", spread(retryFlood), nil)
 	}
 	switch f.Command {
 	case wire.CmdPing, wire.CmdPong, wire.CmdAck:
@@ -50,6 +49,13 @@ func (s *Session) frame(c *conn, f wire.Frame) error {
 		s.g.deps.Host.Handle(s, f.Command, body)
 	}
 	return nil
+}
+
+// mayGoOn says whether the client is not far above what it may send, whatever that is.
+func (s *Session) mayGoOn(now int64) bool {
+	rate := float32(s.g.cfg.CommandsPerSecond)
+	_, ok := s.limits.all.take(now, floodTimes*rate, floodTimes*floodSeconds*rate)
+	return ok
 }
 
 // sign does the frames by which both sides know that the other one lives.

@@ -77,10 +77,11 @@ func (w *scratch) release() {
 	scratches.Put(w)
 }
 
-// push queues an item; false: it is more than limit, and was not taken. Preconditions: c.mu is held.
+// push queues an item; false: with it the queue is over limit, and it was not taken. What is longer than the limit is taken when nothing else waits.
+// Preconditions: c.mu is held.
 func (c *conn) push(i item, limit int) bool {
 	n := i.bytes()
-	if c.closing || c.dead || c.queued+n > limit {
+	if c.closing || c.dead || c.queued > 0 && c.queued+n > limit {
 		return false
 	}
 	if c.out == nil {

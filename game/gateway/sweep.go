@@ -29,8 +29,7 @@ type cutting struct {
 
 // sweepUntil looks at a part of all connections at each tick, so that each is looked at about once a second, until ctx ends.
 func (g *Gateway) sweepUntil(ctx context.Context) {
-	round := min(time.Second, g.cfg.HelloTimeout/2, g.cfg.KeepAlive/4, g.cfg.RecheckEvery/2)
-	tick := time.NewTicker(max(round/connShards, time.Millisecond))
+	tick := time.NewTicker(max(g.round/connShards, time.Millisecond))
 	defer tick.Stop()
 	var list []*conn
 	for i := 0; ; i = (i + 1) % connShards {
@@ -50,7 +49,20 @@ func (g *Gateway) sweepUntil(ctx context.Context) {
 		clear(list)
 		if i == 0 {
 			g.endCuts(now)
+			g.watch()
 		}
+	}
+}
+
+// watch tells the operator when too much waits, and when that is over.
+func (g *Gateway) watch() {
+	switch over := g.over(); {
+	case over && !g.overloaded:
+		g.log.Warn("too much waits for clients, so moves are held back and nobody is let in", "queued_bytes", g.queued.Load(), "replay_bytes", g.replayed.Load(), "limit", int64(g.cfg.QueueBytesAll))
+		g.overloaded = true
+	case !over && g.overloaded:
+		g.log.Info("what waits for clients is within its bound again")
+		g.overloaded = false
 	}
 }
 
@@ -118,7 +130,8 @@ func (g *Gateway) lookAtToken(c *conn, s *Session, now int64) {
 			s.Flush()
 		}
 	}
-	if now-c.checked < g.cfg.RecheckEvery.Milliseconds() || s.checking.Swap(true) {
+	// Half a round sooner: the next look would be too late.
+	if now-c.checked < (g.cfg.RecheckEvery-g.round/2).Milliseconds() || s.checking.Swap(true) {
 		return
 	}
 	select {
@@ -144,6 +157,9 @@ func (g *Gateway) check(ctx context.Context) {
 		s.checking.Store(false)
 		switch kind := game.KindOf(err); {
 		case err == nil:
+			if g.identityAway.Swap(false) {
+				g.log.Info("tokens can be looked at again")
+			}
 			if !p.MutedUntil.Equal(cred.MutedUntil) || p.Scopes != cred.Scopes {
 				next := &credential{Principal: p, token: cred.token, asks: cred.asks, ends: cred.ends}
 				next.asked.Store(cred.asked.Load())
@@ -157,6 +173,9 @@ func (g *Gateway) check(ctx context.Context) {
 			}
 		default:
 			g.metrics.checkFails.Add(1) // it stays as it was: the identity is away
+			if !g.identityAway.Swap(true) {
+				g.log.Warn("tokens cannot be looked at, so bans and sign-outs are not found", "error", err)
+			}
 		}
 	}
 }
