@@ -49,6 +49,9 @@ const (
 
 	// CmdApp is the first command of the application: fixed or free bodies, from client to server, done by game.HandleCommand.
 	CmdApp Command = game.CommandAppMin
+
+	// cmdNodes is the first command between nodes (package mesh), which clients never see.
+	cmdNodes Command = 512
 )
 
 // Layout is what stands in a body.
@@ -119,9 +122,10 @@ var commands = []Info{
 }
 
 // Reliable says whether frames of the command have a sequence number. The number of a command alone decides, so that a client
-// can count a frame that it does not know: 7 to 15 and 68 to 1023 have one. Commands that come later keep to it.
+// can count a frame that it does not know: 7 to 15 and 68 to 511 have one. Commands that come later keep to it. From 512 to 1023 are those
+// between nodes, which number what they say by themselves.
 func (c Command) Reliable() bool {
-	return c >= CmdCall && c < CmdMove || c >= CmdAnswer && c < CmdApp
+	return c >= CmdCall && c < CmdMove || c >= CmdAnswer && c < cmdNodes
 }
 
 // index has the place in commands of each command below its length, plus one; 0: there is none.

@@ -247,7 +247,7 @@ export interface Frame {
 
 /** Whether frames of a command, also of one that is not known, have a sequence number. */
 export function isReliable(command: number): boolean {
-  return (command >= 7 && command <= 15) || (command >= 68 && command <= 1023);
+  return (command >= 7 && command <= 15) || (command >= 68 && command <= 511);
 }
 
 /** Makes a frame. seq: of a reliable command, from 1; else absent. */

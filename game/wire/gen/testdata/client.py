@@ -18,7 +18,7 @@ FIXED = {  # command: name and struct format of each field
 
 
 def reliable(command):
-    return 7 <= command <= 15 or 68 <= command <= 1023
+    return 7 <= command <= 15 or 68 <= command <= 511
 
 
 def varint(b, at):
