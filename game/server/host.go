@@ -1,6 +1,7 @@
 package server
 
 import (
+	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/gateway"
 	"github.com/kamado/kamado/game/mesh"
 	"github.com/kamado/kamado/game/wire"
@@ -19,6 +20,11 @@ type peer struct{ arrival *mesh.Arrival }
 func (h *host) Opened(s *gateway.Session) {
 	if s.Node() == "" {
 		h.world.Opened(s)
+		return
+	}
+	p := s.Principal()
+	if !p.Has(game.ScopeAdmin) {
+		s.Close(wire.Reason_REASON_TOKEN, "a node shows the credential of a service with the scope admin", nil)
 		return
 	}
 	if h.mesh == nil {

@@ -50,8 +50,8 @@ const (
 	// CmdApp is the first command of the application: fixed or free bodies, from client to server, done by game.HandleCommand.
 	CmdApp Command = game.CommandAppMin
 
-	// cmdNodes is the first command between nodes (package mesh), which clients never see.
-	cmdNodes Command = 512
+	// CmdNodes is the first command between nodes (package mesh), which clients never see.
+	CmdNodes Command = 512
 )
 
 // Layout is what stands in a body.
@@ -125,7 +125,7 @@ var commands = []Info{
 // can count a frame that it does not know: 7 to 15 and 68 to 511 have one. Commands that come later keep to it. From 512 to 1023 are those
 // between nodes, which number what they say by themselves.
 func (c Command) Reliable() bool {
-	return c >= CmdCall && c < CmdMove || c >= CmdAnswer && c < cmdNodes
+	return c >= CmdCall && c < CmdMove || c >= CmdAnswer && c < CmdNodes
 }
 
 // index has the place in commands of each command below its length, plus one; 0: there is none.

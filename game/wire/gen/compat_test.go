@@ -181,7 +181,7 @@ func TestAnOldClientPassesOverCommandsThatCameLater(t *testing.T) {
 	tell(wire.CmdSaid, 1, &wire.Said{Text: "one"})
 	tell(wire.CmdNotice, 2, &wire.Notice{Text: "maintenance"})
 	tell(wire.CmdPointsChanged, 3, &wire.PointsChanged{Balance: 5})
-	stream = wire.AppendReliable(stream, 700, 4, []byte("of the future"))
+	stream = wire.AppendReliable(stream, 400, 4, []byte("of the future"))
 	stream = wire.AppendFrame(stream, 50, []byte("also of the future, and hot"))
 	tell(wire.CmdClosing, 0, &wire.Closing{Reason: 99, Text: "a reason of the future", Place: &wire.Place{Tcp: "b:1"}})
 	tell(wire.CmdSaid, 5, &wire.Said{Text: "two"})
