@@ -117,6 +117,8 @@ export class Client {
   uid = "";
   /** The node that the client is on, or was. */
   node = "";
+  /** How the connection stands: what onConnection told last. */
+  connection: Connection = { state: "ended" };
   /** Time that the last ping took. */
   latencyMs = 0;
 
@@ -177,6 +179,7 @@ export class Client {
   }
 
   private tellConnection(c: Connection): void {
+    this.connection = c;
     this.tell(() => this.delegate.onConnection?.(c));
   }
 

@@ -90,7 +90,7 @@ export class Chat {
   }
 
   private add(kind: string, name: string, text: string): void {
-    const line = document.createElement("li");
+    const line = document.createElement("p");
     line.className = kind;
     if (name) {
       const who = document.createElement("b");

@@ -123,12 +123,20 @@ export function star(g: G, x: number, y: number, r: number): void {
 
 const headY = -52;
 
+/** Whether a look has hair that lies behind the body when the face is seen. */
+export const hasLongHair = (look: Look): boolean => look.hair === 2 || look.hair === 3 || look.hair === 5;
+
+/** Long hair of somebody whose face is seen: it is drawn before the body. */
+export function drawLongHair(g: G, look: Look, turn: Turn): void {
+  if (turn < 3) hairBehind(g, look.hair, hairColours[look.hairColour]!, turn);
+}
+
 /** Head, face, hair and hat. */
 export function drawHead(g: G, look: Look, turn: Turn): void {
   const skin = skinColours[look.skin]!, hair = hairColours[look.hairColour]!;
   const face = [0, 5.5, 10, 0, 0][turn]!;
   const seen = turn < 3;
-  hairBehind(g, look.hair, hair, turn);
+  if (!seen) hairBehind(g, look.hair, hair, turn);
   if (look.hat === "cat") catEars(g, turn);
   ellipse(g, 0, headY, 20, 18.5, skin);
   const glow = g.createRadialGradient(-6, headY - 7, 2, 0, headY, 21);

@@ -1,6 +1,6 @@
 // Small pictures of avatars, for buttons, lists and dialogs.
 
-import { drawBody, drawHead } from "./figure";
+import { drawBody, drawHead, drawLongHair } from "./figure";
 import type { Look } from "./look";
 
 /** Draws somebody into a canvas of the page; part "head" shows the head alone. */
@@ -12,6 +12,7 @@ export function portrait(canvas: HTMLCanvasElement, look: Look, part: "head" | "
   const units = part === "head" ? (look.hat ? 66 : 52) : 124, scale = (Math.min(width, height) / units) * ratio;
   g.setTransform(scale, 0, 0, scale, canvas.width / 2, canvas.height / 2);
   g.translate(0, part === "head" ? (look.hat ? 62 : 53) : 50);
+  drawLongHair(g, look, 0);
   if (part === "all") drawBody(g, look, 0, 0);
   drawHead(g, look, 0);
 }

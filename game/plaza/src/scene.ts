@@ -2,7 +2,7 @@
 
 import type { Area, Block, Door, Lamp, Prop, Spot } from "./area";
 import { drawEmote, emoteMs } from "./emotes";
-import { bodyBox, drawBody, drawHead, ellipse, headBox, turnOf } from "./figure";
+import { bodyBox, drawBody, drawHead, drawLongHair, ellipse, hasLongHair, headBox, turnOf } from "./figure";
 import { bodyKey, headKey, type Look } from "./look";
 import { Sprites } from "./sprites";
 import { Track, type Pose } from "./track";
@@ -365,6 +365,7 @@ export class Scene {
     g.translate(a.pose.x, a.pose.y - lift);
     g.scale(mirror ? -appear : appear, appear);
     g.rotate(lean);
+    if (turn < 3 && hasLongHair(a.look)) this.sprites.put(g, `l${a.look.hair}.${a.look.hairColour}.${turn}`, 0, lean * 20, headBox, (s) => drawLongHair(s, a.look, turn));
     this.sprites.put(g, `b${bodyKey(a.look)}.${turn}.${frame}`, 0, 0, bodyBox, (s) => drawBody(s, a.look, turn, frame));
     this.sprites.put(g, `h${headKey(a.look)}.${turn}`, 0, lean * 20, headBox, (s) => drawHead(s, a.look, turn));
     g.restore();

@@ -11,7 +11,7 @@ import { lookBytes, parseLook, type Look } from "./look";
 import * as me from "./me";
 import { portrait } from "./portrait";
 import { Scene, type Actor } from "./scene";
-import { language, nameOf, number, speak, t } from "./text";
+import { language, nameOf, number, speak, t, translate } from "./text";
 
 const byId = <E extends HTMLElement>(id: string) => document.getElementById(id) as E;
 
@@ -77,7 +77,7 @@ export class Plaza implements App {
   private buttons(): void {
     byId("emotes").replaceChildren(
       ...emotes.map((n) => {
-        const button = document.createElement("button"), icon = document.createElement("canvas"), key = document.createElement("kbd");
+        const button = document.createElement("button"), icon = document.createElement("canvas");
         button.type = "button";
         button.dataset.label = `emote.${n}`;
         button.dataset.emote = String(n);
@@ -86,9 +86,7 @@ export class Plaza implements App {
         const g = icon.getContext("2d")!;
         g.setTransform(3, 0, 0, 3, 54, 54);
         drawEmote(g, n);
-        key.textContent = String(n);
-        key.setAttribute("aria-hidden", "true");
-        button.append(icon, key);
+        button.append(icon);
         button.addEventListener("click", () => this.emote(n));
         return button;
       }),
@@ -139,7 +137,8 @@ export class Plaza implements App {
 
   /** Shows everything in the language that is spoken now. */
   respeak(): void {
-    byId("language-text").textContent = language === "ja" ? "EN" : "日本";
+    translate(document);
+    byId("language-text").textContent = language === "ja" ? "En" : "あ";
     this.scene.restyle({});
     this.chat.respeak();
     this.showState();
@@ -191,16 +190,18 @@ export class Plaza implements App {
   /** Draws from now on, and goes into the first area as soon as there is a connection. */
   async start(config: Config): Promise<void> {
     this.config = config;
+    this.connected(this.client.connection); // it may be there already
     const frame = (now: number) => {
       this.scene.frame(now);
       this.reporter.frame(this.scene, now);
       requestAnimationFrame(frame);
     };
     requestAnimationFrame(frame);
+    const hash = location.hash.slice(1), wanted = areas.has(hash) ? hash : "plaza";
+    void areas.get(wanted).then(({ area }) => this.scene.area ?? this.scene.show(area)); // something to look at meanwhile
     await this.client.connect();
     await this.dress();
-    const wanted = location.hash.slice(1);
-    await this.enter(areas.has(wanted) ? wanted : "plaza");
+    await this.enter(wanted);
     if (this.recorded) this.tell(t("story.recorded"));
     else this.tell(t("story.entered", { area: t(`area.${this.area}`) }));
     await this.welcome();

@@ -153,7 +153,7 @@ export const area: Area = {
   props: [stove, ...trees, ...lanterns.map((l) => l.prop), ...benches.map((b) => b.prop), ...pools, ...bushes, gate(70, 602, "#c2452d"), gate(1530, 602, "#4f7fb8")],
   doors: [
     { to: "garden", x: 58, y: 590, radius: 54, at: { x: 1440, y: 610 } },
-    { to: "shop", x: 1542, y: 590, radius: 54, at: { x: 600, y: 790 } },
+    { to: "shop", x: 1542, y: 590, radius: 54, at: { x: 600, y: 760 } },
   ],
   lamps: [...lanterns.map((l) => l.lamp), { x: middle.x, y: middle.y + 10, radius: 330, colour: "255 140 60" }],
   blocks: [

@@ -185,7 +185,7 @@ const plants = [plant(60, 820), plant(1140, 820)];
 export const area: Area = {
   width: 1200,
   height: 900,
-  start: { x: 600, y: 780 },
+  start: { x: 600, y: 480 },
   edge: { day: "#4a3327", night: "#221a1c" },
   ground: floor,
   props: [...shelves, counter, mirror, ...plants, {
@@ -208,7 +208,7 @@ export const area: Area = {
     { x: 200, y: 180, rx: 400, ry: 44 }, { x: 600, y: 180, rx: 400, ry: 44 }, { x: 1000, y: 180, rx: 400, ry: 44 },
   ],
   spots: [
-    { x: 600, y: 350, radius: 130, text: "spot.counter", act: "shop" },
+    { x: 600, y: 350, radius: 560, text: "spot.counter", act: "shop" },
     { x: 1060, y: 590, radius: 90, text: "spot.mirror", act: "wardrobe" },
   ],
 };

@@ -74,7 +74,7 @@ export async function open(app: App): Promise<void> {
         });
       } else {
         button.textContent = missing > 0 ? t("shop.poor", { n: number(missing) }) : t("shop.buy", { n: number(item.price) });
-        button.setAttribute("aria-label", t("shop.buyName", { item: name, n: number(item.price) }));
+        button.setAttribute("aria-label", `${button.textContent}: ${name}`);
         button.disabled = missing > 0 || busy !== "";
         button.addEventListener("click", async () => {
           if (busy) return;
