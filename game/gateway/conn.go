@@ -338,10 +338,10 @@ func (c *conn) farewell() {
 	}
 	c.drop()
 	if c.raw != nil && c.writing == nil {
-		w := scratches.Get().(*scratch)
-		w.pieces = append(w.pieces, appendWSHead(nil, ws.OpClose, 0))
-		c.writeRaw(w) //nolint:errcheck // the client is gone
-		w.release()
+		c.raw.Write(func(fd uintptr) bool { //nolint:errcheck // the client is gone
+			writeNow(fd, [][]byte{appendWSHead(nil, ws.OpClose, 0)}, nil) //nolint:errcheck // as above
+			return true
+		})
 	}
 	c.kill()
 }

@@ -145,7 +145,6 @@ type host struct {
 	notes  []string
 	handle func(s *gateway.Session, cmd wire.Command, body []byte)
 	closed func(s *gateway.Session)
-	open   map[*gateway.Session]bool
 }
 
 func (h *host) note(format string, args ...any) {

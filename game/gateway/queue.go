@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"cmp"
 	"sync"
+	"syscall"
 
 	"github.com/gobwas/ws"
 
@@ -43,18 +45,23 @@ func (i *item) bytes() int {
 // queue is what waits for a connection. It comes from a pool, and goes back there when it is empty, so that an idle connection has none.
 type queue struct {
 	items []item
-	next  int // items before it are written
+	next  int     // items before it are written
+	w     scratch // of attempts to write it
 }
 
-var queues = sync.Pool{New: func() any { return new(queue) }}
+var queues = sync.Pool{New: func() any {
+	q := new(queue)
+	q.w.run = q.w.attempt
+	return q
+}}
 
 func (q *queue) release() {
 	if cap(q.items) > keepItems {
-		*q = queue{}
-	} else {
-		clear(q.items)
-		q.items, q.next = q.items[:0], 0
+		q.items = nil
 	}
+	clear(q.items)
+	q.items, q.next = q.items[:0], 0
+	q.w.reset()
 	queues.Put(q)
 }
 
@@ -64,17 +71,24 @@ type scratch struct {
 	pieces [][]byte
 	vec    iovecs
 	flat   []byte // a copy of the pieces
+
+	n   int // what an attempt wrote
+	err error
+	run func(fd uintptr) bool // attempt; it lives on the heap, because RawConn is an interface
 }
 
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
+// attempt writes as much as the socket takes at once. RawConn calls it.
+func (w *scratch) attempt(fd uintptr) bool {
+	w.n, w.err = writeNow(fd, w.pieces, &w.vec)
+	return true
+}
 
-func (w *scratch) release() {
+func (w *scratch) reset() {
 	clear(w.pieces)
 	w.pieces = w.pieces[:0]
 	if cap(w.flat) > 2*messageBytes {
 		w.flat = nil
 	}
-	scratches.Put(w)
 }
 
 // push queues an item; false: with it the queue is over limit, and it was not taken. What is longer than the limit is taken when nothing else waits.
@@ -214,10 +228,10 @@ func (c *conn) flush() {
 
 // writeOnce makes one attempt; true: all of it was written. Preconditions: c.mu is held, c.out is set, c.writing is nil.
 func (c *conn) writeOnce() bool {
-	w := scratches.Get().(*scratch)
-	defer w.release()
+	w := &c.out.w
+	w.reset()
 	items, size := c.lay(w)
-	n, err := c.writeRaw(w)
+	n, err := w.write(c.raw)
 	c.g.metrics.shard(c).bytesOut.Add(uint64(n))
 	switch {
 	case err != nil:
@@ -232,7 +246,6 @@ func (c *conn) writeOnce() bool {
 		return false
 	}
 	// A part of the message is out, so the rest must follow as it is.
-	c.written(items)
 	rest := make([]byte, 0, size-n)
 	for _, p := range w.pieces {
 		if n >= len(p) {
@@ -242,40 +255,17 @@ func (c *conn) writeOnce() bool {
 		rest = append(rest, p[n:]...)
 		n = 0
 	}
+	c.written(items)
 	c.queued += len(rest)
 	c.startWriter(rest)
 	return false
 }
 
-// attempt is a write that RawConn calls. It comes from a pool, because what is given to an interface lives on the heap.
-type attempt struct {
-	w   *scratch
-	n   int
-	err error
-	run func(fd uintptr) bool
-}
-
-var attempts = sync.Pool{New: func() any {
-	a := new(attempt)
-	a.run = func(fd uintptr) bool {
-		a.n, a.err = writeNow(fd, a.w.pieces, &a.w.vec)
-		return true
-	}
-	return a
-}}
-
-// writeRaw writes the pieces, as far as the socket takes them.
-func (c *conn) writeRaw(w *scratch) (int, error) {
-	a := attempts.Get().(*attempt)
-	a.w, a.n, a.err = w, 0, nil
-	err := c.raw.Write(a.run)
-	if err == nil {
-		err = a.err
-	}
-	n := max(a.n, 0)
-	a.w = nil
-	attempts.Put(a)
-	return n, err
+// write writes the pieces, as far as the socket takes them.
+func (w *scratch) write(raw syscall.RawConn) (int, error) {
+	w.n, w.err = 0, nil
+	err := raw.Write(w.run)
+	return max(w.n, 0), cmp.Or(err, w.err)
 }
 
 // startWriter has a goroutine write the rest of a message and what waits. Preconditions: c.mu is held, c.writing is nil.
@@ -290,10 +280,9 @@ func (c *conn) startWriter(rest []byte) {
 
 // write writes until nothing is left. It is the only one that waits for a client to read.
 func (c *conn) write() {
-	w := scratches.Get().(*scratch)
-	defer w.release()
+	var w scratch
 	for {
-		b := c.takeUp(w)
+		b := c.takeUp(&w)
 		if b == nil {
 			return
 		}
@@ -326,8 +315,7 @@ func (c *conn) takeUp(w *scratch) (b []byte) {
 		c.writing.inflight = size
 		c.queued += size
 		b = w.flat
-		clear(w.pieces)
-		w.pieces = w.pieces[:0]
+		w.reset()
 	}
 	if b == nil {
 		if c.writing.drained != nil {

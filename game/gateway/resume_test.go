@@ -226,8 +226,6 @@ type simulation struct {
 	resume  []byte
 	got     uint64   // last reliable frame of the server
 	heard   []uint64 // what the server told
-	sent    uint64   // numbers that the client has told so far
-	first   uint64   // of those that the server has not acknowledged
 	resumes int
 	deaf    bool // the control: the client claims to have got less than it has
 }
