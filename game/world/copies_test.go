@@ -80,6 +80,42 @@ func TestTheFullestCopyWithRoomIsFilledFirst(t *testing.T) {
 	})
 }
 
+func TestWhichCopyIsTheFullest(t *testing.T) {
+	t.Parallel()
+	there := &wire.Place{Node: "two"}
+	places := &worldtest.Places{Copies: []world.CopyAt{
+		{Copy: game.Copy{Area: "hall", Number: 7}, Place: there, Avatars: 2, Capacity: 4}, {Copy: game.Copy{Area: "hall", Number: 8}, Place: there, Avatars: 4, Capacity: 4},
+	}}
+	inWorld(t, func(c *game.WorldConfig, d *world.Deps) {
+		c.Areas = map[string]game.AreaPlan{"hall": {Width: 100, Height: 100, Capacity: 4}}
+		d.Places = places
+	}, func(t *testing.T, r *rig) {
+		uid := game.UID(1000)
+		in := func(number uint32) *worldtest.Session {
+			uid++
+			s := r.user(uid)
+			r.join(s, "hall", number)
+			return s
+		}
+		for _, number := range []uint32{1, 2, 3, 4, 4, 4, 4} {
+			in(number)
+		}
+		if to := last[*wire.Redirect](t, in(0)); to.Copy != 7 {
+			t.Errorf("with one in each of ours and two in theirs, the join leads to %v", to)
+		}
+		in(2)
+		if s := in(0); where(s) != "hall.2" {
+			t.Errorf("with two in ours, the join leads to %q", where(s))
+		}
+		if s := in(0); where(s) != "hall.2" {
+			t.Errorf("with three in hall.2, the join leads to %q", where(s))
+		}
+		if to := last[*wire.Redirect](t, in(0)); to.Copy != 7 {
+			t.Errorf("with hall.2 full, the join leads to %v", to)
+		}
+	})
+}
+
 func TestEmptyCopiesCloseAndGiveTheirClaimBack(t *testing.T) {
 	t.Parallel()
 	places := &worldtest.Places{}

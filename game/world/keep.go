@@ -115,9 +115,8 @@ func (s *stage) lose() {
 func (s *stage) finish() {
 	for {
 		s.mu.Lock()
-		todo := s.inbox
-		s.inbox = nil
-		last := len(todo) == 0 && !s.keep.writing
+		t := s.inbox.pop()
+		last := t == nil && !s.keep.writing
 		if last {
 			s.phase = gone
 		}
@@ -125,12 +124,11 @@ func (s *stage) finish() {
 		if last {
 			break
 		}
-		if len(todo) == 0 {
+		if t == nil {
 			<-s.wake // the write that is under way
+			continue
 		}
-		for _, t := range todo {
-			t(s)
-		}
+		t(s)
 	}
 	s.timer.Stop()
 	if !s.keep.lost && s.area.ThingsChange() != s.keep.kept {

@@ -124,3 +124,33 @@ func TestManyFollowTheirNeighbours(t *testing.T) {
 		r.fine(users...)
 	})
 }
+
+// TestACopyThatTellsAtOnceRests has writes cost time: what moves while a copy rests shares the next ones.
+func TestACopyThatTellsAtOnceRests(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(c *game.WorldConfig, _ *world.Deps) { c.Tick = 0 }, func(t *testing.T, r *rig) {
+		var users []*worldtest.Session
+		for i := range game.UID(10) {
+			users = append(users, r.user(1001+i))
+			users[i].FlushTakes = 100 * time.Microsecond
+			r.join(users[i], "plaza", 0)
+		}
+		time.Sleep(time.Second)
+		before := r.Areas()[0].Rounds
+		for i := range 1000 { // in a second; a round takes 1 ms, and the rest is 5 ms
+			r.move(users[i%10], uint16(i), 5, uint16(i))
+			time.Sleep(time.Millisecond)
+		}
+		if rounds := r.Areas()[0].Rounds - before; rounds < 100 || rounds > 200 {
+			t.Errorf("1000 moves in a second made %d rounds, want about 160", rounds)
+		}
+		r.move(users[0], 1, 5, 1)
+		time.Sleep(2 * time.Millisecond) // told, and the copy rests
+		users[1].Read()
+		r.move(users[0], 2, 5, 2)
+		r.do(users[2], wire.CmdSay, &wire.Say{Text: "x"})
+		if v := users[1].Read(); v.Avatars[1].Pose.X != 2 || len(v.Heard) != 1 {
+			t.Errorf("what moved does not go along with what is said: %+v, %q", v.Avatars[1], v.Heard)
+		}
+	})
+}

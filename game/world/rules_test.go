@@ -186,6 +186,18 @@ func TestOverload(t *testing.T) {
 			r.move(u, uint16(i), 5, uint16(i))
 			time.Sleep(time.Second / 300)
 		}
+		for range 10 { // so that nothing is free at this very moment
+			r.Handle(users[0], wire.CmdCall, call)
+			calls++
+		}
+		if told := users[9].Read(); told.Avatars[1].Step < 9_900 {
+			t.Errorf("while the area has too much to do, moves are told that are old: step %d of 9990", told.Avatars[1].Step)
+		}
+		late := r.user(2001)
+		r.Handle(late, wire.CmdJoin, bodyOf(&wire.Join{Area: "plaza"}))
+		if f := last[*wire.Refused](t, late); f.Fault.Kind != "unavailable" {
+			t.Errorf("a join into an area that has too much to do: %v", f)
+		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		answers, faults, said, refused := 0, 0, 0, 0

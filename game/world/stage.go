@@ -13,6 +13,9 @@ import (
 // the last one of each avatar. Nor do those that end something (leave, cut), of which each seat has few.
 const inboxMax = 2048
 
+// turnsTime is how long turns are done before poses are told, if that is due: also who has too much to do moves.
+const turnsTime = 10 * time.Millisecond
+
 // offerEvery is how often poses are offered to members that are behind, at most.
 const offerEvery = 50 * time.Millisecond
 
@@ -57,8 +60,7 @@ type stage struct {
 	quit      *farewell // why it is to end; nil: it is not
 	avatars   int       // seats that are taken
 	idleSince time.Time // when the last one was given back
-	inbox     []turn
-	spare     []turn    // for the next inbox
+	inbox     inbox
 	moved     []*seat   // whose member moved, turned or made a gesture since the last round
 	alarm     time.Time // when the timer wakes the goroutine; zero: it does not
 	next      time.Time // before it there is no round
@@ -128,7 +130,7 @@ func (s *stage) post(t turn) error {
 	if s.phase != open {
 		return errNowhere()
 	}
-	if len(s.inbox) >= inboxMax {
+	if s.inbox.len() >= inboxMax {
 		return game.Errorf(game.Unavailable, "area %v has too much to do", s.copy)
 	}
 	s.append(t)
@@ -137,7 +139,7 @@ func (s *stage) post(t turn) error {
 
 // append has something done that has no bound of its own. Preconditions: mu is held.
 func (s *stage) append(t turn) {
-	s.inbox = append(s.inbox, t)
+	s.inbox.push(t)
 	s.nudge()
 }
 
@@ -202,17 +204,11 @@ func (s *stage) work() {
 	began := time.Now()
 	s.mu.Lock()
 	s.alarm = time.Time{}
-	todo := s.inbox
-	s.inbox, s.spare = s.spare[:0], nil
 	s.mu.Unlock()
-	for _, t := range todo {
-		t(s)
-	}
-	clear(todo)
+	did := s.turns(began)
 
 	s.mu.Lock()
-	s.spare = todo[:0]
-	told := !began.Before(s.next) || s.w.cfg.Tick == 0 && len(todo) > 0 // without a tick poses go along with what is written anyway
+	told := !time.Now().Before(s.next) || s.w.cfg.Tick == 0 && did // without a tick poses go along with what is written anyway
 	if told {
 		s.takeMoves()
 	}
@@ -224,6 +220,24 @@ func (s *stage) work() {
 	s.area.Flush()
 	s.keepThings(began)
 	s.settle(began, told, shown)
+}
+
+// turns does what waits in the inbox, for turnsTime. False: nothing waited.
+func (s *stage) turns(began time.Time) (did bool) {
+	for {
+		s.mu.Lock()
+		t := s.inbox.pop()
+		s.mu.Unlock()
+		if t == nil {
+			return did
+		}
+		t(s)
+		did = true
+		if time.Since(began) > turnsTime {
+			s.nudge()
+			return did
+		}
+	}
 }
 
 // takeMoves gives the area what members did last. Preconditions: mu is held.
@@ -284,7 +298,7 @@ func (s *stage) count(took time.Duration, shown area.Shown) {
 // ended says whether the stage is to end now, and tells its members so.
 func (s *stage) ended() bool {
 	s.mu.Lock()
-	if s.quit == nil && s.avatars == 0 && s.phase == open && len(s.inbox) == 0 && time.Since(s.idleSince) >= s.w.cfg.IdleTerm {
+	if s.quit == nil && s.avatars == 0 && s.phase == open && s.inbox.len() == 0 && time.Since(s.idleSince) >= s.w.cfg.IdleTerm {
 		s.quit = &farewell{why: "idle"}
 	}
 	quit := s.quit
@@ -337,7 +351,7 @@ func (s *stage) reserve(again bool) error {
 		return errNowhere()
 	case s.avatars >= s.plan.Capacity && !again:
 		return game.Errorf(game.Exhausted, "copy %v is full: %d are in it", s.copy, s.avatars)
-	case len(s.inbox) >= inboxMax:
+	case s.inbox.len() >= inboxMax:
 		return game.Errorf(game.Unavailable, "area %v has too much to do", s.copy)
 	}
 	s.avatars++

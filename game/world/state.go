@@ -19,7 +19,7 @@ func (w *World) counts() counts {
 		s.mu.Lock()
 		c.copies++
 		c.avatars += s.avatars
-		c.inbox = max(c.inbox, len(s.inbox))
+		c.inbox = max(c.inbox, s.inbox.len())
 		s.mu.Unlock()
 	}
 	return c

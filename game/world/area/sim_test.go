@@ -279,7 +279,7 @@ func TestEverybodyKnowsEverythingInTheEnd(t *testing.T) {
 	t.Parallel()
 	seeds, steps := 3, 3500
 	if worldtest.Long() {
-		seeds, steps = 400, 20_000
+		seeds, steps = 60, 10_000
 	}
 	for _, view := range []int{0, 100, 450} {
 		behind, gridded := 0, 0

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/wire"
@@ -30,6 +31,8 @@ type Session struct {
 
 	// QueueMax is how many frames may wait before Show is refused; 0: any number.
 	QueueMax int
+	// FlushTakes is the time of a write, in tests with virtual time.
+	FlushTakes time.Duration
 	// Forgetful has Show say that it took what it drops: a control that tests must catch.
 	Forgetful bool
 	refuse    bool
@@ -102,6 +105,7 @@ func (s *Session) Show(frames []byte) bool {
 
 // Flush counts.
 func (s *Session) Flush() {
+	time.Sleep(s.FlushTakes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.flushes++
