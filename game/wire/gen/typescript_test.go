@@ -253,7 +253,7 @@ func TestTypeScriptAndGoUnderstandEachOther(t *testing.T) {
 	fixed := fixedSamples()
 	var stream []byte
 	var frames []object
-	for i, c := range []wire.Command{wire.CmdHello, wire.CmdSay, wire.CmdMoves, 1000, wire.CmdApp, game.CommandMax} {
+	for i, c := range []wire.Command{wire.CmdHello, wire.CmdSay, wire.CmdMoves, 500, wire.CmdApp, game.CommandMax} {
 		body := bytes.Repeat([]byte{byte(i)}, i*i*i*40)
 		f := wire.AppendFrame(nil, c, body)
 		if c.Reliable() {
