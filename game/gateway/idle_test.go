@@ -53,18 +53,30 @@ func rss(pid int) int {
 	return n * os.Getpagesize()
 }
 
+// ticks is the CPU that a process has used, in hundredths of a second.
+func ticks(pid int) int {
+	b, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	user, _ := strconv.Atoi(f[11])
+	system, _ := strconv.Atoi(f[12])
+	return user + system
+}
+
 func BenchmarkIdle(b *testing.B) {
 	const count = 5000
 	for _, transport := range []string{"tcp", "websocket"} {
 		b.Run(transport, func(b *testing.B) {
 			for b.Loop() {
-				b.ReportMetric(float64(idleBytes(b, transport, count)), "B/conn")
+				bytes, cpu := idleCost(b, transport, count)
+				b.ReportMetric(float64(bytes), "B/conn")
+				b.ReportMetric(cpu, "cpu-us/conn/s")
 			}
 		})
 	}
 }
 
-func idleBytes(b *testing.B, transport string, count int) int {
+// idleCost is what an idle connection costs a server: memory, and microseconds of CPU a second.
+func idleCost(b *testing.B, transport string, count int) (bytes int, cpu float64) {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestIdleServer$")
 	cmd.Env = append(os.Environ(), "KAMADO_IDLE_SERVER=1", "KAMADO_IDLE_PROFILE="+filepath.Join(os.TempDir(), "idle-"+transport+".prof"))
 	cmd.Stderr = os.Stderr
@@ -120,6 +132,9 @@ func idleBytes(b *testing.B, transport string, count int) int {
 	}
 	wg.Wait()
 	time.Sleep(3 * time.Second)
+	used := ticks(cmd.Process.Pid)
+	time.Sleep(5 * time.Second)
+	cpu = float64(ticks(cmd.Process.Pid)-used) * 10_000 / 5 / float64(count+100)
 	after := rss(cmd.Process.Pid)
 	fmt.Fprintln(in, "dump")
 	time.Sleep(time.Second)
@@ -127,5 +142,5 @@ func idleBytes(b *testing.B, transport string, count int) int {
 	for _, c := range keep {
 		defer c.Close()
 	}
-	return (after - before) / count
+	return (after - before) / count, cpu
 }

@@ -80,26 +80,19 @@ func (g *Gateway) Drain(ctx context.Context, place func(*Session) *wire.Place, p
 	const step = 20 * time.Millisecond
 	tick := time.NewTicker(step)
 	defer tick.Stop()
-	began := g.now()
-	sent := 0
+	began, sent := g.now(), int64(0)
+	var list []*Session
 	for {
-		list := g.sessions(false)
 		if len(list) == 0 {
-			return nil
+			if list = g.sessions(false); len(list) == 0 {
+				return nil
+			}
 		}
-		for _, s := range list {
-			if int64(sent) >= (g.now()-began)*int64(max(perSecond, 1))/1000+1 {
-				break
+		for due := (g.now()-began)*int64(max(perSecond, 1))/1000 + 1; len(list) > 0 && sent < due; list = list[1:] {
+			if s := list[0]; !s.over() {
+				sent++
+				s.drain(place)
 			}
-			if s.over() {
-				continue
-			}
-			sent++
-			var to *wire.Place
-			if place != nil {
-				to = place(s)
-			}
-			s.end(wire.Reason_REASON_DRAIN, "", spread(retryDrain), to)
 		}
 		select {
 		case <-tick.C:
@@ -107,6 +100,15 @@ func (g *Gateway) Drain(ctx context.Context, place func(*Session) *wire.Place, p
 			return ctx.Err()
 		}
 	}
+}
+
+// drain tells a client where to go.
+func (s *Session) drain(place func(*Session) *wire.Place) {
+	var to *wire.Place
+	if place != nil {
+		to = place(s)
+	}
+	s.end(wire.Reason_REASON_DRAIN, "", spread(retryDrain), to)
 }
 
 // over says whether the session is ending.
