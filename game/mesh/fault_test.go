@@ -24,10 +24,18 @@ import (
 	"github.com/kamado/kamado/internal/lock/locktest"
 )
 
-// flaky is a registrar that can be away.
+// flaky is a registrar that can be away, or take nothing but still list what it has.
 type flaky struct {
 	game.NodeRegistrar
-	away atomic.Bool
+	away  atomic.Bool
+	lists bool
+}
+
+func (f *flaky) Nodes(ctx context.Context) ([]game.Node, error) {
+	if f.away.Load() && !f.lists {
+		return nil, errors.New("no answer")
+	}
+	return f.NodeRegistrar.Nodes(ctx)
 }
 
 func (f *flaky) Announce(ctx context.Context, n game.Node) error {
@@ -40,10 +48,19 @@ func (f *flaky) Announce(ctx context.Context, n game.Node) error {
 // TestRegistrarAway: nodes that know each other go on, and a new one is found when the registrar is back.
 func TestRegistrarAway(t *testing.T) {
 	t.Parallel()
+	for name, lists := range map[string]bool{"away": false, "takes nothing": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			registrarAway(t, lists)
+		})
+	}
+}
+
+func registrarAway(t *testing.T, lists bool) {
 	dir := t.TempDir()
 	var registrars []*flaky
 	wrap := func(_ *mesh.Config, d *mesh.Deps) {
-		f := &flaky{NodeRegistrar: d.Registrar}
+		f := &flaky{NodeRegistrar: d.Registrar, lists: lists}
 		registrars = append(registrars, f)
 		d.Registrar = f
 	}

@@ -347,31 +347,30 @@ func (m *Mesh) register(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, ErrNameTaken):
-			if taken < 0 {
-				taken = m.now()
-			}
-			if m.now()-taken > nameTakenMax {
-				m.log.Error("node's name is another's", "node", m.deps.Node.Name, "err", err)
-				return err
-			}
-		case err != nil:
+		case !errors.Is(err, ErrNameTaken):
+			taken = -1
+		case taken < 0:
+			taken = m.now()
+		case m.now()-taken > nameTakenMax:
+			m.log.Error("node's name is another's", "node", m.deps.Node.Name, "err", err)
+			return err
+		}
+		if err != nil {
 			m.metrics.registrar.Inc()
-			if !away {
-				away = true
+		}
+		if failed := err != nil && taken < 0; failed != away {
+			if away = failed; away {
 				m.log.Warn("registrar away", "err", err)
-			}
-		default:
-			if away {
-				away = false
+			} else {
 				m.log.Info("registrar back")
 			}
-			taken = -1
+		}
+		if nodes != nil { // also when this one could not be announced everywhere
 			m.do(func(k *core, now time.Duration) { k.list(now, nodes) })
-			if first {
-				first = false
-				close(m.ready)
-			}
+		}
+		if first && err == nil {
+			first = false
+			close(m.ready)
 		}
 		select {
 		case <-ctx.Done():
@@ -381,17 +380,25 @@ func (m *Mesh) register(ctx context.Context) error {
 	}
 }
 
-// announce tells of this node and lists the others.
+// announce tells of this node and lists the others; nil: they are not known now.
 func (m *Mesh) announce(ctx context.Context) ([]game.Node, error) {
 	ctx, cancel := context.WithTimeout(ctx, registerMax)
 	defer cancel()
 	m.mu.Lock()
 	self := m.core.self
 	m.mu.Unlock()
-	if err := m.deps.Registrar.Announce(ctx, self); err != nil {
+	err := m.deps.Registrar.Announce(ctx, self)
+	if errors.Is(err, ErrNameTaken) {
 		return nil, err
 	}
-	return m.deps.Registrar.Nodes(ctx)
+	nodes, unlisted := m.deps.Registrar.Nodes(ctx)
+	switch {
+	case unlisted != nil:
+		nodes = nil
+	case nodes == nil:
+		nodes = []game.Node{}
+	}
+	return nodes, errors.Join(err, unlisted)
 }
 
 // dispatch calls back what happens, in order.

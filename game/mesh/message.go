@@ -21,8 +21,8 @@ const (
 	CmdBeat   wire.Command = 516 // a sign of life
 	CmdWord   wire.Command = 517 // a frame for a user
 
-	CommandMin wire.Command = 512
-	CommandMax wire.Command = 599
+	CommandMin = wire.CmdNodes
+	CommandMax = wire.CmdApp - 1
 )
 
 // Bounds of messages.

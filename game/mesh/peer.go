@@ -90,7 +90,7 @@ func (p *peer) address(n game.Node) {
 // tickLink opens the link when it is time, and gives a sign of life.
 func (c *core) tickLink(now time.Duration, p *peer) {
 	switch {
-	case p.out == linkNone && p.listed && p.node.WebSocket != "" && now >= p.dialAt:
+	case p.out == linkNone && (p.listed || p.arrival != 0) && p.node.WebSocket != "" && now >= p.dialAt:
 		c.links++
 		p.out, p.link = linkDialing, c.links
 		c.out.dial = append(c.out.dial, dial{p.node, p.link})
