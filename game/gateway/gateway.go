@@ -42,11 +42,12 @@ type Gateway struct {
 
 	logins        chan struct{} // a place for each login in work
 	loginsWaiting atomic.Int64
-	checks        chan *Session // whose tokens are looked at
-	queued        atomic.Int64  // bytes that wait for connections
-	replayed      atomic.Int64  // bytes that are kept for replay
-	refusals      atomic.Int64  // connections that are told that there is no room
-	unfinished    atomic.Int64  // bytes of frames that have not come as a whole
+	checks        chan []*conn // whose tokens are looked at
+	due           []*conn      // of the sweep: what is sent to checks next
+	queued        atomic.Int64 // bytes that wait for connections
+	replayed      atomic.Int64 // bytes that are kept for replay
+	refusals      atomic.Int64 // connections that are told that there is no room
+	unfinished    atomic.Int64 // bytes of frames that have not come as a whole
 	open          [transports]atomic.Int64
 	cut           atomic.Int64
 	door          atomic.Pointer[door] // nil: users may come in
@@ -83,7 +84,7 @@ func New(cfg game.GatewayConfig, deps Deps) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, deps: deps, log: deps.Log, showLimit: int(cfg.QueueBytes / 4), start: time.Now(),
-		logins: make(chan struct{}, loginsMax), checks: make(chan *Session, checksMax),
+		logins: make(chan struct{}, loginsMax), checks: make(chan []*conn, checksMax),
 		users: map[game.UID]*Session{}, services: map[uint64]*Session{}, addresses: map[uint64]int32{},
 	}
 	if cfg.MinClient != "" {

@@ -231,8 +231,8 @@ func (m *metrics) gauges(gauge func(name, help string, v func() float64)) {
 	gauge("logins_waiting_max", "Most logins that wait.", func() float64 { return loginsWaitingMax })
 	gauge("refusals", "Connections that are being told that there is no room.", func() float64 { return float64(g.refusals.Load()) })
 	gauge("refusals_max", "Most connections that are told so; others are closed without a word.", func() float64 { return refusalsMax })
-	gauge("token_checks_waiting", "Looks at tokens that wait.", func() float64 { return float64(len(g.checks)) })
-	gauge("token_checks_waiting_max", "Most looks at tokens that wait.", func() float64 { return checksMax })
+	gauge("token_checks_waiting", "Looks at tokens that wait.", func() float64 { return float64(len(g.checks) * checksBatch) })
+	gauge("token_checks_waiting_max", "Most looks at tokens that wait.", func() float64 { return checksMax * checksBatch })
 	gauge("closed", "Whether users are refused: 1 for drain or maintenance.", func() float64 {
 		if g.door.Load() != nil {
 			return 1

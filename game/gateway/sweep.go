@@ -12,8 +12,10 @@ import (
 
 // Bounds of the sweep.
 const (
-	// checksMax is how many tokens wait to be looked at; what does not fit waits for the next sweep.
-	checksMax = 1024
+	// checksBatch is how many tokens are handed on at once: to wake somebody for each would cost more than to look at it. checksMax
+	// is how many batches wait; what does not fit waits for the next sweep.
+	checksBatch = 64
+	checksMax   = 64
 	// checkers look at tokens at the same time: another server may have to be asked.
 	checkers = 8
 )
@@ -46,6 +48,7 @@ func (g *Gateway) sweepUntil(ctx context.Context) {
 		for _, c := range list {
 			g.look(c, now)
 		}
+		g.handOn()
 		clear(list)
 		if i == 0 {
 			g.endCuts(now)
@@ -134,48 +137,69 @@ func (g *Gateway) lookAtToken(c *conn, s *Session, now int64) {
 	if now-c.checked < (g.cfg.RecheckEvery-g.round/2).Milliseconds() || s.checking.Swap(true) {
 		return
 	}
-	select {
-	case g.checks <- s:
-		c.checked = now
-	default:
-		s.checking.Store(false)
-		g.metrics.checksLate.Add(1)
+	c.checked = now
+	if g.due = append(g.due, c); len(g.due) == checksBatch {
+		g.handOn()
 	}
+}
+
+// handOn has the tokens looked at that are due.
+func (g *Gateway) handOn() {
+	if len(g.due) == 0 {
+		return
+	}
+	select {
+	case g.checks <- g.due:
+	default:
+		for _, c := range g.due {
+			c.checked = 0
+			c.session.Load().checking.Store(false)
+		}
+		g.metrics.checksLate.Add(uint64(len(g.due)))
+	}
+	g.due = nil
 }
 
 // check looks at tokens again: a ban, a sign-out or a mute is found here.
 func (g *Gateway) check(ctx context.Context) {
 	for {
-		var s *Session
 		select {
 		case <-ctx.Done():
 			return
-		case s = <-g.checks:
+		case batch := <-g.checks:
+			for _, c := range batch {
+				g.checkOne(ctx, c.session.Load())
+			}
 		}
-		cred := s.cred.Load()
-		p, err := g.deps.Identity.Authenticate(ctx, cred.token)
-		s.checking.Store(false)
-		switch kind := game.KindOf(err); {
-		case err == nil:
-			if g.identityAway.Swap(false) {
-				g.log.Info("tokens can be looked at again")
-			}
-			if !p.MutedUntil.Equal(cred.MutedUntil) || p.Scopes != cred.Scopes {
-				next := &credential{Principal: p, token: cred.token, asks: cred.asks, ends: cred.ends}
-				next.asked.Store(cred.asked.Load())
-				s.cred.CompareAndSwap(cred, next) // a renewal that came between knows better
-			}
-		case ctx.Err() != nil:
-		case kind == game.Unauthenticated || kind == game.Denied:
-			if s.cred.Load() == cred {
-				reason, text := reasonOf(err)
-				s.end(reason, text, 0, nil)
-			}
-		default:
-			g.metrics.checkFails.Add(1) // it stays as it was: the identity is away
-			if !g.identityAway.Swap(true) {
-				g.log.Warn("tokens cannot be looked at, so bans and sign-outs are not found", "error", err)
-			}
+	}
+}
+
+func (g *Gateway) checkOne(ctx context.Context, s *Session) {
+	cred := s.cred.Load()
+	p, err := g.deps.Identity.Authenticate(ctx, cred.token)
+	s.checking.Store(false)
+	if err == nil {
+		if g.identityAway.Load() && g.identityAway.Swap(false) {
+			g.log.Info("tokens can be looked at again")
+		}
+		if !p.MutedUntil.Equal(cred.MutedUntil) || p.Scopes != cred.Scopes {
+			next := &credential{Principal: p, token: cred.token, asks: cred.asks, ends: cred.ends}
+			next.asked.Store(cred.asked.Load())
+			s.cred.CompareAndSwap(cred, next) // a renewal that came between knows better
+		}
+		return
+	}
+	switch kind := game.KindOf(err); {
+	case ctx.Err() != nil:
+	case kind == game.Unauthenticated || kind == game.Denied:
+		if s.cred.Load() == cred {
+			reason, text := reasonOf(err)
+			s.end(reason, text, 0, nil)
+		}
+	default:
+		g.metrics.checkFails.Add(1) // it stays as it was: the identity is away
+		if !g.identityAway.Swap(true) {
+			g.log.Warn("tokens cannot be looked at, so bans and sign-outs are not found", "error", err)
 		}
 	}
 }
