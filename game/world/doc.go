@@ -14,5 +14,5 @@
 // are told to join anew. The inbox of a stage is bounded; what does not fit is refused and never dropped in silence, but for
 // moves, which are superseded.
 //
-// Lock order: World.mu, then player.mu, then stage.mu. The area itself is touched by the goroutine of its stage alone.
+// Lock order: World.mu, then player.mu or player.telling, then stage.mu. The area itself is touched by the goroutine of its stage alone.
 package world

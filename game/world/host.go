@@ -101,7 +101,7 @@ func (w *World) Opened(s Session) {
 	if before != nil {
 		before.replaced()
 	}
-	w.deps.Places.Here(p.uid, true, game.Copy{})
+	p.here()
 	w.social.came(p.uid)
 }
 
@@ -205,6 +205,7 @@ func (w *World) Closed(s Session, _ wire.Reason) {
 	if p == nil {
 		return
 	}
+	p.silence()
 	p.end()
 	if p.uid == 0 {
 		return

@@ -42,8 +42,7 @@ func (w *World) join(p *player, j *wire.Join) error {
 		return nil
 	}
 	next.enter()
-	w.deps.Places.Here(p.uid, true, to.copy)
-	w.social.changed(p.uid)
+	p.here()
 	return nil
 }
 
@@ -80,9 +79,8 @@ func (w *World) leave(p *player, _ *wire.Leave) error {
 	if at == nil {
 		return errNowhere()
 	}
-	at.leave()
-	w.deps.Places.Here(p.uid, true, game.Copy{})
-	w.social.changed(p.uid)
+	<-at.leave()
+	p.here()
 	return nil
 }
 

@@ -24,6 +24,9 @@ type player struct {
 	asked string // as it wanted to be called last; empty: it never said
 	name  string // as it is called; empty: as by default
 	ended bool
+
+	telling sync.Mutex // held while Places are told
+	silent  bool       // somebody else says where the user is
 }
 
 func newPlayer(w *World, s Session) *player {
@@ -85,6 +88,7 @@ func (p *player) whole(ok bool) {
 
 // replaced ends the session, because the same user has a later one.
 func (p *player) replaced() {
+	p.silence()
 	p.end()
 	p.m.Close(wire.Reason_REASON_REPLACED, wire.ReasonText(wire.Reason_REASON_REPLACED), nil)
 }
@@ -112,9 +116,31 @@ func (p *player) sit(next *seat) bool {
 	before := p.seat.Swap(next)
 	p.mu.Unlock()
 	if before != nil {
-		before.leave()
+		<-before.leave()
 	}
 	return true
+}
+
+// here tells other nodes, and friends, where the player is now. However many call it at once, what is true is told last.
+func (p *player) here() {
+	p.telling.Lock()
+	defer p.telling.Unlock()
+	if p.silent {
+		return
+	}
+	var c game.Copy
+	if at := p.seat.Load(); at != nil {
+		c = at.stage.copy
+	}
+	p.w.deps.Places.Here(p.uid, true, c)
+	p.w.social.changed(p.uid)
+}
+
+// silence has here tell nothing any more.
+func (p *player) silence() {
+	p.telling.Lock()
+	defer p.telling.Unlock()
+	p.silent = true
 }
 
 // muted is the error of who may not talk now.

@@ -322,9 +322,7 @@ func (w *World) friendsAdd(ctx context.Context, p *player, body []byte) ([]byte,
 		return nil, err
 	}
 	if added { // the new friend is told where this user is; other nodes do that if it is there
-		_, at := w.whereIs(p.uid)
-		w.deps.Places.Here(p.uid, true, at)
-		w.social.changed(p.uid)
+		p.here()
 	}
 	f, err := w.friend(ctx, p.uid, friend)
 	if err != nil {

@@ -398,19 +398,22 @@ func (s *stage) told() {
 	s.w.deps.Places.Population(s.copy, n, s.plan.Capacity)
 }
 
-// leave gives the seat back. It may be called again.
-func (at *seat) leave() {
+// leave gives the seat back. It may be called again. When left is closed the area tells this member nothing any more: whoever goes on to another
+// area waits for that, or frames of both would mix.
+func (at *seat) leave() (left <-chan struct{}) {
 	s := at.stage
-	if !at.free() {
-		return
-	}
-	s.must(func(s *stage) {
+	done := make(chan struct{})
+	if !at.free() || !s.must(func(s *stage) {
 		if id := at.entrant.ID; id != 0 && s.area.Leave(id) {
 			delete(s.seats, id)
 			s.w.gone(at)
 		}
-	})
+		close(done)
+	}) {
+		close(done)
+	}
 	s.told()
+	return done
 }
 
 // free marks the seat as given back. False: it was.
@@ -432,9 +435,9 @@ func (at *seat) free() bool {
 // dismissed takes a player off a stage that has ended.
 func (at *seat) dismissed() {
 	if at.free() {
-		at.player.seat.CompareAndSwap(at, nil)
-		at.stage.w.deps.Places.Here(at.player.uid, true, game.Copy{})
-		at.stage.w.social.changed(at.player.uid)
+		if at.player.seat.CompareAndSwap(at, nil) {
+			at.player.here()
+		}
 		if !at.entered.IsZero() {
 			at.stage.w.gone(at)
 		}

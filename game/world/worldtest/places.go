@@ -52,7 +52,10 @@ func (p *Places) Claim(_ context.Context, c game.Copy) (world.Claim, error) {
 func (p *Places) Lose(c game.Copy) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	close(p.lost[c])
+	if lost := p.lost[c]; lost != nil {
+		close(lost)
+		delete(p.lost, c)
+	}
 }
 
 // Release notes it.
