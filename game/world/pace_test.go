@@ -144,11 +144,13 @@ func TestACopyThatTellsAtOnceRests(t *testing.T) {
 		if rounds := r.Areas()[0].Rounds - before; rounds < 100 || rounds > 200 {
 			t.Errorf("1000 moves in a second made %d rounds, want about 160", rounds)
 		}
+		time.Sleep(time.Second)
 		r.move(users[0], 1, 5, 1)
 		time.Sleep(2 * time.Millisecond) // told, and the copy rests
 		users[1].Read()
 		r.move(users[0], 2, 5, 2)
 		r.do(users[2], wire.CmdSay, &wire.Say{Text: "x"})
+		time.Sleep(2 * time.Millisecond) // less than the rest
 		if v := users[1].Read(); v.Avatars[1].Pose.X != 2 || len(v.Heard) != 1 {
 			t.Errorf("what moved does not go along with what is said: %+v, %q", v.Avatars[1], v.Heard)
 		}
