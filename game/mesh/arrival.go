@@ -87,14 +87,14 @@ func (a *Arrival) Closed() {
 func (m *Mesh) waitRoom() bool {
 	for {
 		m.mu.Lock()
-		full, running, room, ctx := len(m.queue) >= m.cfg.HappeningsMax, m.running, m.room, m.ctx
+		full, running, room := len(m.queue) >= m.cfg.HappeningsMax, m.running, m.room
 		m.mu.Unlock()
 		if !running || !full {
 			return running
 		}
 		select {
 		case <-room:
-		case <-ctx.Done():
+		case <-m.ended:
 			return false
 		}
 	}

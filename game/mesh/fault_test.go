@@ -216,14 +216,6 @@ func TestLockRegistrar(t *testing.T) {
 		t.Errorf("Announce of a name that is taken = %v", err)
 	}
 	must(b.Announce(t.Context(), game.Node{Name: "b", WebSocket: "ws://b"}))
-	for name, n := range map[string]game.Node{
-		"no name": {WebSocket: "ws://x"}, "a name with a blank": {Name: "a b"}, "a long name": {Name: strings.Repeat("n", mesh.NameBytesMax+1)},
-		"long addresses": {Name: "c", WebSocket: "ws://" + strings.Repeat("x", 250)},
-	} {
-		if err := a.Announce(t.Context(), n); game.KindOf(err) != game.Invalid {
-			t.Errorf("%s: Announce = %v", name, err)
-		}
-	}
 	if _, err := view().Acquire(t.Context(), "world.node.x", "no node", time.Hour); err != nil {
 		t.Fatal(err)
 	}
@@ -243,6 +235,23 @@ func TestLockRegistrar(t *testing.T) {
 	must(b.Announce(t.Context(), game.Node{Name: "a", WebSocket: "ws://b"}))
 	if err := a.Announce(t.Context(), game.Node{Name: "a", WebSocket: "ws://a"}); !errors.Is(err, mesh.ErrNameTaken) {
 		t.Errorf("who was away for long announces itself under a name that has passed on: %v", err)
+	}
+}
+
+func TestBadNodesAreNotAnnounced(t *testing.T) {
+	t.Parallel()
+	r, err := lock.NewRegistry(&locktest.Memory{}, lock.Default(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := mesh.NewLockRegistrar(r)
+	for name, n := range map[string]game.Node{
+		"no name": {WebSocket: "ws://x"}, "a name with a blank": {Name: "a b"}, "a long name": {Name: strings.Repeat("n", mesh.NameBytesMax+1)},
+		"long addresses": {Name: "c", WebSocket: "ws://" + strings.Repeat("x", 250)},
+	} {
+		if err := a.Announce(t.Context(), n); game.KindOf(err) != game.Invalid {
+			t.Errorf("%s: Announce = %v", name, err)
+		}
 	}
 }
 

@@ -48,7 +48,7 @@ func (m *Mesh) open(d dial) {
 	if !m.running {
 		return
 	}
-	ctx, cancel := context.WithCancel(m.ctx)
+	ctx, cancel := m.within()
 	l := &link{m: m, id: d.link, node: d.node, cancel: cancel, wake: make(chan struct{}, 1)}
 	m.links[d.link] = l
 	m.wg.Go(func() {

@@ -80,7 +80,8 @@ type Mesh struct {
 
 	mu       sync.Mutex // guards what follows
 	running  bool
-	ctx      context.Context // of Run: links end with it; set while running
+	ended    chan struct{}                                // closed when running ends
+	within   func() (context.Context, context.CancelFunc) // a part of Run's time; set while running
 	core     *core
 	claims   *claimSet
 	asks     map[game.Copy]chan struct{} // calls of Claim that ask for a copy; closed when one is done
@@ -113,7 +114,7 @@ func New(cfg Config, deps Deps) (*Mesh, error) {
 		cfg: cfg, deps: deps, log: deps.Log, metrics: metrics, run: run, holder: text, began: time.Now(), ready: make(chan struct{}),
 		keepNow: make(chan struct{}, 1), happen: make(chan struct{}, 1), looks: make(chan game.Copy, cfg.LooksMax),
 		changes: func(world.Change) {}, core: newCore(cfg, deps.Node, run), claims: newClaimSet(cfg), asks: map[game.Copy]chan struct{}{},
-		links: map[uint64]*link{}, arrivals: map[uint64]*Arrival{}, faulty: map[string]time.Duration{}, room: make(chan struct{}),
+		links: map[uint64]*link{}, arrivals: map[uint64]*Arrival{}, faulty: map[string]time.Duration{}, room: make(chan struct{}), ended: make(chan struct{}),
 	}, nil
 }
 
@@ -136,7 +137,7 @@ func (m *Mesh) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	m.mu.Lock()
-	m.running, m.ctx = true, ctx
+	m.running, m.within = true, func() (context.Context, context.CancelFunc) { return context.WithCancel(ctx) }
 	m.mu.Unlock()
 	for _, loop := range []func(context.Context){m.keep, m.dispatch, m.tick} {
 		m.wg.Go(func() { loop(ctx) })
@@ -159,6 +160,7 @@ func (m *Mesh) Run(ctx context.Context) error {
 func (m *Mesh) end() {
 	m.mu.Lock()
 	m.running = false
+	close(m.ended)
 	var hangups []func()
 	for _, a := range m.arrivals {
 		hangups = append(hangups, a.hangup)
