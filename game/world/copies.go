@@ -70,10 +70,7 @@ func (w *World) pick(p *player, plan game.AreaPlan, number uint32) (d destinatio
 	}
 	switch {
 	case best != nil && (there == nil || best.population() >= there.Avatars):
-		if err := best.reserve(false); err != nil {
-			return d, nil, err
-		}
-		return destination{stage: best, copy: best.copy}, nil, nil
+		return best.take()
 	case there != nil:
 		return destination{place: there.Place, copy: there.Copy}, nil, nil
 	case busy != nil:
@@ -89,10 +86,7 @@ func (w *World) pickNumber(plan game.AreaPlan, number uint32, elsewhere []CopyAt
 		case opening:
 			return d, s.ready, nil
 		case open:
-			if err := s.reserve(false); err != nil {
-				return d, nil, err
-			}
-			return destination{stage: s, copy: s.copy}, nil, nil
+			return s.take()
 		}
 		return d, s.done, nil
 	}
@@ -104,12 +98,27 @@ func (w *World) pickNumber(plan game.AreaPlan, number uint32, elsewhere []CopyAt
 	return w.pickNew(plan, number)
 }
 
+// take reserves a seat of a stage that was open a moment ago.
+func (s *stage) take() (d destination, wait <-chan struct{}, err error) {
+	switch err := s.reserve(false); {
+	case errors.Is(err, errEnding):
+		return d, s.done, nil
+	case err != nil:
+		return d, nil, err
+	}
+	return destination{stage: s, copy: s.copy}, nil, nil
+}
+
 // pickNew notes a stage that the caller opens. Preconditions: mu is held.
 func (w *World) pickNew(plan game.AreaPlan, number uint32) (d destination, wait <-chan struct{}, err error) {
 	if number == 0 || number > game.CopiesMax {
 		return d, nil, game.Errorf(game.Exhausted, "area %s has all the copies that it may have", plan.Name)
 	}
 	if w.copies >= w.cfg.Copies {
+		if idle := w.idlest(); idle != nil {
+			idle.bye(farewell{why: "idle"})
+			return d, idle.done, nil
+		}
 		return d, nil, game.Errorf(game.Exhausted, "this node runs %d copies of areas, and no more", w.copies)
 	}
 	s := newStage(w, game.Copy{Area: plan.Name, Number: number}, plan)
@@ -119,6 +128,22 @@ func (w *World) pickNew(plan game.AreaPlan, number uint32) (d destination, wait 
 	w.stages[plan.Name][number] = s
 	w.copies++
 	return destination{stage: s}, s.ready, nil
+}
+
+// idlest is the copy that is empty for the longest time, which makes room for another one; nil: in all of them is somebody.
+// Preconditions: mu is held.
+func (w *World) idlest() (idle *stage) {
+	var since time.Time
+	for _, area := range w.stages {
+		for _, s := range area {
+			s.mu.Lock()
+			if s.phase == open && s.avatars == 0 && (idle == nil || s.idleSince.Before(since)) {
+				idle, since = s, s.idleSince
+			}
+			s.mu.Unlock()
+		}
+	}
+	return idle
 }
 
 // fullest finds the copy of this node with the most avatars that has room, and one that is about to open or close.
@@ -159,6 +184,9 @@ func (w *World) free(name string, elsewhere []CopyAt) uint32 {
 func (s *stage) at() phase {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.phase == open && s.quit != nil {
+		return ending
+	}
 	return s.phase
 }
 

@@ -3,6 +3,7 @@ package world_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -66,7 +67,8 @@ func TestTheFullestCopyWithRoomIsFilledFirst(t *testing.T) {
 		if f := last[*wire.Refused](t, late); f.Fault.Kind != game.Exhausted.String() {
 			t.Errorf("a full copy that is asked for: %v", f)
 		}
-		r.join(late, "plaza", 0) // three copies run: the bound
+		r.join(r.user(1012), "hut", 2)
+		r.join(late, "plaza", 0) // three copies run, and somebody is in each: the bound
 		if f := last[*wire.Refused](t, late); f.Fault.Kind != game.Exhausted.String() {
 			t.Errorf("a copy above the bound: %v", f)
 		}
@@ -77,6 +79,28 @@ func TestTheFullestCopyWithRoomIsFilledFirst(t *testing.T) {
 		if at, online := places.At(1001); online {
 			t.Errorf("other nodes were told that 1001 is in %v", at)
 		}
+	})
+}
+
+func TestEmptyCopiesMakeRoomForOthers(t *testing.T) {
+	t.Parallel()
+	inWorld(t, among(&worldtest.Places{}), func(t *testing.T, r *rig) {
+		a := r.user(1001)
+		for i := range 100 { // with room for three copies: somebody who opens and leaves does not lock the others out
+			r.join(a, fmt.Sprintf("room%d", i), 0)
+			if want := fmt.Sprintf("room%d.1", i); where(a) != want {
+				t.Fatalf("join %d leads to %q: %v", i, where(a), a.Read().Log[len(a.Read().Log)-1])
+			}
+			time.Sleep(time.Millisecond)
+		}
+		var names []string
+		for _, c := range r.Areas() {
+			names = append(names, c.Copy.Area)
+		}
+		if want := []string{"room97", "room98", "room99"}; !slices.Equal(names, want) {
+			t.Errorf("%v run, want those that were empty the shortest", names)
+		}
+		r.fine(a)
 	})
 }
 

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -341,14 +342,17 @@ type pending struct {
 	gesture                wire.Emote
 }
 
-// reserve takes a seat. Exhausted: the copy is full; Unavailable: it has too much to do.
+// errEnding: nobody enters the stage any more. Who waits until it is gone may open it anew.
+var errEnding = errors.New("the copy is about to close")
+
+// reserve takes a seat. Exhausted: the copy is full; Unavailable: it has too much to do; errEnding.
 // again: the player has a seat here already, which it will give back.
 func (s *stage) reserve(again bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.phase != open:
-		return errNowhere()
+	case s.phase != open || s.quit != nil:
+		return errEnding
 	case s.avatars >= s.plan.Capacity && !again:
 		return game.Errorf(game.Exhausted, "copy %v is full: %d are in it", s.copy, s.avatars)
 	case s.inbox.len() >= inboxMax:
