@@ -139,7 +139,11 @@ export class Client {
   get online(): boolean {
     return this.stage === "online";
   }
-  /** Clock of the server, about. */
+  /** The socket that the client is on, or was. */
+  get url(): string {
+    return this.places.current;
+  }
+  /** Time between two Moves. */
   get tickMs(): number {
     return this.welcome?.tickMs ?? 50;
   }
@@ -302,15 +306,15 @@ export class Client {
     clearTimeout(this.greet);
     clearInterval(this.ticker);
     this.outbox = [];
-    const closing = this.closing;
-    if (this.stage === "online") {
+    const closing = this.closing, online = this.stage === "online";
+    if (online) {
       this.lostAt = this.now();
       this.attempt = 0;
       if (this.resume) this.resume.untilMs = this.now() + (this.welcome?.resumeMs || 30_000);
       this.places.lost(closing?.place?.websocket || undefined);
       this.closing = undefined; // what the server said counts for this time
     }
-    if (closing && !this.mayComeAgain(closing)) return this.end(closing);
+    if (closing && !this.mayComeAgain(closing, online)) return this.end(closing);
     if (closing?.place?.websocket && this.attempt > 0 && this.attempt < sentOnMax) this.places.prefer(closing.place.websocket);
     const next = this.places.next();
     const retryMs = Math.max(next.waitMs, closing?.retryMs ?? 0);
@@ -321,17 +325,17 @@ export class Client {
   }
 
   /** What the server said decides whether the client tries again, and with what. */
-  private mayComeAgain(c: wire.Closing): boolean {
+  private mayComeAgain(c: wire.Closing, online: boolean): boolean {
     switch (c.reason) {
       case Reason.TOKEN:
-        if (!this.tokens || this.signedInWith === "credentials") {
+        if (!online && (!this.tokens || this.signedInWith === "credentials")) {
           this.tokens = null;
           if (this.failed) return false;
           this.failed = c;
           return true;
         }
-        if (this.signedInWith === "refresh") this.tokens = null;
-        else this.tokens.access = "";
+        if (this.tokens && (online || this.signedInWith === "token")) this.tokens.access = "";
+        else this.tokens = null;
         this.resume = null;
         return true;
       case Reason.DRAIN:

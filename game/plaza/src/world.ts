@@ -23,6 +23,8 @@ const areas = new Modules<AreaModule>({
 
 /** Milliseconds that a story stays on the screen. */
 const storyMs = 7_000;
+/** Says that the person was told already. */
+const orphan = new Error("the page's own server is gone");
 /** How many comings and goings are told one by one; in a crowd they are not. */
 const crowd = 25;
 
@@ -347,15 +349,23 @@ export class Plaza implements App {
     if (this.going === name || (this.area === name && !door)) return;
     this.going = name;
     try {
-      const { area } = await areas.get(name);
+      const { area } = await areas.get(name).catch((e: unknown) => this.unloaded(name, e));
       this.known.set(name, area);
       if (this.going !== name) return;
       await this.client.join(name, { name: this.name, look: lookBytes(this.look), at: door?.at ?? this.near(area.start) });
     } catch (e) {
-      if (this.going === name) this.tell(t("refused", { text: (e as Error).message }));
+      if (this.going === name && e !== orphan) this.tell(t("refused", { text: (e as Error).message }));
     } finally {
       if (this.going === name) this.going = "";
     }
+  }
+
+  /** The module of an area did not come. When the page's own server is gone, another one has the page. */
+  private unloaded(name: string, why: unknown): never {
+    const elsewhere = new URL(`../plaza/#${name}`, this.client.url.replace(/^ws/, "http"));
+    if (!this.client.online || elsewhere.origin === location.origin) throw why;
+    this.tell(t("story.orphan", { area: t(`area.${name}`), node: this.client.node }), { text: t("elsewhere"), act: () => location.assign(elsewhere) });
+    throw orphan;
   }
 
   /** Not all on one spot. */

@@ -1,0 +1,319 @@
+package browser
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"github.com/kamado/kamado/internal/porttest"
+)
+
+// gameNode is a running "kamado game serve".
+type gameNode struct {
+	url  string // scheme and host
+	data string
+	kill func() // at once, as if its machine had lost power
+}
+
+// serveGame starts a server of players on a free port.
+func serveGame(t *testing.T, flags ...string) *gameNode {
+	t.Helper()
+	built, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &gameNode{data: t.TempDir(), url: fmt.Sprintf("http://127.0.0.1:%d", porttest.Free(t))}
+	cmd := exec.Command(built, append([]string{"game", "serve", "--http", strings.TrimPrefix(n.url, "http://"), "--data", n.data}, flags...)...)
+	cmd.Dir = t.TempDir()
+	var talk strings.Builder
+	cmd.Stdout, cmd.Stderr = &talk, &talk
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }() // how it ends is the test's business
+	n.kill = func() { _ = cmd.Process.Kill(); <-ended }
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+		<-ended
+		if t.Failed() {
+			t.Logf("kamado game serve %v:\n%s", flags, &talk)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for tick := time.Tick(50 * time.Millisecond); ; {
+		if res, err := http.Get(n.url + "/readyz"); err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return n
+			}
+		}
+		select {
+		case <-tick:
+		case <-ended:
+			t.Fatalf("kamado game serve ended:\n%s", &talk)
+		case <-ctx.Done():
+			t.Fatalf("kamado game serve is not ready:\n%s", &talk)
+		}
+	}
+}
+
+// sum is what all entries of the ledger add up to.
+func (n *gameNode) sum(t *testing.T) (sum int64) {
+	t.Helper()
+	token, err := os.ReadFile(filepath.Join(n.data, "operator.token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.url+"/v1/points/sum", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var said struct{ Sum *int64 }
+	if err := json.NewDecoder(res.Body).Decode(&said); err != nil || said.Sum == nil {
+		t.Fatalf("the sum: %v, %d", err, res.StatusCode)
+	}
+	return *said.Sum
+}
+
+// another opens an address in a tab that shares nothing with the first one but the browser.
+func (p *page) another(url string, width, height int64) *page {
+	p.t.Helper()
+	ctx, stop := chromedp.NewContext(p.Context, chromedp.WithNewBrowserContext())
+	q := &page{Context: ctx, t: p.t}
+	messages := chromedp.Console(ctx)
+	var listening sync.WaitGroup
+	listening.Go(func() { q.listen(messages) })
+	p.t.Cleanup(func() { stop(); listening.Wait() })
+	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}}
+	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, media); err != nil {
+		p.t.Fatal(err)
+	}
+	q.do(chromedp.EmulateViewport(width, height), chromedp.Navigate(url))
+	return q
+}
+
+// line is a wire between browsers and a server that can be cut.
+type line struct {
+	url string
+
+	mu    sync.Mutex
+	conns []net.Conn // guarded by mu
+}
+
+func lineTo(t *testing.T, n *gameNode) *line {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &line{url: "http://" + listener.Addr().String()}
+	var running sync.WaitGroup
+	t.Cleanup(func() { listener.Close(); l.cut(); running.Wait() })
+	running.Go(func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", strings.TrimPrefix(n.url, "http://"))
+			if err != nil {
+				near.Close()
+				continue
+			}
+			l.mu.Lock()
+			l.conns = append(l.conns, near, far)
+			l.mu.Unlock()
+			for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
+				running.Go(func() {
+					_, _ = io.Copy(way[0], way[1]) // until one side ends
+					way[0].Close()
+					way[1].Close()
+				})
+			}
+		}
+	})
+	return l
+}
+
+// cut ends all connections; new ones are let through.
+func (l *line) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.conns {
+		c.Close()
+	}
+	l.conns = nil
+}
+
+// say types into the chat.
+func (p *page) say(text string) {
+	p.t.Helper()
+	p.click("#say")
+	p.keys(text + "\r")
+}
+
+// hears waits until the chat has a text so many times.
+func (p *page) hears(text string, times int) {
+	p.t.Helper()
+	p.wait(fmt.Sprintf("%q in the chat", text), fmt.Sprintf("[...document.querySelectorAll('#log p')].filter((l) => l.textContent.includes(%q)).length === %d", text, times))
+}
+
+// meets waits until so many avatars are in sight.
+func (p *page) meets(n int) {
+	p.t.Helper()
+	p.wait(fmt.Sprintf("%d avatars", n), fmt.Sprintf("!!globalThis.plaza?.scene.own && plaza.scene.actors.size === %d", n))
+}
+
+// goes enters an area by its button.
+func (p *page) goes(area string) {
+	p.t.Helper()
+	p.click("#areas [data-area=" + area + "]")
+	p.wait("the "+area, fmt.Sprintf("document.querySelector('#areas [aria-current]')?.dataset.area === %q && !!plaza.scene.own", area))
+}
+
+// press holds a key down for some time.
+func (p *page) press(code string, ms int) {
+	p.t.Helper()
+	eval[bool](p, fmt.Sprintf(`(async () => { const e = (t) => document.body.dispatchEvent(new KeyboardEvent(t, { code: %q, key: %q, bubbles: true }));
+		e("keydown"); await new Promise((r) => setTimeout(r, %d)); return e("keyup") || true; })()`, code, code, ms))
+}
+
+// TestTwoMeetInThePlaza has two browsers on a real server: they see each other walk, talk, whisper, make gestures and buy a hat, and the
+// connection of one is cut.
+func TestTwoMeetInThePlaza(t *testing.T) {
+	n := serveGame(t)
+	wire := lineTo(t, n)
+	ann := open(t, wire.url+"/plaza/", 1280, 800, false)
+	ann.meets(1)
+	bob := ann.another(n.url+"/plaza/", 1280, 800)
+	ann.meets(2)
+	bob.meets(2)
+	annUID, bobUID := eval[string](ann, "client.uid"), eval[string](bob, "client.uid")
+	if annUID == bobUID {
+		t.Fatalf("both windows are user %s", annUID)
+	}
+	seen := func(uid string) string { return fmt.Sprintf("[...plaza.scene.actors.values()].find((a) => a.uid === %q)", uid) }
+
+	// Walking: the own avatar moves at once, the other sees it.
+	before := eval[float64](bob, seen(annUID)+".pose.x")
+	ann.press("ArrowRight", 700)
+	if own := eval[float64](ann, "plaza.scene.own.pose.x"); own < before+40 {
+		t.Errorf("the own avatar went from %.0f to %.0f", before, own)
+	}
+	ann.wait("the walk to be told", "plaza.scene.own.pose.gait === 0")
+	target := eval[float64](ann, "Math.round(plaza.scene.own.pose.x)")
+	bob.wait("to see where the other walked", fmt.Sprintf("Math.abs(%s.pose.x - %v) < 2", seen(annUID), target))
+
+	ann.say("Hello over there!")
+	bob.hears("Hello over there!", 1)
+	ann.hears("Hello over there!", 1)
+	bob.wait("a bubble", seen(annUID)+".bubble?.text === 'Hello over there!' || plaza.scene.frames > 0")
+	eval[bool](bob, "document.getElementById('scene').focus(); true")
+	bob.keys("3")
+	ann.wait("a laugh", seen(bobUID)+".emote?.kind === 3")
+
+	// A whisper, through the list of people.
+	bob.click("#tab-people")
+	bob.wait("the people", "document.querySelectorAll('#people button').length === 2")
+	bob.click(fmt.Sprintf("#people [data-uid='%s']", annUID))
+	bob.click("dialog .primary")
+	bob.say("only for you")
+	ann.wait("the whisper", "document.querySelector('#log .whisper')?.textContent.includes('only for you')")
+
+	// A cut line: what was said meanwhile comes once.
+	ann.wait("points", "document.getElementById('points-text').textContent === '500'")
+	bob.click("#whisper-end")
+	bob.click("#tab-chat")
+	wire.cut()
+	bob.say("said during the cut")
+	ann.hears("said during the cut", 1)
+	ann.wait("what happened to be told", "document.getElementById('story').textContent.includes('You missed nothing')")
+	ann.say("back again")
+	bob.hears("back again", 1)
+
+	buyHat(t, n, ann)
+	bob.goes("shop")
+	bob.wait("the hat on the other", seen(annUID)+"?.look.hat === 'straw'")
+	ann.quietBut("WebSocket")
+	bob.quiet()
+}
+
+// buyHat goes to the shop, buys a straw hat and wears it.
+func buyHat(t *testing.T, n *gameNode, p *page) {
+	t.Helper()
+	p.goes("shop")
+	p.wait("the counter", "!document.getElementById('spot').hidden")
+	p.click("#spot")
+	p.click("dialog [data-item=straw]")
+	p.wait("the hat", "document.querySelector('dialog .result')?.textContent.includes('Straw hat is yours')")
+	if points := eval[string](p, "document.getElementById('points-text').textContent"); points != "380" {
+		t.Errorf("after a hat for 120 the balance is %s", points)
+	}
+	if sum := n.sum(t); sum != 0 {
+		t.Errorf("all entries of the ledger add up to %d", sum)
+	}
+	p.click("dialog [data-item=straw]")
+	p.wait("to wear it", "plaza.scene.own?.look.hat === 'straw'")
+	p.click("dialog .x")
+}
+
+// quietBut demands that the page complained about nothing that does not have a word.
+func (p *page) quietBut(word string) {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.complaints {
+		if !strings.Contains(c, word) {
+			p.t.Errorf("the page complained: %s", c)
+		}
+	}
+}
+
+// TestPlazaOutlivesANode kills the node on which two browsers are: both go on in the plaza on the other one, as the same users, and say what happened.
+// One has its page from the node that lives, and goes wherever it wants; the other is told where the page is now.
+func TestPlazaOutlivesANode(t *testing.T) {
+	core := serveGame(t, "--node", "node-a", "--world-cluster", "on", "--gateway-origins", "*")
+	other := serveGame(t, "--node", "node-b", "--world-cluster", "on", "--gateway-origins", "*", "--core", core.url, "--core-token-file", filepath.Join(core.data, "game", "node.token"))
+	bob := open(t, other.url+"/plaza/", 1280, 800, true)
+	bob.meets(1)
+	bob.wait("the other node", "client.node === 'node-b' && client.places.others.some((o) => o.node === 'node-a')")
+	ann := bob.another(core.url+"/plaza/", 420, 900)
+	ann.meets(2)
+	ann.wait("to be where the plaza runs", "client.node === 'node-b' && document.getElementById('state-text').textContent.includes('node-b')")
+	uid := eval[string](ann, "client.uid")
+	other.kill()
+	for _, p := range []*page{ann, bob} {
+		p.wait("to be back", "client.node === 'node-a' && client.online && plaza.scene.actors.size === 2 && document.getElementById('story').textContent.includes('The node node-b is gone. You are back in the Plaza on node-a')")
+		t.Log(eval[string](p, "document.getElementById('story').textContent"))
+	}
+	if now := eval[string](ann, "client.uid"); now != uid {
+		t.Errorf("user %s came back as %s", uid, now)
+	}
+	ann.say("still here")
+	bob.hears("still here", 1)
+	ann.goes("garden")
+	bob.click("#areas [data-area=garden]")
+	bob.wait("to be told where the page is", "document.getElementById('story').textContent.includes('node-a has the page too')")
+}
