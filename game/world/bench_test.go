@@ -94,3 +94,25 @@ func benchRooms(b *testing.B, tick time.Duration, rooms, each int) {
 	cancel()
 	<-done
 }
+
+// BenchmarkCall is a built-in method of another package, called by 64 sessions at once, without connections.
+func BenchmarkCall(b *testing.B) {
+	w, err := world.New(game.DefaultWorld(), world.Deps{
+		Log: slog.New(slog.DiscardHandler), Entities: &worldtest.Entities{}, Node: "one",
+		Calls: func(context.Context, game.Principal, string, []byte) ([]byte, bool, error) { return nil, true, nil },
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	body, _ := wire.Body(&wire.Call{Id: 1, Method: "points.spend", Body: make([]byte, 40)})
+	var uid atomic.Uint64
+	b.ReportAllocs()
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		s := &sink{uid: game.UID(uid.Add(1))}
+		w.Opened(s)
+		for pb.Next() {
+			w.Handle(s, wire.CmdCall, body)
+		}
+	})
+}

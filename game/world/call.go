@@ -169,7 +169,7 @@ func (w *World) work(p *player, c *wire.Call, do func(context.Context) ([]byte, 
 		w.answer(p, c.Id, c.Method, nil, game.Errorf(game.Unavailable, "%d calls are in work, and no more are taken", callsMax))
 		return
 	}
-	started := w.start(func() {
+	started := w.crew.do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), callTimeout) // it goes on when its session is cut: the answer is told after the resume
 		defer cancel()
 		body, err := do(ctx)

@@ -22,14 +22,14 @@ type World struct {
 	m      *metrics
 	social *social
 	slots  chan struct{} // calls in work
-	jobs   sync.WaitGroup
+	crew   *crew
+	jobs   sync.WaitGroup // stages, and writes of theirs
 
 	mu      sync.Mutex
 	players map[game.UID]*player
 	stages  map[string]map[uint32]*stage // by area and number, also those that open or close
 	copies  int                          // of all areas
 	closing bool                         // no further copies are opened
-	over    bool                         // no further jobs are started
 }
 
 // New makes a world. Run it before the first session is opened.
@@ -47,7 +47,7 @@ func New(cfg game.WorldConfig, deps Deps) (*World, error) {
 		deps.CallsEach = game.DefaultGateway().Calls
 	}
 	w := &World{
-		cfg: cfg, deps: deps, log: deps.Log, filter: game.NewWordFilter(cfg.HiddenWords), slots: make(chan struct{}, callsMax),
+		cfg: cfg, deps: deps, log: deps.Log, filter: game.NewWordFilter(cfg.HiddenWords), slots: make(chan struct{}, callsMax), crew: newCrew(),
 		players: map[game.UID]*player{}, stages: map[string]map[uint32]*stage{},
 	}
 	w.social = newSocial(w)
@@ -70,21 +70,9 @@ func (w *World) Run(ctx context.Context) error {
 	defer cancel()
 	err := w.CloseAll(closing)
 	lanes.Wait()
-	w.mu.Lock()
-	w.over = true
-	w.mu.Unlock()
+	w.crew.home()
 	w.jobs.Wait()
 	return err
-}
-
-// start does a job on a goroutine for which Run waits. False: Run is about to return.
-func (w *World) start(job func()) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.over {
-		w.jobs.Go(job)
-	}
-	return !w.over
 }
 
 // Opened greets a session: of the same user the one before is closed.
