@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,8 +12,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/kamado/kamado/internal/porttest"
@@ -224,13 +227,39 @@ func checkout(t *testing.T, program string) string {
 		t.Fatal(err)
 	}
 	photos := filepath.Join(dir, "data", "demo", "originals", "photos")
-	cmd := exec.Command("go", "run", "./test/photos", "-out", photos, "-count", "1", "-width", "1600")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("make a photograph: %v\n%s", err, out)
+	made, err := photographs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(photos, made); err != nil {
+		t.Fatal(err)
 	}
 	return dir
 }
+
+// photographs makes the photograph of all pages, once: it is the same each time.
+var photographs = sync.OnceValues(func() (fs.FS, error) {
+	dir, err := os.MkdirTemp("", "photographs")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // what is left lies where temporary files do
+	cmd := exec.Command("go", "run", "-trimpath", "./test/photos", "-out", dir, "-count", "1", "-width", "1600")
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0") // as the program was built
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("make a photograph: %w: %s", err, out)
+	}
+	made := fstest.MapFS{}
+	err = fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(filepath.Join(dir, path))
+		made[path] = &fstest.MapFile{Data: data, Mode: 0o644}
+		return err
+	})
+	return made, err
+})
 
 // pagePort is how pages write ports: 8701 to 8799.
 var pagePort = regexp.MustCompile(`\b87[0-9]{2}\b`)
