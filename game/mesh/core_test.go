@@ -328,6 +328,28 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestWordBytesAreBounded, whatever the number of words is.
+func TestWordBytesAreBounded(t *testing.T) {
+	t.Parallel()
+	c := testCore(func(cfg *Config) { cfg.WordBytesMax = 100 })
+	c.list(0, []game.Node{{Name: "b", WebSocket: "ws://b"}})
+	c.linked(0, c.take().dial[0].link)
+	b := arrive(t, c, 0, 5, 1)
+	b.users(0, in(plaza1, 1, 1))
+	b.end(0)
+	for _, n := range []int{60, 40} {
+		if !c.tell(0, word{uid: 1, cmd: wire.CmdNotice, body: make([]byte, n)}) {
+			t.Fatalf("a word of %d bytes is not taken", n)
+		}
+	}
+	if c.tell(0, word{uid: 1, cmd: wire.CmdNotice, body: []byte{1}}) {
+		t.Error("more bytes are taken than WordBytesMax")
+	}
+	if notes := c.take().notes; !slices.Contains(notes, note{noteSlow, "b", 2}) {
+		t.Errorf("notes %v", notes)
+	}
+}
+
 // TestWhatChangesOftenIsToldOnce: what waits for a slow node does not grow with time.
 func TestWhatChangesOftenIsToldOnce(t *testing.T) {
 	t.Parallel()

@@ -298,6 +298,68 @@ func TestClaimsAreBounded(t *testing.T) {
 	}
 }
 
+// TestArrivalsAreBounded, so that nodes that come and come again take no more than their part.
+func TestArrivalsAreBounded(t *testing.T) {
+	t.Parallel()
+	a := start(t, t.TempDir(), "a", func(c *mesh.Config, _ *mesh.Deps) { c.NodesMax = 2 })
+	var arrivals []*mesh.Arrival
+	for range 4 {
+		in, err := a.mesh.Accept("b", func() {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		arrivals = append(arrivals, in)
+	}
+	if _, err := a.mesh.Accept("b", func() {}); game.KindOf(err) != game.Exhausted {
+		t.Errorf("Accept above the bound = %v", err)
+	}
+	if _, err := a.mesh.Accept("no name", func() {}); game.KindOf(err) != game.Invalid {
+		t.Errorf("Accept of no name = %v", err)
+	}
+	if err := arrivals[0].Handle(wire.CmdSay, nil); err == nil {
+		t.Error("a command of clients is taken")
+	}
+	if err := arrivals[0].Handle(mesh.CmdBeat, []byte{8, 1}); err == nil {
+		t.Error("a link that does not begin with begin is taken")
+	}
+	arrivals[0].Closed()
+	if _, err := a.mesh.Accept("c", func() {}); err != nil {
+		t.Errorf("Accept after another has ended = %v", err)
+	}
+	a.stop()
+	<-a.done
+	if _, err := a.mesh.Accept("b", func() {}); game.KindOf(err) != game.Unavailable {
+		t.Errorf("Accept after the end = %v", err)
+	}
+}
+
+// TestLooksAreBounded: a node with more copies than may wait for a look is taken over all the same.
+func TestLooksAreBounded(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a := start(t, dir, "a")
+	b := start(t, dir, "b", func(c *mesh.Config, _ *mesh.Deps) { c.LooksMax, c.AtOnce, c.ClaimWait = 1, 1, 20*time.Second })
+	meet(t, a, b)
+	const copies = 20
+	for i := range copies {
+		if _, err := a.claim(game.Copy{Area: "plaza", Number: uint32(i + 1)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "b knows them", func() bool { return len(b.mesh.Elsewhere("plaza")) == copies })
+	a.kill()
+	eventually(t, "a is lost", func() bool { return len(b.mesh.Elsewhere("plaza")) == 0 })
+	var wg sync.WaitGroup
+	for i := range copies {
+		wg.Go(func() {
+			if _, err := b.claim(game.Copy{Area: "plaza", Number: uint32(i + 1)}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 // TestLocksAway: a claim that cannot be known is told so, and works later.
 func TestLocksAway(t *testing.T) {
 	t.Parallel()

@@ -307,19 +307,19 @@ func (m *Mesh) tick(ctx context.Context) {
 
 // gauges says how full things are.
 func (m *Mesh) gauges(k *core, now time.Duration) {
-	users, in, out := 0, 0, 0
+	users, words, out := 0, 0, 0
 	for _, p := range k.peers {
 		users += len(p.users)
-		if p.arrival != 0 {
-			in++
-		}
+		words += len(p.words)
 		if p.out == linkUp {
 			out++
 		}
 	}
 	m.metrics.users.Set(float64(users))
+	m.metrics.wordsWaiting.Set(float64(words))
+	m.metrics.looks.Set(float64(len(m.looks)))
 	m.metrics.nodes.Set(float64(1 + len(k.living(now))))
-	m.metrics.links.WithLabelValues("in").Set(float64(in))
+	m.metrics.links.WithLabelValues("in").Set(float64(len(m.arrivals)))
 	m.metrics.links.WithLabelValues("out").Set(float64(out))
 	m.metrics.claims.Set(float64(len(m.claims.of)))
 	m.metrics.happenings.Set(float64(len(m.queue)))
