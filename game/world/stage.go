@@ -68,6 +68,7 @@ type stage struct {
 	load      load
 	rounds    uint64
 	moves     uint64
+	things    int // that have a state, as of the last turn
 
 	// What follows is touched by its goroutine alone.
 	area  *area.Area
@@ -256,6 +257,7 @@ func (s *stage) settle(began time.Time, told bool, shown area.Shown) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.load.add(now, now.Sub(began))
+	s.things = s.area.ThingsLen()
 	if told {
 		if s.next = began.Add(s.w.cfg.Tick); s.w.cfg.Tick == 0 {
 			s.next = now.Add(min(restTimes*now.Sub(began), restMax))

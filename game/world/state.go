@@ -43,13 +43,13 @@ func (w *World) running() []*stage {
 	return list
 }
 
-// state tells of a stage, without members and things.
+// state tells of a stage, without members.
 func (s *stage) state() CopyState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return CopyState{
 		Copy: s.copy, Node: s.w.deps.Node, Fence: s.claim.Fence, Avatars: s.avatars, Capacity: s.plan.Capacity, Opened: s.since, Rounds: s.rounds,
-		Moves: s.moves, Load: s.load.at(time.Now()),
+		Moves: s.moves, Things: s.things, Load: s.load.at(time.Now()),
 	}
 }
 
@@ -62,7 +62,7 @@ func (w *World) Areas() []CopyState {
 	return list
 }
 
-// running finds a copy; NotFound when this node does not run it.
+// find finds a copy; NotFound when this node does not run it.
 func (w *World) find(c game.Copy) (*stage, error) {
 	w.mu.Lock()
 	s := w.stages[c.Area][c.Number]
@@ -83,7 +83,7 @@ func (w *World) Copy(c game.Copy) (CopyState, error) {
 	seen := make(chan struct{})
 	if !s.must(func(s *stage) {
 		defer close(seen)
-		state.Things = s.area.ThingsLen()
+		state.Things = s.area.ThingsLen() // with this turn's changes
 		for _, a := range s.area.Sightings() {
 			m := MemberState{Avatar: a.ID, UID: a.UID, Name: a.Name, X: a.Pose.X, Y: a.Pose.Y, Cut: a.Cut, Behind: a.Behind}
 			if at := s.seats[a.ID]; at != nil {
@@ -141,6 +141,7 @@ func (w *World) CloseAll(ctx context.Context) error {
 }
 
 // areasList answers areas.list: what can be entered, and how full it is, on all nodes as far as they told.
+// An area that nobody described is among them while this node runs it.
 func (w *World) areasList(_ context.Context, _ *player, _ []byte) ([]byte, error) {
 	infos := map[string]*wire.AreaInfo{}
 	for _, plan := range w.cfg.Plans() {

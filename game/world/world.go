@@ -40,7 +40,7 @@ type Deps struct {
 	Events func(Event)
 	Node   string // name of this node
 	// Admit looks at who is about to enter an area, and may change its name and look, or refuse it with an error of package game; nil: all
-	// may, as they say. It may wait. The act's Copy is where the avatar is going.
+	// may, as they say. It may wait. The act's Method is area.join, and its Copy is where the avatar wants to go: number 0 is any copy.
 	Admit func(ctx context.Context, act *game.Act, avatar *game.Avatar) error
 	// CallsEach bounds the calls of one session that are in work at once; further ones wait with their session. 0: 16.
 	CallsEach int
