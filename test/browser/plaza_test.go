@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +21,9 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"github.com/kamado/kamado/game/plaza"
+	"github.com/kamado/kamado/game/plaza/plazatest"
+	"github.com/kamado/kamado/game/wire"
 	"github.com/kamado/kamado/internal/porttest"
 )
 
@@ -204,8 +209,8 @@ func (p *page) press(code string, ms int) {
 // connection of one is cut.
 func TestTwoMeetInThePlaza(t *testing.T) {
 	n := serveGame(t)
-	wire := lineTo(t, n)
-	ann := open(t, wire.url+"/plaza/", 1280, 800, false)
+	cable := lineTo(t, n)
+	ann := open(t, cable.url+"/plaza/", 1280, 800, false)
 	ann.meets(1)
 	bob := ann.another(n.url+"/plaza/", 1280, 800)
 	ann.meets(2)
@@ -214,7 +219,9 @@ func TestTwoMeetInThePlaza(t *testing.T) {
 	if annUID == bobUID {
 		t.Fatalf("both windows are user %s", annUID)
 	}
-	seen := func(uid string) string { return fmt.Sprintf("[...plaza.scene.actors.values()].find((a) => a.uid === %q)", uid) }
+	seen := func(uid string) string {
+		return fmt.Sprintf("[...plaza.scene.actors.values()].find((a) => a.uid === %q)", uid)
+	}
 
 	// Walking: the own avatar moves at once, the other sees it.
 	before := eval[float64](bob, seen(annUID)+".pose.x")
@@ -246,7 +253,7 @@ func TestTwoMeetInThePlaza(t *testing.T) {
 	ann.wait("points", "document.getElementById('points-text').textContent === '500'")
 	bob.click("#whisper-end")
 	bob.click("#tab-chat")
-	wire.cut()
+	cable.cut()
 	bob.say("said during the cut")
 	ann.hears("said during the cut", 1)
 	ann.wait("what happened to be told", "document.getElementById('story').textContent.includes('You missed nothing')")
@@ -316,4 +323,102 @@ func TestPlazaOutlivesANode(t *testing.T) {
 	ann.goes("garden")
 	bob.click("#areas [data-area=garden]")
 	bob.wait("to be told where the page is", "document.getElementById('story').textContent.includes('node-a has the page too')")
+}
+
+// roomPage is the page of docs/tutorial/room.md, word for word, with the addresses of this test.
+func roomPage(t *testing.T, server string) string {
+	t.Helper()
+	tutorial, err := os.ReadFile("../../docs/tutorial/room.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, page, _ := strings.Cut(string(tutorial), "cat > room.html <<'END'\n")
+	page, _, found := strings.Cut(page, "END\n")
+	if !found {
+		t.Fatal("docs/tutorial/room.md has no page")
+	}
+	return strings.ReplaceAll(page, "127.0.0.1:8701", strings.TrimPrefix(server, "http://"))
+}
+
+// TestTutorialRoom opens the tutorial's page twice, from another address than the server's: one walks and talks, the other sees it.
+func TestTutorialRoom(t *testing.T) {
+	address := fmt.Sprintf("127.0.0.1:%d", porttest.Free(t))
+	n := serveGame(t, "--gateway-origins", "http://"+address)
+	page := roomPage(t, n.url)
+	site := &http.Server{Addr: address, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/room.html" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, page) // a browser that left is nobody to tell
+	})}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- site.Serve(listener) }()
+	t.Cleanup(func() { site.Close(); <-served })
+
+	url := "http://" + address + "/room.html"
+	ann := open(t, url, 640, 520, false)
+	painted := func(x, y int) string {
+		return fmt.Sprintf("document.getElementById('room').getContext('2d').getImageData(%d, %d, 1, 1).data[3] === 255", x, y)
+	}
+	ann.wait("to be in the room", painted(300, 200))
+	bob := ann.another(url, 640, 520)
+	bob.wait("to be in the room", painted(300, 200))
+	at := eval[[]float64](ann, "(() => { const r = document.getElementById('room').getBoundingClientRect(); return [r.left, r.top]; })()")
+	ann.do(chromedp.MouseClickXY(at[0]+120, at[1]+90))
+	bob.wait("to see the other walk", painted(120, 90))
+	bob.do(chromedp.SendKeys(chromedp.CSS("#text"), "Hello\r"))
+	words := "(() => { const d = document.getElementById('room').getContext('2d').getImageData(260, 170, 80, 15).data; for (let i = 3; i < d.length; i += 4) if (d[i] > 0) return true; return false; })()"
+	ann.wait("to see what the other says", words)
+	ann.quietBut("favicon.ico")
+	bob.quietBut("favicon.ico")
+}
+
+// TestRecordedSession records what a browser and a server say to each other, then plays each half without the other: the browser's against
+// the server, and the server's to a browser.
+func TestRecordedSession(t *testing.T) {
+	n := serveGame(t)
+	p := open(t, n.url+"/plaza/?record", 1280, 800, false)
+	p.meets(1)
+	p.wait("points", "document.getElementById('points-text').textContent === '500'")
+	p.press("ArrowLeft", 300)
+	p.say("on the record")
+	p.hears("on the record", 1)
+	p.goes("garden")
+	text := eval[string](p, "String(carrier)")
+	p.visit("about:blank")
+
+	recording, err := plazatest.Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	player := plazatest.Player{URL: "ws" + strings.TrimPrefix(n.url, "http") + "/v1/socket"}
+	out := player.Play(ctx, t, recording)
+	if out.Welcome == nil || out.Count(wire.CmdEntered) != 2 || out.Count(wire.CmdAnswer) < 2 || out.Count(wire.CmdSaid) != 1 || out.Count(wire.CmdRefused) != 0 {
+		t.Errorf("the recorded client heard %d entered, %d answers, %d said, %d refused", out.Count(wire.CmdEntered), out.Count(wire.CmdAnswer), out.Count(wire.CmdSaid), out.Count(wire.CmdRefused))
+	}
+
+	// The other half: files alone, and nobody behind the socket.
+	files := plaza.New(plaza.Deps{Log: slog.New(slog.DiscardHandler)}).Handler()
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/plaza/recording.json" {
+			_, _ = io.WriteString(w, text) // a browser that left is nobody to tell
+			return
+		}
+		files.ServeHTTP(w, r)
+	}))
+	defer site.Close()
+	p.visit(site.URL + "/plaza/?recording=recording.json")
+	p.meets(1)
+	p.hears("on the record", 1)
+	p.goes("garden")
+	p.visit("about:blank")
+	p.quiet()
 }
