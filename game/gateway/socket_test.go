@@ -178,6 +178,24 @@ func TestUpgradesThatAreRefused(t *testing.T) {
 	}
 }
 
+// wantNoHTTP2 asks for a socket over HTTP/2, which the listener speaks.
+func (w *world) wantNoHTTP2() {
+	w.t.Helper()
+	h2 := &http.Transport{Protocols: new(http.Protocols)}
+	h2.Protocols.SetUnencryptedHTTP2(true)
+	defer h2.CloseIdleConnections()
+	r, _ := http.NewRequest("GET", "http://"+w.http+"/v1/socket", nil)
+	resp, err := h2.RoundTrip(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	said, _ := io.ReadAll(resp.Body)
+	if resp.StatusCode != 426 || !bytes.Contains(said, []byte("HTTP/1.1")) {
+		w.t.Errorf("HTTP/2: %v %s", resp.Status, said)
+	}
+}
+
 // TestSocketsGoThroughTheListenerOfTheHouse: its count of requests in work, its deadlines and its bound of connections are not theirs.
 func TestSocketsGoThroughTheListenerOfTheHouse(t *testing.T) {
 	t.Parallel()
@@ -186,7 +204,7 @@ func TestSocketsGoThroughTheListenerOfTheHouse(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		cfg := httpserver.Default()
 		cfg.Addr, cfg.InFlightMax, cfg.ConnectionsMax, cfg.H2C = "127.0.0.1:0", 2, 3, true
-		cfg.ReadTimeout, cfg.WriteTimeout, cfg.IdleTimeout = 300*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond
+		cfg.ReadTimeout, cfg.WriteTimeout, cfg.IdleTimeout = 1500*time.Millisecond, 1500*time.Millisecond, 1500*time.Millisecond
 		if secure {
 			cfg.TLS.CertFile, cfg.TLS.KeyFile = cert, key
 		}
@@ -229,26 +247,13 @@ func TestSocketsGoThroughTheListenerOfTheHouse(t *testing.T) {
 			all = append(all, c)
 		}
 		started := time.Now()
-		eventually(t, "the listener's time limits are over", func() bool { return time.Since(started) > 400*time.Millisecond })
+		eventually(t, "the listener's time limits are over", func() bool { return time.Since(started) > 1600*time.Millisecond })
 		for _, c := range all {
 			c.send(wire.CmdPing, number(3))
 			c.want(wire.CmdPong, nil)
 		}
 		if !secure { // HTTP/2 says what is wrong
-			h2 := &http.Transport{Protocols: new(http.Protocols)}
-			h2.Protocols.SetUnencryptedHTTP2(true)
-			defer h2.CloseIdleConnections()
-			r, _ := http.NewRequest("GET", "http://"+w.http+"/v1/socket", nil)
-			resp, err := h2.RoundTrip(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			said, _ := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			if resp.StatusCode != 426 || !bytes.Contains(said, []byte("HTTP/1.1")) {
-				t.Errorf("HTTP/2: %v %s", resp.Status, said)
-			}
-			h2.CloseIdleConnections()
+			w.wantNoHTTP2()
 		}
 		cancel()
 		wg.Wait() // open sockets do not keep the listener
