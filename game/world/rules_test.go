@@ -105,6 +105,9 @@ func TestRulesAnswerCalls(t *testing.T) {
 			t.Errorf("a reliable command that is refused: %v, want its number 42", f)
 		}
 		r.fine(a, b)
+		if n := r.metric("rule_panics_total"); n != 2 {
+			t.Errorf("%v panics are counted, want 2", n)
+		}
 		log := r.log.String()
 		for what, want := range map[string]int{"a rule of the application panicked": 2, "rule=dress.torn": 1, "a method failed": 1, "secret": 1} {
 			if got := strings.Count(log, what); got != want {
@@ -153,6 +156,33 @@ func TestCallsAreBounded(t *testing.T) {
 		synctest.Wait()
 		if f := last[*wire.Answer](t, b); f.Fault.GetKind() != "unavailable" || !f.Fault.Doubt {
 			t.Errorf("a call that takes too long: %v", f)
+		}
+	})
+}
+
+func TestCallsOfAllSessionsAreBounded(t *testing.T) {
+	t.Parallel()
+	var h game.Handlers
+	h.Handle("app.wait", func(ctx context.Context, _ *game.Act) ([]byte, error) { <-ctx.Done(); return nil, nil })
+	inWorld(t, func(_ *game.WorldConfig, d *world.Deps) { d.Handlers, d.CallsEach = &h, 10_000 }, func(t *testing.T, r *rig) {
+		a := r.user(1001)
+		most := int(r.metric("calls_max"))
+		body := bodyOf(&wire.Call{Id: 1, Method: "app.wait"})
+		for range most {
+			r.Handle(a, wire.CmdCall, body)
+		}
+		synctest.Wait()
+		if len(a.Read().Log) != 0 || int(r.metric("calls")) != most {
+			t.Fatalf("%d of %d calls are answered, %v in work", len(a.Read().Log), most, r.metric("calls"))
+		}
+		r.do(a, wire.CmdCall, &wire.Call{Id: 7, Method: "app.wait"})
+		if f := last[*wire.Answer](t, a); f.Id != 7 || f.Fault.GetKind() != "unavailable" || f.Fault.RetryMs == 0 {
+			t.Errorf("a call above the bound: %v", f)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := len(a.Read().Log); n != most+1 || r.metric("calls") != 0 {
+			t.Errorf("%d answers, %v calls in work", n, r.metric("calls"))
 		}
 	})
 }

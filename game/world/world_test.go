@@ -134,6 +134,23 @@ func (r *rig) call(s *worldtest.Session, method string, m proto.Message) *wire.A
 	return a
 }
 
+// metric sums the values of a counter or gauge.
+func (r *rig) metric(name string) (sum float64) {
+	r.t.Helper()
+	families, err := r.metrics.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "kamado_game_world_"+name {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
 func (r *rig) fine(sessions ...*worldtest.Session) {
 	r.t.Helper()
 	for _, s := range sessions {
@@ -191,6 +208,11 @@ func TestTwoMeetWalkAndTalk(t *testing.T) {
 			t.Errorf("somebody who has left is still seen")
 		}
 		r.fine(a, b)
+		for name, want := range map[string]float64{"copies": 1, "avatars": 1, "enters_total": 2, "chat_total": 2, "moves_total": 1, "deliveries_total": 1, "rounds_total": 1} {
+			if got := r.metric(name); got != want {
+				t.Errorf("metric %s is %v, want %v", name, got, want)
+			}
+		}
 		want := []string{"world.enter 1001", "world.enter 1002", "chat.say 1002", "chat.whisper 1002", "world.leave 1002"}
 		if got := r.heard(); !slices.Equal(got, want) {
 			t.Errorf("events %v, want %v", got, want)
