@@ -51,6 +51,12 @@ type Config struct {
 	DNS string
 	// Game is where this process reaches the HTTP interface of players, scheme and host; empty: there are none to show.
 	Game string
+	// GamePublic is the base of the addresses of the game that people open, such as the plaza's; empty: Game.
+	GamePublic string
+	// Stage starts and kills further nodes of the world; nil: nothing here does.
+	Stage Stage
+	// Notes say what this machine cannot do, each with the name of its service in front: "compute: …".
+	Notes []string
 	// TokenFile is the path of the operator's token, for the lines that people copy; empty: those say none.
 	TokenFile string
 	// ComputeMember launches instances, ComputeAdmin looks at everything.

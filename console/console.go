@@ -34,6 +34,7 @@ type Console struct {
 	templates *template.Template
 	proxy     *httputil.ReverseProxy
 	streams   atomic.Int32
+	guide     guide
 	handler   http.Handler
 }
 
@@ -104,7 +105,7 @@ func (c *Console) routes() http.Handler {
 	}
 	read("/", c.missing)
 	mux.Handle("GET /static/", c.assets)
-	mux.HandleFunc("GET /login", c.cfg.Guard.Login)
+	mux.HandleFunc("GET /login", c.login)
 	mux.Handle("POST /logout", c.cfg.Guard.Require(http.HandlerFunc(c.cfg.Guard.Logout)))
 	mux.Handle("POST /login-link", c.cfg.Guard.Require(http.HandlerFunc(c.cfg.Guard.IssueLink)))
 	return c.secure(smallBodies(httpserver.Routes(mux)))
@@ -180,6 +181,7 @@ type page struct {
 	Cloud    bool              // whether there are machines to show
 	Names    bool              // whether there are names to show
 	Players  bool              // whether there are players to show
+	Guided   bool              // whether the first five minutes are shown first
 	Texts    map[string]string // for the page's script; nil: none
 	Data     any
 }
@@ -196,7 +198,7 @@ func (c *Console) show(w http.ResponseWriter, r *http.Request, name, fragment st
 // showAs writes a page with a status.
 func (c *Console) showAs(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
 	p.Operator, p.Version, p.Cloud, p.Names, p.Players = c.cfg.Guard.Allowed(r), c.cfg.Version, c.admin != nil, c.names != nil, c.players != nil
-	p.CSRF = c.cfg.Guard.CSRFToken(r)
+	p.CSRF, p.Guided = c.cfg.Guard.CSRFToken(r), c.cfg.Stage != nil
 	c.render(w, status, name, p)
 }
 
@@ -259,7 +261,9 @@ func (c *Console) functions() template.FuncMap {
 		"points":   points,
 		"stamp":    stamp,
 		"duration": duration,
+		"seconds":  func(n int64) string { return duration(float64(n)) },
 		"number":   humanNumber,
+		"step":     func(number int, s *step, name string) stepHead { return stepHead{s, number, name} },
 		"percent":  percent,
 		"ratio":    ratio,
 		"add":      func(a, b uint64) uint64 { return a + b },

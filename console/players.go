@@ -32,6 +32,8 @@ func (c *Console) playersRoutes(mux *http.ServeMux, read func(string, http.Handl
 	change("/players/{uid}/points", c.orderPoints)
 	change("/ledger/approvals/{id}/{decision}", c.decideGrant)
 	change("/shards/{shard}/{action}", c.moveShard)
+	c.worldRoutes(see, change)
+	c.startRoutes(see, change)
 }
 
 // private shows a page to the operator alone, and others how to become one.

@@ -18,4 +18,5 @@ type StageNode struct {
 	WebSocket string
 	Host      string // name by which dns answers for it; empty: none
 	PID       int    // of a node that Start started; 0: it is not for killing
+	Token     string // of its operator, as it stands after "Bearer ", for its own HTTP interface; empty: not known
 }

@@ -143,7 +143,9 @@ type consoleServices struct {
 	Game    string // the same; empty: there are no players to show
 	Admin   string // the same; empty: it is not shown
 
-	client *http.Client // nil: the console's own
+	client *http.Client  // nil: the console's own
+	stage  console.Stage // nil: nothing starts and kills nodes
+	notes  []string      // what this machine cannot do
 }
 
 // addConsole adds the console and its listener to the parts of a process. Add it after the services: it stops before them.
@@ -166,7 +168,7 @@ func (a *app) addConsole(ctx context.Context, p *process, at consoleServices) (*
 		cfg.Services = append(cfg.Services, console.Service{Name: "dns", URL: at.DNS})
 	}
 	if at.Game != "" {
-		cfg.Game = at.Game
+		cfg.Game, cfg.Stage, cfg.Notes = at.Game, at.stage, at.notes
 		cfg.Services = append(cfg.Services, console.Service{Name: "game", URL: at.Game})
 	}
 	if cfg.TokenFile, err = filepath.Abs(filepath.Join(p.cfg.Data, operator.TokenFile)); err != nil {
@@ -222,7 +224,10 @@ func (u *up) startConsole(ctx context.Context) error {
 	if u.cfg.Console.HTTP == "" {
 		return nil
 	}
-	at := consoleServices{Images: "http://" + u.cfg.Images.HTTP} // where it would be, if it is not among the links
+	at := consoleServices{Images: "http://" + u.cfg.Images.HTTP, notes: u.notes} // where it would be, if it is not among the links
+	if u.stage != nil {
+		at.stage = u.stage
+	}
 	for _, l := range u.links {
 		switch l.Name {
 		case "images":

@@ -18,6 +18,7 @@ import (
 	"github.com/kamado/kamado/console"
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/server"
+	"github.com/kamado/kamado/internal/operator"
 )
 
 // stageNodesMax bounds the further nodes of "kamado up": they are for looking at.
@@ -52,12 +53,21 @@ func (s *stage) Nodes(context.Context) ([]console.StageNode, error) {
 	for _, n := range s.self.Nodes() {
 		out := console.StageNode{Name: n.Name, WebSocket: n.WebSocket, Host: s.host(n.Name)}
 		if one := s.nodes[n.Name]; one != nil && one.lives() {
-			out.PID = one.pid
+			out.PID, out.Token = one.pid, s.token(n.Name)
 		}
 		list = append(list, out)
 	}
 	slices.SortFunc(list, func(a, b console.StageNode) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil
+}
+
+// token is that of a further node's operator; empty when it cannot be read.
+func (s *stage) token(name string) string {
+	t, err := operator.Read(filepath.Join(s.data, "nodes", name))
+	if err != nil {
+		return ""
+	}
+	return t.Reveal()
 }
 
 func (s *stage) host(name string) string {
