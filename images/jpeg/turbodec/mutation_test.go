@@ -49,6 +49,10 @@ func mutate(r *rand.Rand, data []byte) []byte {
 // accepted has its samples.
 func TestDamagedFiles(t *testing.T) {
 	const width, height = 75, 61
+	count := *mutations
+	if testing.Short() {
+		count /= 3
+	}
 	for _, v := range variants {
 		t.Run(v.Name, func(t *testing.T) {
 			n := 3
@@ -62,7 +66,7 @@ func TestDamagedFiles(t *testing.T) {
 			r := rand.New(rand.NewPCG(11, uint64(v.Quality)))
 			var d jpeg.Decoder
 			accepted := 0
-			for i := range *mutations {
+			for i := range count {
 				bad := mutate(r, data)
 				switch outcome, why := compare(&d, bad); {
 				case outcome == same:
@@ -71,8 +75,8 @@ func TestDamagedFiles(t *testing.T) {
 					t.Errorf("mutation %d: %s", i, why)
 				}
 			}
-			if accepted < *mutations/3 {
-				t.Errorf("only %d of %d damaged files were compared by their samples", accepted, *mutations)
+			if accepted < count/3 {
+				t.Errorf("only %d of %d damaged files were compared by their samples", accepted, count)
 			}
 		})
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // photographsShort is how many photographs the short form of the test compares.
-const photographsShort = 4
+const photographsShort = 2
 
 // Real photographs, from whatever encoder, equal libjpeg-turbo at full size.
 func TestPhotographs(t *testing.T) {
