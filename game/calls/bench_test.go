@@ -2,6 +2,9 @@ package calls_test
 
 import (
 	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -9,6 +12,7 @@ import (
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/calls"
 	"github.com/kamado/kamado/game/core"
+	"github.com/kamado/kamado/game/core/coretest"
 	"github.com/kamado/kamado/game/points"
 	"github.com/kamado/kamado/game/wire"
 )
@@ -79,4 +83,39 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("%s: %v allocations, want at most 5", method, n)
 		}
 	}
+}
+
+// BenchmarkDurable has 1,024 callers that spend one after another, each durable in the ledger.
+func BenchmarkDurable(b *testing.B) {
+	s := coretest.Open(b, nil)
+	c := calls.New(s.Core(), calls.Default())
+	const callers = 1024
+	for i := range callers {
+		_, err := s.Points.Post(b.Context(), &game.Order{Op: game.OpGrant, Tx: fmt.Sprint("fund ", i), UID: game.UID(i + 1), Amount: 1 << 40})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	var n atomic.Int64
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			who := game.Principal{Kind: game.ByUser, UID: game.UID(i + 1)}
+			for k := n.Add(1); k <= int64(b.N); k = n.Add(1) {
+				in, err := wire.Body(&wire.PointsSpend{Key: fmt.Sprintf("%032d", k), Amount: 1})
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				if _, _, err := c.Do(context.Background(), who, "points.spend", in); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "spends/s")
 }
