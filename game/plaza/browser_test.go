@@ -249,3 +249,20 @@ func TestEverybodyCanUseThePage(t *testing.T) {
 		p.quiet()
 	}
 }
+
+// TestCrowd draws three hundred avatars of which a hundred walk, and says what a frame costs. In the long form it holds the cost: a frame
+// of 60 a second has 16.7 ms, and half of that is the browser's.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	s := serve(t, meeting(t, 300))
+	p := open(t, chromium(t), s.url(), window{width: 1280, height: 800})
+	p.wait("302 avatars", "globalThis.plaza?.scene.actors.size === 302")
+	p.wait("a hundred frames", "plaza.scene.frames > 100")
+	cost := eval[float64](p, "plaza.scene.drawMs")
+	t.Logf("a frame with 300 avatars takes %.2f ms of script; %.0f pictures are kept", cost, eval[float64](p, "plaza.scene.sprites.size"))
+	if os.Getenv("KAMADO_TEST_ALL") != "" && cost > 8 {
+		t.Errorf("a frame takes %.2f ms, want at most 8", cost)
+	}
+	p.picture("crowd")
+	p.quiet()
+}
