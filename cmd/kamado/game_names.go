@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -163,10 +164,20 @@ next:
 		errs = append(errs, n.member.Remove(ctx, o.ID()))
 	}
 	for _, w := range want {
-		_, err := n.member.Add(ctx, w)
-		errs = append(errs, err)
+		if !taken(own, w, checks) {
+			_, err := n.member.Add(ctx, w)
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// taken says whether another node has the record already: the name of all nodes has each address once, and it lives while the node lives that brought
+// it. Nodes of one machine share an address.
+func taken(own []dns.Owned, w dns.Record, checks map[string]bool) bool {
+	return slices.ContainsFunc(own, func(o dns.Owned) bool {
+		return o.Name == w.Name && o.Type == w.Type && bytes.Equal(o.Data, w.Data) && !checks[o.Check.Spec]
+	})
 }
 
 // nodeText reads a record of nodes.

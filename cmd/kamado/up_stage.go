@@ -132,7 +132,7 @@ func (s *stage) begin() (string, error) {
 	}
 	defer out.Close()
 	cmd := exec.Command(exe, "game", "serve", "--http", "127.0.0.1:0", "--data", dir, "--node", name, "--core", s.core,
-		"--core-token-file", filepath.Join(s.data, "game", server.NodeTokenFile), "--world-cluster", game.ClusterOn)
+		"--core-token-file", filepath.Join(s.data, "game", server.NodeTokenFile), "--world-cluster", game.ClusterOn, "--gateway-origins", s.origins())
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it is of no use without its core
 	n, err := launch(cmd)
@@ -141,6 +141,15 @@ func (s *stage) begin() (string, error) {
 	}
 	s.nodes[name] = n
 	return name, nil
+}
+
+// origins are those of the first node's plaza: its page goes on when its user is sent here. Of loopback both names are taken.
+func (s *stage) origins() string {
+	list := []string{s.core}
+	if rest, ok := strings.CutPrefix(s.core, "http://127.0.0.1:"); ok {
+		list = append(list, "http://localhost:"+rest)
+	}
+	return strings.Join(list, ",")
 }
 
 // launch starts a process on a thread that lives as long as it does: the system takes the end of that thread for the end of the parent.
