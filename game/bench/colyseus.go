@@ -128,7 +128,7 @@ func (r *fanRun) startColyseus(ctx context.Context, dir, style string) (*fanSubj
 	if err != nil {
 		return nil, err
 	}
-	s := &fanSubject{name: PeerColyseus + " " + style, pid: cmd.Process.Pid, end: func() { p.stop(syscall.SIGTERM) }}
+	s := &fanSubject{name: PeerColyseus + " " + style, pid: cmd.Process.Pid, process: p, end: func() { p.stop(syscall.SIGTERM) }}
 	a := newAPI("http://"+address, "")
 	defer a.close()
 	err = p.until(ctx, r.cfg.Timeout, "an answer", func() bool {

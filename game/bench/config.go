@@ -125,7 +125,7 @@ func (c Config) Validate() error {
 	}
 	complain(c.Rounds < 1 || c.round() >= roundLeast, "duration %s in %d rounds: a round is shorter than %s", c.Duration, c.Rounds, roundLeast)
 	complain(c.Rate >= 0 && c.Rate <= 1e6, "rate %v is not in 0..1000000", c.Rate)
-	complain(c.URL == "" || c.TokenFile != "", "a URL needs the credential of a service: --token-file")
+	complain(c.URL == "" || c.TokenFile != "", "a URL needs the credential of a service: --token-file, or --data")
 	complain(c.Rest >= 0, "rest %s is negative", c.Rest)
 	complain(c.Timeout > 0, "timeout %s is not positive", c.Timeout)
 	c.validateOver(complain)

@@ -152,7 +152,7 @@ func (w *crowd) close() {
 
 // serve is the thread.
 func (w *crowd) serve() {
-	runtime.LockOSThread() // one clock of processor time, and no wake-ups of others
+	runtime.LockOSThread() // a thread of its own, which is not woken for others' work
 	defer close(w.over)
 	defer func() {
 		for _, c := range w.links {

@@ -98,12 +98,12 @@ type fanRun struct {
 
 // fanSubject is one server with its avatars.
 type fanSubject struct {
-	name string
-	pid  int // 0: not known
-	fan  *fan
-	all  []fanRound
-	// profiled is where profiles are read; nil: nowhere.
-	profiled *server
+	name     string
+	pid      int // 0: not known
+	fan      *fan
+	all      []fanRound
+	process  *process // nil: it was not started here
+	profiled *server  // where profiles are read; nil: nowhere
 	end      func()
 }
 
@@ -164,7 +164,7 @@ func (r *fanRun) kamado(ctx context.Context) (*fanSubject, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.process(); err != nil {
+	if _, err := s.findProcess(); err != nil {
 		r.report.note("processor time of the server is not in the figures: %v", err)
 	}
 	users, err := s.guests(ctx, r.cfg.Avatars)
@@ -179,7 +179,7 @@ func (r *fanRun) kamado(ctx context.Context) (*fanSubject, error) {
 		s.end()
 		return nil, err
 	}
-	subject := &fanSubject{name: subjectKamado, pid: s.pid, fan: f, profiled: s.server, end: func() { f.leave(ctx); f.close(); s.end() }}
+	subject := &fanSubject{name: subjectKamado, pid: s.pid, fan: f, process: s.server.process, profiled: s.server, end: func() { f.leave(ctx); f.close(); s.end() }}
 	r.report.URL, r.report.Transport = s.endpoint.String(), s.endpoint.over
 	r.cfg.talkf("%s: %d avatars come in", subject.name, r.cfg.Avatars)
 	if err := f.enter(ctx, r.cfg.Timeout); err != nil {
@@ -215,7 +215,7 @@ func (r *fanRun) rounds(ctx context.Context, subjects []*fanSubject) error {
 				err = func() error { return s.profiled.profile(r.cfg.Profiles, "fanout", r.cfg.round(), work) }
 			}
 			if err := err(); err != nil {
-				return fmt.Errorf("measure %s: %w", s.name, err)
+				return fmt.Errorf("measure %s: %w", s.name, s.process.why(err))
 			}
 			if round > 0 {
 				s.all = append(s.all, seen)

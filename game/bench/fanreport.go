@@ -196,7 +196,7 @@ func (f *Fanned) lines() (lines []string) {
 		lines = append(lines, fmt.Sprintf("%s: %d connections did not come in, %d ended later: %s", f.Subject, f.ConnectFailures, f.LostConnections, f.Why))
 	}
 	if f.GeneratorBound {
-		lines = append(lines, fmt.Sprintf("%s: the generator was the bottleneck: %d of %d moves were sent more than %v late (p99 %.1f ms). These figures are not the server's: move less, or measure from another machine",
+		lines = append(lines, fmt.Sprintf("%s: the generator was the bottleneck: %d of %d moves were sent more than %v late (p99 %.1f ms). These times are not the server's: let avatars move less, or measure on a machine that is not busy",
 			f.Subject, f.Late, f.Sends, lateAfter, f.SendP99))
 	}
 	return lines

@@ -77,7 +77,7 @@ func Idle(ctx context.Context, cfg IdleConfig) (*IdleReport, error) {
 		return nil, err
 	}
 	defer s.end()
-	pid, err := s.process()
+	pid, err := s.findProcess()
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func Idle(ctx context.Context, cfg IdleConfig) (*IdleReport, error) {
 		cfg.talkf("%d connections are in, waiting until the server's memory is at rest", g.in)
 		after, waited, err := settle(ctx, pid, cfg.Settle)
 		if err != nil {
-			return err
+			return s.server.process.why(err)
 		}
 		r.settled(waited)
 		return r.fill(before, after, g)

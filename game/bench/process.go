@@ -31,10 +31,11 @@ type process struct {
 	began  time.Time
 }
 
-// tail keeps the end of what a process says, for the day it fails.
+// tail keeps the beginning and the end of what a process says, for the day it fails.
 type tail struct {
-	mu sync.Mutex
-	b  []byte
+	mu    sync.Mutex
+	first []byte
+	b     []byte
 }
 
 const tailBytes = 4096
@@ -42,7 +43,9 @@ const tailBytes = 4096
 func (t *tail) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.b = append(t.b, b...)
+	n := min(len(b), tailBytes-len(t.first))
+	t.first = append(t.first, b[:n]...)
+	t.b = append(t.b, b[n:]...)
 	t.b = t.b[max(0, len(t.b)-tailBytes):]
 	return len(b), nil
 }
@@ -50,7 +53,7 @@ func (t *tail) Write(b []byte) (int, error) {
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if text := strings.TrimSpace(string(t.b)); text != "" {
+	if text := strings.TrimSpace(string(t.first) + string(t.b)); text != "" {
 		return text
 	}
 	return "it said nothing"
@@ -113,6 +116,19 @@ func (p *process) until(ctx context.Context, limit time.Duration, what string, a
 		}
 	}
 	return nil
+}
+
+// why adds to an error what a process said, when it has ended.
+func (p *process) why(err error) error {
+	if p == nil || err == nil {
+		return err
+	}
+	select {
+	case <-p.exited:
+		return fmt.Errorf("%w: %s ended (%s): it said: %s", err, p.name, p.cmd.ProcessState, p.said)
+	default:
+		return err
+	}
 }
 
 // tree lists a process and all that descend from it.

@@ -155,7 +155,7 @@ func (r *run) rounds(ctx context.Context, name string, s *server, subjects []*su
 				err = work()
 			}
 			if err != nil {
-				return fmt.Errorf("ask %s: %w", subjects[i].name, err)
+				return fmt.Errorf("ask %s: %w", subjects[i].name, s.process.why(err))
 			}
 		}
 		r.talkf("%s: round %d of %d", name, round, r.cfg.Rounds)

@@ -181,8 +181,8 @@ func (t *Target) open(ctx context.Context, over, dir string, more ...string) (*m
 	return &measuredServer{s, e, target}, nil
 }
 
-// process finds the server's process, when it is on this machine.
-func (m *measuredServer) process() (int, error) {
+// findProcess finds the server's process, when it is on this machine.
+func (m *measuredServer) findProcess() (int, error) {
 	if m.pid != 0 {
 		return m.pid, nil
 	}
