@@ -64,12 +64,12 @@ type conn struct {
 	transport        transport
 
 	shard  uint8
-	turned bool         // there was no room for it
-	place  uint32       // in the shard; guarded by the shard
-	since  int64        // when it came
-	heard  atomic.Int64 // when something was read last; milliseconds of Gateway.now
-	rtt    atomic.Int32 // microseconds; 0: not known
-	login  atomic.Bool  // a login is in work
+	turned bool          // there was no room for it
+	place  uint32        // in the shard; guarded by the shard
+	since  int64         // when it came
+	heard  atomic.Int64  // when something was read last; milliseconds of Gateway.now
+	rtt    atomic.Int32  // microseconds; 0: not known
+	flags  atomic.Uint32 // flagLogin, flagOver
 
 	// Of the sweep.
 	asked   int64 // when a ping was sent
@@ -86,6 +86,12 @@ type conn struct {
 	dead    bool // nothing is written any more
 	reason  wire.Reason
 }
+
+// Flags of a connection.
+const (
+	flagLogin = 1 << iota // a login is in work
+	flagOver              // nothing further of the client is done
+)
 
 // writing is what a connection has whose client does not read as fast as it is written to. It is guarded by conn.mu.
 type writing struct {
@@ -245,6 +251,9 @@ func (c *conn) feed(b []byte) error {
 // frames does the frames of a piece of the stream.
 func (c *conn) frames(b []byte) error {
 	for f, err := range c.split.Frames(b) {
+		if c.flags.Load()&flagOver != 0 {
+			return errOver
+		}
 		if err == nil {
 			err = c.frame(f)
 		} else {
@@ -321,6 +330,7 @@ func (c *conn) close(reason wire.Reason, body []byte) {
 	}
 	c.push(item{cmd: wire.CmdClosing, body: body}, c.queued+wire.LimitServer)
 	c.closing, c.reason = true, reason
+	c.flags.Or(flagOver)
 	c.g.metrics.shard(c).out(wire.CmdClosing)
 	c.flush()
 	c.nc.SetReadDeadline(past) //nolint:errcheck // a connection without deadlines is closed by over
@@ -352,6 +362,7 @@ func (c *conn) kill() {
 		return
 	}
 	c.dead = true
+	c.flags.Or(flagOver)
 	c.drop()
 	c.nc.SetDeadline(past) //nolint:errcheck // as in close
 }

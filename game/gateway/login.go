@@ -124,8 +124,8 @@ func (c *conn) signIn(body []byte) error {
 // logIn proves who the client is by prove, and gives it a session.
 func (c *conn) logIn(prove func(context.Context, game.Client) (game.Login, error)) error {
 	g, h := c.g, c.hello
-	c.login.Store(true)
-	defer c.login.Store(false)
+	c.flags.Or(flagLogin)
+	defer c.flags.And(^uint32(flagLogin))
 	c.deep, c.busy = true, true
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.HelloTimeout)
 	defer cancel()

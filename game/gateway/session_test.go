@@ -137,6 +137,19 @@ func TestServicesOnlyCall(t *testing.T) {
 	}
 	c.sendMessage(wire.CmdCall, &wire.Call{Id: 1, Method: "a.b"})
 	eventually(t, "the call is handled", func() bool { return strings.Contains(h.said(), "0: 7 ") })
+	c.send(wire.CmdNodes+1, []byte("between nodes"))
+	eventually(t, "what nodes tell each other is handled", func() bool { return strings.Contains(h.said(), "0: 513 ") })
+	d := w.dial("tcp") // no node, and no user either
+	d.hello("service shop", nil)
+	d.send(wire.CmdNodes+1, []byte("between nodes"))
+	d.want(wire.CmdRefused, nil)
+	e := w.dial("tcp")
+	e.hello("user 1", nil)
+	e.send(wire.CmdNodes+1, []byte("between nodes"))
+	e.want(wire.CmdRefused, nil)
+	w.Kick(1, "")
+	d.nc.Close()
+	eventually(t, "the node is alone", func() bool { return len(w.List("", 10)) == 1 })
 	list := w.List("", 10)
 	if len(list) != 1 || list[0].Service != "shop" || list[0].Node != "other" || list[0].UID != 0 {
 		t.Errorf("sessions %+v", list)
@@ -274,5 +287,23 @@ func TestResumeWaitsUntilTheHostIsDone(t *testing.T) {
 	said := strings.ReplaceAll(h.said(), "opened 2\n", "")
 	if !m.Resumed || m.Received < 1 || !strings.HasPrefix(said, "opened 1\nhandled 7\n") || !strings.Contains(said, "cut 1") {
 		t.Errorf("welcome %v; the host heard:\n%s", &m, said)
+	}
+}
+
+func TestNothingIsHandledAfterClose(t *testing.T) {
+	t.Parallel()
+	h := &host{}
+	h.handle = func(s *gateway.Session, cmd wire.Command, _ []byte) {
+		h.note("handled %d", cmd)
+		s.Close(wire.Reason_REASON_KICKED, "", nil)
+	}
+	w := start(t, nil, h)
+	c := w.dial("tcp")
+	c.hello("user 1", nil)
+	c.raw(append(c.encode(wire.CmdLeave, nil), c.encode(wire.CmdSay, nil)...))
+	c.wantClosing(wire.Reason_REASON_KICKED)
+	eventually(t, "it is closed", func() bool { return strings.Contains(h.said(), "closed 1") })
+	if h.said() != "opened 1\nhandled 8\nclosed 1 REASON_KICKED" && h.said() != "opened 1\nhandled 9\nclosed 1 REASON_KICKED" {
+		t.Errorf("the host heard:\n%s", h.said())
 	}
 }

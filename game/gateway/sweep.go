@@ -74,7 +74,7 @@ func (g *Gateway) look(c *conn, now int64) {
 	s := c.session.Load()
 	keepAlive := g.cfg.KeepAlive.Milliseconds()
 	if s == nil {
-		if now-c.since > g.cfg.HelloTimeout.Milliseconds() && !c.login.Load() {
+		if now-c.since > g.cfg.HelloTimeout.Milliseconds() && c.flags.Load()&flagLogin == 0 {
 			c.refuse(wire.Reason_REASON_SILENT, "", 0, nil) //nolint:errcheck // it says that it is over
 		}
 		return
