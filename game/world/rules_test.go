@@ -41,8 +41,8 @@ func (r *rig) asks(s *worldtest.Session, method string, want string, kind string
 	}
 }
 
-func TestRulesAnswerCalls(t *testing.T) {
-	t.Parallel()
+// dressing are rules that do all that rules may, and some that they may not.
+func dressing() *game.Handlers {
 	var h game.Handlers
 	h.HandleInArea("dress.up", func(s game.Scene, a *game.Act) ([]byte, error) {
 		s.Dress(a.Avatar.ID, "Hatter", []byte("hat"))
@@ -66,7 +66,12 @@ func TestRulesAnswerCalls(t *testing.T) {
 		s.Tell("poke", bytes.Clone(a.Body))
 		return []byte("dropped"), nil
 	})
-	inWorld(t, rules(&h), func(t *testing.T, r *rig) {
+	return &h
+}
+
+func TestRulesAnswerCalls(t *testing.T) {
+	t.Parallel()
+	inWorld(t, rules(dressing()), func(t *testing.T, r *rig) {
 		a, b := r.user(1001), r.user(1002)
 		r.asks(a, "dress.up", "", "not found")
 		r.asks(a, "app.where", "", "")
@@ -187,6 +192,28 @@ func TestCallsOfAllSessionsAreBounded(t *testing.T) {
 	})
 }
 
+// tally counts what became of calls and words.
+func tally(t *testing.T, users []*worldtest.Session) (answers, faults, said, refused int) {
+	t.Helper()
+	for _, u := range users {
+		for _, f := range u.Read().Log {
+			switch m := f.Message.(type) {
+			case *wire.Answer:
+				if answers++; m.Fault != nil {
+					faults++
+				}
+			case *wire.Said:
+				said++
+			case *wire.Refused:
+				if refused++; m.Fault.Kind != "unavailable" {
+					t.Fatalf("refused: %v", m)
+				}
+			}
+		}
+	}
+	return answers, faults, said, refused
+}
+
 // TestOverload gives an area three times what it can do: calls that take it 10 ms each, and moves.
 func TestOverload(t *testing.T) {
 	t.Parallel()
@@ -196,7 +223,7 @@ func TestOverload(t *testing.T) {
 		return nil, nil
 	})
 	inWorld(t, rules(&h), func(t *testing.T, r *rig) {
-		const people = 10
+		const people, steps = 10, 5000
 		var users []*worldtest.Session
 		for uid := range game.UID(people) {
 			users = append(users, r.user(1001+uid))
@@ -205,7 +232,7 @@ func TestOverload(t *testing.T) {
 		call, _ := wire.Body(&wire.Call{Id: 1, Method: "app.work"})
 		say, _ := wire.Body(&wire.Say{Text: "x"})
 		calls, says := 0, 0
-		for i := range 10_000 { // 33 s with 300 calls a second, and 10 moves a second of each
+		for i := range steps { // 17 s with 300 calls a second, and 10 moves a second of each
 			u := users[i%people]
 			r.Handle(u, wire.CmdCall, call)
 			calls++
@@ -220,8 +247,8 @@ func TestOverload(t *testing.T) {
 			r.Handle(users[0], wire.CmdCall, call)
 			calls++
 		}
-		if told := users[9].Read(); told.Avatars[1].Step < 9_900 {
-			t.Errorf("while the area has too much to do, moves are told that are old: step %d of 9990", told.Avatars[1].Step)
+		if told := users[9].Read(); told.Avatars[1].Step < steps-100 {
+			t.Errorf("while the area has too much to do, moves are told that are old: step %d of %d", told.Avatars[1].Step, steps)
 		}
 		late := r.user(2001)
 		r.Handle(late, wire.CmdJoin, bodyOf(&wire.Join{Area: "plaza"}))
@@ -230,25 +257,11 @@ func TestOverload(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		answers, faults, said, refused := 0, 0, 0, 0
+		answers, faults, said, refused := tally(t, users)
 		for i, u := range users {
-			v := u.Read()
-			for _, f := range v.Log {
-				switch m := f.Message.(type) {
-				case *wire.Answer:
-					if answers++; m.Fault != nil {
-						faults++
-					}
-				case *wire.Said:
-					said++
-				case *wire.Refused:
-					if refused++; m.Fault.Kind != "unavailable" {
-						t.Fatalf("refused: %v", m)
-					}
-				}
-			}
-			if want := uint16(10_000 - people + i); v.Avatars[game.AvatarID(i+1)].Pose.X != min(want, 1599) || v.Avatars[game.AvatarID(i+1)].Step != want {
-				t.Errorf("after the overload the last move of %d is not known: %v", i, v.Avatars[game.AvatarID(i+1)])
+			seen := u.Read().Avatars[game.AvatarID(i+1)]
+			if want := uint16(steps - people + i); seen.Pose.X != min(want, 1599) || seen.Step != want {
+				t.Errorf("after the overload the last move of %d is not known: %v", i, seen)
 			}
 		}
 		if answers != calls || faults == 0 || faults == calls {

@@ -1,6 +1,7 @@
 package world_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -106,10 +107,21 @@ func TestFriendsAreBounded(t *testing.T) {
 				t.Errorf("user %d as a friend: %v", uid, f)
 			}
 		}
-		for i := range uint64(501) {
-			f := r.call(a, "friends.add", &wire.FriendChange{Uid: 5000 + i})
-			if (f.Fault.GetKind() == "exhausted") != (i == 500) {
-				t.Fatalf("friend %d: %v", i+1, f.Fault)
+		have := make([]game.UID, 499)
+		for i := range have {
+			have[i] = game.UID(5000 + i)
+		}
+		value, err := json.Marshal(have)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.entities.Put(t.Context(), entity.Write{UID: 1001, Name: "owned.friends", Value: value, Base: entity.AnyBase}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range uint64(2) {
+			f := r.call(a, "friends.add", &wire.FriendChange{Uid: 9000 + i})
+			if (f.Fault.GetKind() == "exhausted") != (i == 1) {
+				t.Fatalf("friend %d: %v", 500+i, f.Fault)
 			}
 		}
 		var list wire.Friends
