@@ -44,6 +44,15 @@ type Login struct {
 	DeviceSecret string `json:"device_secret,omitempty"`
 }
 
+// Event is what the event log is told of a sign-in: the type, whose it was, and how.
+func (l *Login) Event(p Provider) (kind, subject string, attributes map[string]string) {
+	kind = "user.signed_in"
+	if l.Created {
+		kind = "user.created"
+	}
+	return kind, l.UID.String(), map[string]string{"provider": string(p), "session": l.Session}
+}
+
 // Scope is a set of rights of a service.
 type Scope uint8
 

@@ -113,11 +113,7 @@ func (c *call) loggedIn(l game.Login, err error, provider, next string) (any, er
 	if err != nil {
 		return nil, err
 	}
-	kind := "user.signed_in"
-	if l.Created {
-		kind = "user.created"
-	}
-	c.event(kind, l.UID.String(), map[string]string{"provider": provider, "session": l.Session})
+	c.event(l.Event(game.Provider(provider)))
 	out := loginOf(l)
 	out.Next = next
 	if l.Created {
