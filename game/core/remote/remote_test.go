@@ -36,6 +36,14 @@ type nobodysGuard struct{}
 
 func (nobodysGuard) Allowed(*http.Request) bool { return false }
 
+// handler is the HTTP interface of servers.
+func handler(s *coretest.Servers, audit api.Audit, events api.Events) http.Handler {
+	return api.New(api.Deps{
+		Guard: nobodysGuard{}, Audit: audit, Events: events, Identity: s.Identity, Points: s.Points, Entities: s.Entities, Locks: s.Locks, Config: s.Config,
+		Log: slog.New(slog.DiscardHandler),
+	})
+}
+
 // serve puts servers behind HTTP, with an admin service for who asks.
 func serve(t *testing.T, s *coretest.Servers) *far {
 	t.Helper()
@@ -43,14 +51,11 @@ func serve(t *testing.T, s *coretest.Servers) *far {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := api.New(api.Deps{
-		Guard: nobodysGuard{}, Audit: func(_ *http.Request, who, action, _ string, _ error) {
-			if strings.Contains(action, "core/") {
-				t.Errorf("%s of %s is in the audit", action, who)
-			}
-		}, Identity: s.Identity, Points: s.Points, Entities: s.Entities, Locks: s.Locks, Config: s.Config,
-		Events: func(e api.Event) { t.Errorf("the core tells %+v, which who asked tells", e) }, Log: slog.New(slog.DiscardHandler),
-	})
+	h := handler(s, func(_ *http.Request, who, action, _ string, _ error) {
+		if strings.Contains(action, "core/") {
+			t.Errorf("%s of %s is in the audit", action, who)
+		}
+	}, func(e api.Event) { t.Errorf("the core tells %+v, which who asked tells", e) })
 	f := &far{cfg: remote.Default()}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.requests.Add(1)
