@@ -33,18 +33,22 @@ type page struct {
 
 // window is how a tab is opened.
 type window struct {
-	width, height  int64
-	scale          float64 // pixels of the screen for one of the page; 0: 1
-	dark, calm     bool
-	language       string // empty: en-US
-	touch          bool
-	allowed        func(complaint string) bool // nil: none is
-	withoutStorage bool
+	width, height int64
+	scale         float64 // pixels of the screen for one of the page; 0: 1
+	dark, calm    bool
+	language      string // empty: en-US
+	touch         bool
 }
 
-// chromium starts the browser once for a test; each open is a tab of it in a context of its own.
-func chromium(t *testing.T) context.Context {
-	t.Helper()
+// shared is the browser of all tests of this package: starting one takes seconds. It is ended by TestMain.
+var shared struct {
+	once sync.Once
+	ctx  context.Context
+	stop func()
+	err  error
+}
+
+func startShared() {
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if found, err := exec.LookPath(name); err == nil {
@@ -53,29 +57,52 @@ func chromium(t *testing.T) context.Context {
 		}
 	}
 	if path == "" {
+		return
+	}
+	dir, err := os.MkdirTemp("", "kamado-plaza-")
+	if err != nil {
+		shared.err = err
+		return
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(dir),
+		chromedp.Flag("disable-gpu", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("hide-scrollbars", true))
+	ctx, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, stopBrowser := chromedp.NewContext(ctx)
+	shared.ctx, shared.stop = ctx, func() { stopBrowser(); stopAllocator(); os.RemoveAll(dir) }
+	_, shared.err = chromedp.Run(ctx, chromedp.Evaluate[bool]("true"))
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.stop != nil {
+		shared.stop()
+	}
+	os.Exit(code)
+}
+
+// chromium gives the browser.
+func chromium(t *testing.T) context.Context {
+	t.Helper()
+	shared.once.Do(startShared)
+	switch {
+	case shared.err != nil:
+		t.Fatalf("start chromium: %v", shared.err)
+	case shared.ctx == nil:
 		t.Skip("needs chromium (./setup test installs it)")
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()),
-		chromedp.Flag("disable-gpu", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("hide-scrollbars", true))
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	ctx, stop := chromedp.NewExecAllocator(ctx, options...)
-	ctx, stopBrowser := chromedp.NewContext(ctx)
-	t.Cleanup(func() { stopBrowser(); stop(); cancel() })
-	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("true")); err != nil {
-		t.Fatalf("start chromium: %v", err)
-	}
-	return ctx
+	return shared.ctx
 }
 
 // open opens an address in a tab that shares nothing with the others.
 func open(t *testing.T, browser context.Context, url string, w window) *page {
 	t.Helper()
-	ctx, stop := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	ctx, cancel := context.WithTimeout(browser, patience)
+	ctx, stop := chromedp.NewContext(ctx, chromedp.WithNewBrowserContext())
 	p := &page{Context: ctx, t: t}
 	messages := chromedp.Console(ctx)
 	var listening sync.WaitGroup
 	listening.Go(func() { p.listen(messages) })
-	t.Cleanup(func() { stop(); listening.Wait() })
+	t.Cleanup(func() { stop(); cancel(); listening.Wait() })
 
 	scheme, motion := "light", "no-preference"
 	if w.dark {
@@ -136,7 +163,6 @@ func (p *page) do(steps ...chromedp.Action[chromedp.Void]) {
 }
 
 func (p *page) click(selector string) { p.t.Helper(); p.do(chromedp.Click(chromedp.CSS(selector))) }
-func (p *page) keys(keys string)      { p.t.Helper(); p.do(chromedp.KeyEvent(keys)) }
 
 // eval gives what a script says; of a promise, what it becomes.
 func eval[T any](p *page, script string) T {
