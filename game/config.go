@@ -22,7 +22,7 @@ type Config struct {
 	Core string `toml:"core"`
 	// File with the service credential for core, of scope admin.
 	CoreTokenFile string `toml:"core_token_file"`
-	// Name of this server among those that share a database. Empty: the machine's host name.
+	// Name of this server among those that share something. Empty: the machine's host name, with a few letters of its own where it shares a database or has a core.
 	Node string `toml:"node"`
 	// Where users, sessions, locks and, with it, points are kept: postgres://… for a PostgreSQL server that several game servers
 	// share. Empty: under the data directory of this one.

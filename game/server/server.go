@@ -252,16 +252,22 @@ func (s *Server) AddChecks(h *httpserver.Health) {
 	})
 }
 
-// openIdentityOfServer finds out which server this is.
+// openIdentityOfServer finds out which server this is. Servers that share something may be on one machine, so its name alone does not tell them apart.
 func (s *Server) openIdentityOfServer(context.Context) (err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
-	if s.node == "" {
-		if s.node, err = os.Hostname(); err != nil {
-			return fmt.Errorf("name this server: %w", err)
-		}
+	if s.id, err = serverID(filepath.Join(s.dir, "server.id")); err != nil || s.node != "" {
+		return err
 	}
-	s.id, err = serverID(filepath.Join(s.dir, "server.id"))
-	return err
+	if s.node, err = os.Hostname(); err != nil {
+		return fmt.Errorf("name this server: %w", err)
+	}
+	if s.cfg.Database != "" || s.cfg.Core != "" {
+		s.node += "-" + s.id[:serverMark]
+	}
+	return nil
 }
+
+// serverMark is how much of a server's id stands in its name: 25 bits, for a few servers on one machine.
+const serverMark = 5
