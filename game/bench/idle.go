@@ -142,31 +142,31 @@ func (m *measuredServer) idlers(ctx context.Context, cfg *IdleConfig, n int, tok
 // resident is what a process has in memory, in bytes.
 type resident struct{ rss, pss int64 }
 
-// How memory counts as at rest: it has not changed by more than a part of it for some readings.
+// How memory counts as at rest: it has not changed by more than a part of it for some readings. Their median is the figure.
 const (
 	settleEvery = time.Second
 	settleCalm  = 35 // readings: our server gives back every 30 s what it does not need
-	settlePart  = 0.01
+	settlePart  = 0.03
 )
 
 // settle waits until a process gives no more memory back, and says how long that took, at most limit. A server in Go gives back in its
 // own time what was garbage, so it is looked at for a while after it seems to be at rest.
 func settle(ctx context.Context, pid int, limit time.Duration) (resident, time.Duration, error) {
 	began := time.Now()
-	var seen []int64
+	var rss, pss []int64
 	for {
-		rss, pss := memoryOf(pid)
-		if rss == 0 {
+		r, p := memoryOf(pid)
+		if r == 0 {
 			return resident{}, 0, fmt.Errorf("the memory of process %d cannot be read, as another user or because it has ended: %w", pid, errNoProcess)
 		}
-		seen = append(seen, pss)
-		if n := len(seen); n > settleCalm {
-			last := seen[n-1-settleCalm:]
-			if float64(slices.Max(last)-slices.Min(last)) <= settlePart*float64(slices.Max(last)) || time.Since(began) >= limit {
-				return resident{rss, pss}, time.Since(began), nil
-			}
-		} else if time.Since(began) >= limit {
-			return resident{rss, pss}, time.Since(began), nil
+		rss, pss = append(rss, r), append(pss, p)
+		from := max(0, len(pss)-settleCalm)
+		rss, pss = rss[from:], pss[from:]
+		calm := len(pss) == settleCalm && float64(slices.Max(pss)-slices.Min(pss)) <= settlePart*float64(slices.Max(pss))
+		if waited := time.Since(began); calm || waited >= limit {
+			slices.Sort(rss)
+			slices.Sort(pss)
+			return resident{rss[len(rss)/2], pss[len(pss)/2]}, waited, nil
 		}
 		if err := rest(ctx, min(settleEvery, limit)); err != nil {
 			return resident{}, 0, err
