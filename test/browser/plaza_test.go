@@ -422,3 +422,33 @@ func TestRecordedSession(t *testing.T) {
 	p.visit("about:blank")
 	p.quiet()
 }
+
+// TestProfilePicture uploads a photograph in the plaza of "kamado up", moves the slider of its size, and shows it to somebody else.
+func TestProfilePicture(t *testing.T) {
+	w := start(t)
+	photo := filepath.Join(originals(t), "photos", "friends.jpg")
+	ann := open(t, w.game+"/plaza/", 1280, 800, false)
+	ann.meets(1)
+	bob := ann.another(w.game+"/plaza/", 1280, 800)
+	bob.meets(2)
+	ann.click("#me")
+	ann.wait("the wardrobe", "document.getElementById('picture-file') !== null")
+	ann.do(chromedp.SetUploadFiles(chromedp.CSS("#picture-file"), []string{photo}))
+	sized := func(px int) string {
+		return fmt.Sprintf("(() => { const i = document.querySelector('dialog .picture img'); return i?.complete && i.naturalWidth === %d && i.naturalHeight === %d; })()", px, px)
+	}
+	ann.wait("the picture at 160", sized(160))
+	for _, px := range []int{64, 317} {
+		eval[bool](ann, fmt.Sprintf("(() => { const s = document.getElementById('picture-size'); s.value = %d; return s.dispatchEvent(new Event('input', { bubbles: true })); })()", px))
+		ann.wait(fmt.Sprintf("the picture at %d", px), sized(px))
+	}
+	ann.click("#wear")
+	ann.wait("it to be worn", "document.querySelector('dialog') === null && plaza.look.picture?.length > 30")
+	uid := eval[string](ann, "client.uid")
+	bob.click("#tab-people")
+	bob.wait("the people", fmt.Sprintf("document.querySelector(\"#people [data-uid='%s']\") !== null && [...plaza.scene.actors.values()].some((a) => a.look.picture)", uid))
+	bob.click(fmt.Sprintf("#people [data-uid='%s']", uid))
+	bob.wait("the picture on the card", "(() => { const i = document.querySelector('dialog .card img'); return i?.complete && i.naturalWidth === 160; })()")
+	ann.quiet()
+	bob.quiet()
+}
