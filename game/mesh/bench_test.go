@@ -7,27 +7,40 @@ import (
 	"github.com/kamado/kamado/game"
 )
 
-// BenchmarkSettle takes all users of a node that begins anew: its lock is held for so long.
-func BenchmarkSettle(b *testing.B) {
-	for _, users := range []int{1000, 100_000} {
-		b.Run(fmt.Sprint(users), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				b.StopTimer()
-				c := testCore(nil)
-				arrival := c.accept()
-				begin := message{cmd: CmdBegin, seq: 1, run: 1, link: 1, node: game.Node{Name: "b", WebSocket: "ws://b"}}
-				if err := c.receive(0, arrival, begin); err != nil {
-					b.Fatal(err)
-				}
-				p := c.peers["b"]
-				for i := range users {
-					p.newUsers[game.UID(i+1)] = row{stamp: 1, copy: plaza1}
-				}
-				b.StartTimer()
-				c.settle(p)
-			}
-		})
+// BenchmarkUsers takes a message of users of a node that begins anew: no step holds the lock for longer.
+func BenchmarkUsers(b *testing.B) {
+	c := testCore(nil)
+	arrival := c.accept()
+	begin := message{cmd: CmdBegin, seq: 1, run: 1, link: 1, node: game.Node{Name: "b", WebSocket: "ws://b"}}
+	if err := c.receive(0, arrival, begin); err != nil {
+		b.Fatal(err)
+	}
+	m := message{cmd: CmdUsers, seq: 1}
+	b.ReportAllocs()
+	for uid := game.UID(1); b.Loop(); uid += RowsMax {
+		m.seq++
+		m.users = m.users[:0]
+		for i := range game.UID(RowsMax) {
+			m.users = append(m.users, userRow{uid: (uid+i)%100_000 + 1, stamp: m.seq, copy: plaza1})
+		}
+		if err := c.receive(0, arrival, m); err != nil {
+			b.Fatal(err)
+		}
+		c.take()
+	}
+}
+
+// BenchmarkLeave lets those leave who do so at once.
+func BenchmarkLeave(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		c := testCore(nil)
+		p := c.peer(0, game.Node{Name: "b"})
+		for uid := range game.UID(100_000) {
+			p.users[uid+1] = row{stamp: 1, copy: plaza1, from: 1}
+		}
+		b.StartTimer()
+		c.leave(p, 2)
 	}
 }
 
@@ -42,6 +55,7 @@ func BenchmarkHere(b *testing.B) {
 	for _, d := range c.take().dial {
 		c.linked(0, d.link)
 	}
+	c.here(1, 7, true, game.Copy{})
 	b.ReportAllocs()
 	for b.Loop() {
 		c.here(1, 7, true, plaza1)

@@ -235,11 +235,16 @@ func (m *Mesh) ask(ctx context.Context, at game.Copy) (*claim, error) {
 		asked := m.now()
 		h, err := m.deps.Locks.Acquire(ctx, claimPrefix+at.String(), m.holder, m.cfg.ClaimTerm)
 		if err == nil {
-			c, err := m.granted(ctx, asked, at, h)
-			if err == nil && turn > 0 {
+			c := m.granted(ctx, asked, at, h)
+			switch {
+			case c == nil && ctx.Err() == nil && m.runs():
+				continue
+			case c == nil:
+				return nil, m.notKnown(ctx, at, nil)
+			case turn > 0:
 				m.metrics.takeover(m.now() - began)
 			}
-			return c, err
+			return c, nil
 		}
 		var held *lock.HeldError
 		if !errors.As(err, &held) {
@@ -282,9 +287,8 @@ func (c *core) runner(now time.Duration, text string, renewed bool) *wire.Place 
 	return placeOf(game.Node{Name: h.Node, WebSocket: h.WebSocket, TCP: h.TCP})
 }
 
-// granted takes a grant into the claims.
-func (m *Mesh) granted(ctx context.Context, asked time.Duration, at game.Copy, h lock.Held) (*claim, error) {
-	var c *claim
+// granted takes a grant into the claims; nil: its answer took so long that it is over, or the node ends.
+func (m *Mesh) granted(ctx context.Context, asked time.Duration, at game.Copy, h lock.Held) (c *claim) {
 	m.do(func(k *core, now time.Duration) {
 		if !m.running {
 			return
@@ -293,13 +297,20 @@ func (m *Mesh) granted(ctx context.Context, asked time.Duration, at game.Copy, h
 			k.claimed(at, true)
 		}
 	})
-	if c == nil { // the answer took longer than the term, or the node ends
+	if c == nil {
 		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackMax)
 		defer cancel()
-		return nil, m.notKnown(ctx, at, m.deps.Locks.Release(release, h.Name, h.Token, h.Session))
+		_ = m.deps.Locks.Release(release, h.Name, h.Token, h.Session) // else it ends by itself
+		return nil
 	}
 	m.poke(m.keepNow)
-	return c, nil
+	return c
+}
+
+func (m *Mesh) runs() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.running
 }
 
 // Release implements world.Places.

@@ -12,7 +12,8 @@ import (
 type Config struct {
 	// NodesMax is how many nodes a world has at most, this one among them. 1 to 64.
 	NodesMax int
-	// UsersMax is how many users of one other node are known; further ones count as away. 1 to 1,000,000.
+	// UsersMax is how many users of one other node are known, and twice as many while a new link tells of them; further ones count as
+	// away. 1 to 1,000,000.
 	UsersMax int
 	// CopiesMax is how many copies of one other node are known. 1 to 100,000.
 	CopiesMax int

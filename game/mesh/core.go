@@ -159,8 +159,7 @@ func (c *core) tick(now time.Duration) {
 	for _, p := range c.sorted() {
 		c.tickArrival(now, p)
 		c.tickLink(now, p)
-		if !p.listed && p.arrival == 0 && p.out != linkUp && now-p.lostAt >= game.NodeTerm {
-			c.forget(p)
+		if !p.listed && p.arrival == 0 && p.out != linkUp && p.away && len(p.users) == 0 {
 			if p.out != linkNone {
 				c.out.hangup = append(c.out.hangup, p.link)
 			}

@@ -1,8 +1,10 @@
 package mesh
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/kamado/kamado/game/wire"
 	"github.com/kamado/kamado/game/world"
 	"github.com/kamado/kamado/internal/lock"
+	"github.com/kamado/kamado/internal/lock/locktest"
 )
 
 var plaza1 = game.Copy{Area: "plaza", Number: 1}
@@ -94,9 +97,9 @@ func TestSnapshotReplacesWhatWasKnown(t *testing.T) {
 	c := testCore(nil)
 	b := arrive(t, c, 0, 5, 1)
 	b.users(0, in(plaza1, 7, 100), in(plaza1, 8, 100))
-	wants(t, c) // nothing counts before end
-	b.end(0)
 	wants(t, c, "7 true plaza.1 false", "8 true plaza.1 false")
+	b.end(0)
+	wants(t, c)
 	b.users(0, in(game.Copy{}, 7, 100))
 	wants(t, c, "7 true .0 false")
 	c.departed(time.Second, b.arrival)
@@ -105,11 +108,12 @@ func TestSnapshotReplacesWhatWasKnown(t *testing.T) {
 	again.users(time.Second, in(game.Copy{}, 7, 100), in(plaza1, 9, 100))
 	again.users(time.Second, userRow{uid: 9, gone: true})
 	again.users(time.Second, in(plaza1, 10, 100))
+	wants(t, c, "9 true plaza.1 false", "9 false .0 false", "10 true plaza.1 false")
 	if w, ok := c.where(8); !ok || w.Copy != plaza1 {
 		t.Errorf("user 8 is at %v, %v before the new link has told all", w, ok)
 	}
 	again.end(time.Second)
-	wants(t, c, "8 false .0 false", "10 true plaza.1 false")
+	wants(t, c, "8 false .0 false")
 }
 
 func TestLateAndRepeatedMessages(t *testing.T) {
@@ -201,6 +205,37 @@ func TestSilentNode(t *testing.T) {
 	}
 }
 
+// TestManyUsersLeaveByAndBy, so that no step takes long.
+func TestManyUsersLeaveByAndBy(t *testing.T) {
+	t.Parallel()
+	c := testCore(nil)
+	c.list(0, []game.Node{{Name: "b", WebSocket: "ws://b"}})
+	b := arrive(t, c, 0, 5, 1)
+	const users = 2*leaveMax + 10
+	for uid := game.UID(1); uid <= users; uid++ {
+		b.users(0, in(plaza1, uid, 100))
+	}
+	b.end(0)
+	c.departed(0, b.arrival)
+	c.take()
+	c.tick(game.NodeTerm)
+	again := arrive(t, c, game.NodeTerm, 5, 2)
+	again.users(game.NodeTerm, in(plaza1, users, 100)) // which is told before its turn to leave
+	again.end(game.NodeTerm)
+	left := len(changes(c))
+	for now := game.NodeTerm; len(c.peers["b"].users) > 1; now += tickEvery {
+		c.tick(now)
+		again.must(now, message{cmd: CmdBeat})
+		n := len(changes(c))
+		if left += n; n > 2*leaveMax || n == 0 {
+			t.Fatalf("%d users leave at once", n)
+		}
+	}
+	if _, ok := c.where(users); !ok || left != users-1 {
+		t.Errorf("%d of %d users left; the last one is there: %v", left, users, ok)
+	}
+}
+
 // TestLostNodeThatIsListed keeps its users for a while, and no longer.
 func TestLostNodeThatIsListed(t *testing.T) {
 	t.Parallel()
@@ -263,7 +298,7 @@ func TestLogins(t *testing.T) {
 	third.end(0)
 	third.users(0, in(game.Copy{}, 7, 1002))
 	b.users(0, in(game.Copy{}, 7, 1001))
-	wants(t, c, "7 true .0 false", "7 true .0 false")
+	wants(t, c, "7 true .0 false")
 	if w, _ := c.where(7); w.Node != "c" {
 		t.Errorf("user 7 is on %s, want c", w.Node)
 	}
@@ -553,4 +588,26 @@ func TestClaimEnds(t *testing.T) {
 		t.Error("a renewal that is refused does not end the claim")
 	}
 	<-next.lost
+}
+
+// TestLooksAreBounded: what does not fit is left to whoever wants the copy, and nobody waits.
+func TestLooksAreBounded(t *testing.T) {
+	t.Parallel()
+	cfg := Default()
+	cfg.LooksMax = 3
+	r, err := lock.NewRegistry(&locktest.Memory{}, lock.Default(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := New(cfg, Deps{
+		Log: slog.New(slog.DiscardHandler), Node: game.Node{Name: "a", WebSocket: "ws://a"}, Registrar: NewLockRegistrar(r), Locks: r,
+		Credential: func(context.Context) (string, error) { return "", nil }, Deliver: func(game.UID, wire.Command, []byte) bool { return false },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.do(func(k *core, _ time.Duration) { k.out.look = slices.Repeat([]game.Copy{plaza1}, 10) })
+	if n := len(m.looks); n != cfg.LooksMax {
+		t.Errorf("%d looks wait, want %d", n, cfg.LooksMax)
+	}
 }

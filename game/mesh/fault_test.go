@@ -76,9 +76,7 @@ func registrarAway(t *testing.T, lists bool) {
 	if n := len(a.mesh.Nodes()); n != 1 {
 		t.Errorf("a knows %d other nodes", n)
 	}
-	if _, err := b.claim(plaza1); err != nil {
-		t.Errorf("Claim = %v", err)
-	}
+	b.surely(t, plaza1)
 	for _, r := range registrars {
 		r.away.Store(false)
 	}
@@ -271,14 +269,11 @@ func TestBadConfig(t *testing.T) {
 // TestClaimsAreBounded, by how many there may be, and by names that are none.
 func TestClaimsAreBounded(t *testing.T) {
 	t.Parallel()
-	a := start(t, t.TempDir(), "a", func(c *mesh.Config, _ *mesh.Deps) { c.ClaimsMax = 1 })
+	a := start(t, t.TempDir(), "a", patient, func(c *mesh.Config, _ *mesh.Deps) { c.ClaimsMax = 1 })
 	if _, err := a.claim(game.Copy{Area: "No", Number: 1}); game.KindOf(err) != game.Invalid {
 		t.Errorf("Claim of no copy = %v", err)
 	}
-	one, err := a.claim(plaza1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	one := a.surely(t, plaza1)
 	if _, err := a.claim(plaza2); game.KindOf(err) != game.Exhausted {
 		t.Errorf("Claim above ClaimsMax = %v", err)
 	}
@@ -333,33 +328,6 @@ func TestArrivalsAreBounded(t *testing.T) {
 	}
 }
 
-// TestLooksAreBounded: a node with more copies than may wait for a look is taken over all the same.
-func TestLooksAreBounded(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	a := start(t, dir, "a")
-	b := start(t, dir, "b", func(c *mesh.Config, _ *mesh.Deps) { c.LooksMax, c.AtOnce, c.ClaimWait = 1, 1, 20*time.Second })
-	meet(t, a, b)
-	const copies = 20
-	for i := range copies {
-		if _, err := a.claim(game.Copy{Area: "plaza", Number: uint32(i + 1)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	eventually(t, "b knows them", func() bool { return len(b.mesh.Elsewhere("plaza")) == copies })
-	a.kill()
-	eventually(t, "a is lost", func() bool { return len(b.mesh.Elsewhere("plaza")) == 0 })
-	var wg sync.WaitGroup
-	for i := range copies {
-		wg.Go(func() {
-			if _, err := b.claim(game.Copy{Area: "plaza", Number: uint32(i + 1)}); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-}
-
 // TestLocksAway: a claim that cannot be known is told so, and works later.
 func TestLocksAway(t *testing.T) {
 	t.Parallel()
@@ -369,7 +337,5 @@ func TestLocksAway(t *testing.T) {
 		t.Errorf("Claim without locks = %v, want Unavailable", err)
 	}
 	a.locks.dead.Store(false)
-	if _, err := a.claim(plaza1); err != nil {
-		t.Error(err)
-	}
+	a.surely(t, plaza1)
 }

@@ -36,9 +36,7 @@ func TestChild(t *testing.T) {
 	n := start(t, dir, name)
 	for i := range childCopies {
 		at := childCopy(name, i)
-		if _, err := n.claim(at); err != nil {
-			t.Fatal(err)
-		}
+		n.surely(t, at)
 		n.mesh.Population(at, 1, 50)
 		n.mesh.Here(game.UID(2000+i), true, game.Copy{})
 		n.mesh.Here(game.UID(2000+i), true, at)
@@ -129,8 +127,8 @@ func TestKilledProcess(t *testing.T) {
 					t.Error(err)
 				}
 				_, err := to.claim(childCopy(name, i))
-				for elsewhere(err) == name { // it was asked before the node was known to be lost: the client is sent there, and comes back
-					if _, err := connect(url); err == nil {
+				for elsewhere(err) == name || rounds == 1 && game.KindOf(err) == game.Unavailable { // it was asked before the node was known to be lost: the client is sent there, and comes back
+					if _, err := connect(url); err == nil { // (a busy machine may need several attempts, but where the figure is held)
 						t.Error("the dead node welcomes a client")
 					}
 					_, err = to.claim(childCopy(name, i))

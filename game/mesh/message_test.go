@@ -155,7 +155,7 @@ func FuzzLink(f *testing.F) {
 				t.Fatalf("%d nodes, %d arrivals", len(c.peers), len(c.arrivals))
 			}
 			for _, p := range c.peers {
-				if len(p.users) > 4 || p.count > 3 || len(p.newUsers) > 4 || p.newCount > 3 || p.count < 0 || len(p.past) > runsKept {
+				if len(p.users) > 8 || p.count > 3 || p.newCount > 3 || p.count < 0 || len(p.past) > runsKept {
 					t.Fatalf("%d users, %d copies", len(p.users), p.count)
 				}
 			}

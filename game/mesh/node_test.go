@@ -221,8 +221,12 @@ func (n *node) upgrade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.dead { // nothing is begun any more
+		conn.Close() //nolint:errcheck // it is cut
+		return
+	}
 	n.conns[conn] = true
-	n.mu.Unlock()
 	n.sockets.Go(func() {
 		n.serve(m, conn)
 		n.mu.Lock()
@@ -326,6 +330,20 @@ func (n *node) claim(c game.Copy) (world.Claim, error) {
 	return n.mesh.Claim(n.t.Context(), c)
 }
 
+// patient has claims outlast a machine that stands still for seconds, in tests of something else.
+func patient(c *mesh.Config, _ *mesh.Deps) { c.ClaimTerm, c.ClaimWait = 15*time.Second, 20*time.Second }
+
+// surely claims a copy, also on a machine that is so busy that the locks do not answer in time.
+func (n *node) surely(t *testing.T, c game.Copy) (claim world.Claim) {
+	t.Helper()
+	eventually(t, "copy "+c.String()+" is claimed", func() bool {
+		var err error
+		claim, err = n.claim(c)
+		return err == nil
+	})
+	return claim
+}
+
 // counted reads a counter or a gauge with a value of a label; empty: without.
 func (n *node) counted(t *testing.T, name, label string) (sum float64) {
 	t.Helper()
@@ -340,7 +358,7 @@ func (n *node) counted(t *testing.T, name, label string) (sum float64) {
 				has = has || l.GetValue() == label
 			}
 			if f.GetName() == name && has {
-				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
 			}
 		}
 	}

@@ -54,13 +54,15 @@ type peer struct {
 	heard    time.Duration
 	complete bool          // it has told all that is there, and is heard of
 	lostAt   time.Duration // since when it is not complete
+	away     bool          // it was lost for so long that its users are away
 	quiet    bool          // it was looked at because it is not heard of
 	draining bool
 	users    map[game.UID]row
+	since    uint64     // arrival from which on a user must have been told, or it has gone
+	leaving  []game.UID // that have gone so: some of them leave with each tick
 	copies   map[string]map[uint32]fill
 	count    int // copies
-	// What it tells between Begin and End; nil: nothing is being begun. Until then what it told before counts.
-	newUsers  map[game.UID]row
+	// What it tells of copies between Begin and End; nil: nothing is being begun. Until then what it told before counts.
 	newCopies map[string]map[uint32]fill
 	newCount  int
 }
@@ -69,7 +71,11 @@ type peer struct {
 type row struct {
 	stamp uint64
 	copy  game.Copy
+	from  uint64 // arrival on which it was told last
 }
+
+// leaveMax is how many users leave at once: a step takes some milliseconds at most.
+const leaveMax = 4096
 
 func newPeer(n game.Node, now time.Duration) *peer {
 	p := &peer{node: game.Node{Name: n.Name}, lostAt: now, dialAt: now, users: map[game.UID]row{}, copies: map[string]map[uint32]fill{}}
@@ -169,10 +175,12 @@ func (c *core) departed(now time.Duration, arrival uint64) {
 
 // lose: what came from a node is not complete any more.
 func (c *core) lose(now time.Duration, p *peer) {
-	p.arrival, p.newUsers, p.newCopies = 0, nil, nil
+	p.arrival, p.newCopies = 0, nil
 	if p.complete {
-		p.complete, p.lostAt = false, now
 		c.note(noteLost, p.node.Name, 0)
+	}
+	if p.complete || p.away { // else what was there before has been lost for longer
+		p.complete, p.away, p.lostAt = false, false, now
 	}
 	c.suspect(p)
 }
@@ -211,28 +219,43 @@ func (c *core) tickArrival(now time.Duration, p *peer) {
 			c.suspect(p)
 		}
 	}
-	if !p.complete && len(p.users)+p.count > 0 && now-p.lostAt >= game.NodeTerm {
-		c.note(noteAway, p.node.Name, len(p.users))
-		c.forget(p)
+	if !p.complete && !p.away && now-p.lostAt >= game.NodeTerm {
+		p.away, p.copies, p.count = true, map[string]map[uint32]fill{}, 0
+		if len(p.users) > 0 {
+			c.note(noteAway, p.node.Name, len(p.users))
+		}
+		if p.arrival != 0 { // what it has told there counts
+			c.leave(p, p.arrival)
+		} else {
+			c.leave(p, c.arrived+1)
+		}
 	}
+	c.goOn(p)
 }
 
-// forget: whoever was at a node is away.
-func (c *core) forget(p *peer) {
-	for _, uid := range uids(p.users) {
-		c.remove(p, uid)
+// leave: users that were not told since an arrival have gone.
+func (c *core) leave(p *peer, since uint64) {
+	p.since, p.leaving = since, nil
+	for uid, at := range p.users {
+		if at.from < since {
+			p.leaving = append(p.leaving, uid)
+		}
 	}
-	p.copies, p.count = map[string]map[uint32]fill{}, 0
+	slices.Sort(p.leaving)
+	c.goOn(p)
 }
 
-// uids gives the users of a node in their order.
-func uids(users map[game.UID]row) []game.UID {
-	list := make([]game.UID, 0, len(users))
-	for uid := range users {
-		list = append(list, uid)
+// goOn lets some of those leave who have gone.
+func (c *core) goOn(p *peer) {
+	n := min(len(p.leaving), leaveMax)
+	for _, uid := range p.leaving[:n] {
+		if at, have := p.users[uid]; have && at.from < p.since {
+			c.remove(p, uid)
+		}
 	}
-	slices.Sort(list)
-	return list
+	if p.leaving = p.leaving[n:]; len(p.leaving) == 0 {
+		p.leaving = nil
+	}
 }
 
 func compareCopies(a, b game.Copy) int {
@@ -306,31 +329,25 @@ func (c *core) begin(now time.Duration, arrival uint64, p *peer, m message) erro
 	}
 	c.arrivals[arrival] = p
 	p.arrival, p.run, p.inLink, p.inSeq, p.heard, p.quiet, p.draining = arrival, m.run, m.link, 1, now, false, m.draining
-	p.newUsers, p.newCopies, p.newCount = map[game.UID]row{}, map[string]map[uint32]fill{}, 0
+	p.newCopies, p.newCount = map[string]map[uint32]fill{}, 0
 	p.address(m.node)
 	return nil
 }
 
 func (c *core) takeUsers(p *peer, rows []userRow) {
-	refused := 0
+	refused, most := 0, c.cfg.UsersMax
+	if !p.complete { // those of before are still there
+		most *= 2
+	}
 	for _, u := range rows {
-		users := p.users
-		if p.newUsers != nil {
-			users = p.newUsers
-		}
-		if _, have := users[u.uid]; !have && !u.gone && len(users) >= c.cfg.UsersMax {
-			refused++
-			continue
-		}
-		switch at := (row{u.stamp, u.copy}); {
-		case p.newUsers != nil && u.gone:
-			delete(p.newUsers, u.uid)
-		case p.newUsers != nil:
-			p.newUsers[u.uid] = at
+		_, have := p.users[u.uid]
+		switch {
 		case u.gone:
 			c.remove(p, u.uid)
+		case !have && len(p.users) >= most:
+			refused++
 		default:
-			c.put(p, u.uid, at, true)
+			c.put(p, u.uid, row{u.stamp, u.copy, p.arrival})
 		}
 	}
 	if refused > 0 {
@@ -372,29 +389,21 @@ func (c *core) takeCopies(p *peer, rows []copyRow) {
 	}
 }
 
-// settle puts what was told since Begin in place of what was told before.
+// settle ends what was told before Begin and not since.
 func (c *core) settle(p *peer) {
-	if p.newUsers == nil {
+	if p.newCopies == nil {
 		return
 	}
-	users := p.newUsers
-	p.copies, p.count, p.newUsers, p.newCopies, p.newCount, p.complete = p.newCopies, p.newCount, nil, nil, 0, true
-	c.note(noteMet, p.node.Name, len(users))
-	for _, uid := range uids(p.users) {
-		if _, still := users[uid]; !still {
-			c.remove(p, uid)
-		}
-	}
-	for _, uid := range uids(users) {
-		c.put(p, uid, users[uid], false)
-	}
+	p.copies, p.count, p.newCopies, p.newCount, p.complete, p.away = p.newCopies, p.newCount, nil, 0, true, false
+	c.leave(p, p.arrival)
+	c.note(noteMet, p.node.Name, len(p.users)-len(p.leaving))
 }
 
-// put takes where a user is. told: its node said so just now, perhaps again, so that it is called back even when nothing else changed.
-func (c *core) put(p *peer, uid game.UID, at row, told bool) {
+func (c *core) put(p *peer, uid game.UID, at row) {
 	before, was, ok := c.seen(uid)
+	again := p.complete && p == before && was.from == at.from
 	p.users[uid] = at
-	c.compare(uid, before, was, ok, told)
+	c.compare(uid, before, was, ok, again)
 }
 
 func (c *core) remove(p *peer, uid game.UID) {
@@ -403,10 +412,11 @@ func (c *core) remove(p *peer, uid game.UID) {
 	c.compare(uid, before, was, ok, false)
 }
 
-// compare tells what changed for a user elsewhere.
-func (c *core) compare(uid game.UID, before *peer, was row, wasThere, told bool) {
+// compare tells what changed for a user elsewhere. again: its node said so on a link that had told all before, so that it is called
+// back even when nothing changed: the world there wanted it told.
+func (c *core) compare(uid game.UID, before *peer, was row, wasThere, again bool) {
 	p, at, there := c.seen(uid)
-	if there == wasThere && p == before && at == was && !told {
+	if there == wasThere && p == before && at.stamp == was.stamp && at.copy == was.copy && !again {
 		return
 	}
 	u := c.users[uid]
