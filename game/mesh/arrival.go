@@ -50,7 +50,7 @@ func (a *Arrival) Handle(cmd wire.Command, body []byte) error {
 	if err == nil && cmd == CmdBegin && msg.node.Name != a.node {
 		return a.broken(broken("node %.64q says that it is %.64q", a.node, msg.node.Name))
 	}
-	if !a.m.waitRoom() {
+	if !a.waitRoom() {
 		return game.Errorf(game.Unavailable, "this node does not run")
 	}
 	var fault error
@@ -83,19 +83,25 @@ func (a *Arrival) Closed() {
 	})
 }
 
-// waitRoom waits until not too much waits to be called back; false: the mesh has ended.
-func (m *Mesh) waitRoom() bool {
+// waitRoom waits until not too much waits to be called back; false: the mesh has ended. Meanwhile the node is not silent: it is not read.
+func (a *Arrival) waitRoom() bool {
+	m := a.m
 	for {
-		m.mu.Lock()
-		full, running, room := len(m.queue) >= m.cfg.HappeningsMax, m.running, m.room
-		m.mu.Unlock()
+		full, running, room := false, false, (chan struct{})(nil)
+		m.do(func(k *core, now time.Duration) {
+			if full, running, room = len(m.queue) >= m.cfg.HappeningsMax, m.running, m.room; full {
+				k.hear(now, a.id)
+			}
+		})
 		if !running || !full {
 			return running
 		}
+		again := time.NewTimer(beatEvery)
 		select {
 		case <-room:
+		case <-again.C:
 		case <-m.ended:
-			return false
 		}
+		again.Stop()
 	}
 }

@@ -262,6 +262,13 @@ func compareCopies(a, b game.Copy) int {
 	return cmp.Or(strings.Compare(a.Area, b.Area), cmp.Compare(a.Number, b.Number))
 }
 
+// hear takes that an arrival is not silent, but not read.
+func (c *core) hear(now time.Duration, arrival uint64) {
+	if p := c.arrivals[arrival]; p != nil && p.arrival == arrival {
+		p.heard = now
+	}
+}
+
 // receive takes a message of an arrival. After an error the arrival is to be closed; it counts as ended.
 func (c *core) receive(now time.Duration, arrival uint64, m message) error {
 	p, known := c.arrivals[arrival]
