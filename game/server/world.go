@@ -10,6 +10,7 @@ import (
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/api"
 	"github.com/kamado/kamado/game/calls"
+	"github.com/kamado/kamado/game/core"
 	"github.com/kamado/kamado/game/gateway"
 	"github.com/kamado/kamado/game/mesh"
 	"github.com/kamado/kamado/game/plaza"
@@ -152,7 +153,7 @@ func (s *Server) openWorld(context.Context) (err error) {
 	}
 	s.runs("world", l.world.Run)
 	if l.gateway, err = gateway.New(s.cfg.Gateway, gateway.Deps{
-		Log: s.deps.Log, Registerer: s.deps.Registerer, Host: &host{world: l.world, mesh: l.mesh}, Identity: s.core.Identity, Node: s.node,
+		Log: s.deps.Log, Registerer: s.deps.Registerer, Host: &host{world: l.world, mesh: l.mesh}, Identity: core.TellSignIns(s.core.Identity, s.signedIn), Node: s.node,
 		Nodes: s.others, Tick: s.cfg.World.Tick,
 		Events: func(e gateway.Event) {
 			s.event(api.Event{Type: e.Type, Subject: e.Subject, Actor: e.Actor, Attributes: e.Attributes})
@@ -167,6 +168,12 @@ func (s *Server) openWorld(context.Context) (err error) {
 		s.runs("binary protocol", func(ctx context.Context) error { return l.gateway.ServeTCP(ctx, l.tcp) })
 	}
 	return nil
+}
+
+// signedIn hears of a sign-in over a connection.
+func (s *Server) signedIn(l game.Login, p game.Provider) {
+	kind, subject, attributes := l.Event(p)
+	s.event(api.Event{Type: kind, Subject: subject, Actor: "user " + subject, Attributes: attributes})
 }
 
 // event gives an event to whoever keeps them.
