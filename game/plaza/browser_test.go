@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/kamado/kamado/game"
 	"github.com/kamado/kamado/game/plaza"
 	"github.com/kamado/kamado/game/plaza/plazatest"
@@ -265,5 +267,36 @@ func TestCrowd(t *testing.T) {
 		t.Errorf("a frame takes %.2f ms, want at most 8", cost)
 	}
 	p.picture("crowd")
+	p.quiet()
+}
+
+// TestFingersAndCalm taps to walk on a phone whose person wants no motion: nothing bobs, and the avatar goes where the finger was.
+func TestFingersAndCalm(t *testing.T) {
+	t.Parallel()
+	s := serve(t, meeting(t, 0))
+	p := open(t, chromium(t), s.url(), window{width: 390, height: 844, touch: true, calm: true})
+	p.wait("to be there", "globalThis.plaza?.scene.own && plaza.scene.actors.size === 2 && plaza.scene.frames > 10")
+	still := "(() => { const c = document.getElementById('scene'); return JSON.stringify([...c.getContext('2d').getImageData(0, 0, c.width, 500).data]).length + ':' + c.toDataURL(); })()"
+	before := eval[string](p, still)
+	if after := eval[string](p, "new Promise((r) => setTimeout(r, 400)).then(() => "+still+")"); after != before {
+		t.Error("something moves for who wants no motion")
+	}
+	at := eval[[]float64](p, "(() => { const o = plaza.scene.own.pose, a = plaza.scene.toPage(o.x + 70, o.y + 60), r = document.getElementById('scene').getBoundingClientRect(); return [a.x + r.left, a.y + r.top, o.x + 70, o.y + 60]; })()")
+	p.do(chromedp.MouseClickXY(at[0], at[1]))
+	p.wait("to have walked there", fmt.Sprintf("Math.hypot(plaza.scene.own.pose.x - %v, plaza.scene.own.pose.y - %v) < 6", at[2], at[3]))
+
+	// This window is a guest of its own, until the person wants to stay on this device.
+	if got := eval[[]*string](p, "[sessionStorage.getItem('kamado.guest'), localStorage.getItem('kamado.guest')]"); got[0] == nil || *got[0] != "recorded" || got[1] != nil {
+		t.Errorf("the guest is kept as %v", got)
+	}
+	p.click("#me")
+	p.click("#stay")
+	if got := eval[string](p, "localStorage.getItem('kamado.guest') ?? ''"); got != "recorded" {
+		t.Errorf("who wants to stay is kept as %q", got)
+	}
+	p.click("#stay")
+	if got := eval[string](p, "(localStorage.getItem('kamado.guest') ?? '') + sessionStorage.getItem('kamado.guest')"); got != "recorded" {
+		t.Errorf("who does not want to stay is kept as %q", got)
+	}
 	p.quiet()
 }
