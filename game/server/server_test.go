@@ -378,7 +378,7 @@ func TestEntitiesAndLocks(t *testing.T) {
 
 	name := "user." + ann.UID.String() + ".room"
 	var first, second api.LockGrant
-	w.want(201, "POST", "locks/"+name, ann.AccessToken, `{"ttl":0.3}`).into(t, &first)
+	w.want(201, "POST", "locks/"+name, ann.AccessToken, `{"ttl":1.5}`).into(t, &first)
 	w.want(403, "POST", "locks/"+name, bob.AccessToken, `{"ttl":1}`)
 	w.want(409, "POST", "locks/"+name, w.service, `{"ttl":1}`)
 	w.want(201, "POST", "locks/"+name, w.service, `{"ttl":60,"wait":10}`).into(t, &second) // the first holder stood still
