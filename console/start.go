@@ -53,7 +53,7 @@ type guide struct {
 	mu      sync.Mutex
 	met     string      // copy in which two were; guarded by mu, like all below
 	picture shownPlayer // the latest who had a picture
-	bought  transaction // of the latest purchase; without an ID: there is none
+	bought  transaction // of the latest purchase; without a place: there is none
 	show    nodeShow
 	launch  *problem // why the guest was not launched
 }
@@ -392,6 +392,6 @@ func (c *Console) shopped(ctx context.Context) (s shopStep) {
 	}
 	s.Bought = c.guide.bought
 	s.Item = strings.TrimPrefix(s.Bought.Reason, purchaseReason)
-	s.done(s.Bought.ID != "" && s.Sound())
+	s.done(s.Bought.Seq != "" && s.Sound())
 	return s
 }

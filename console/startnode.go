@@ -53,7 +53,7 @@ type moment time.Duration
 func (m moment) Seen() bool { return m > 0 }
 
 // Seconds is how long it took.
-func (m moment) Seconds() string { return fmt.Sprintf("%.1f", time.Duration(m).Seconds()) }
+func (m moment) Seconds() string { return fmt.Sprintf("%.2f", time.Duration(m).Seconds()) }
 
 // nodeStep is the step that kills a node.
 type nodeStep struct {
@@ -62,7 +62,7 @@ type nodeStep struct {
 	First  string // name of this node
 	Nodes  []nodeLine
 	Whole  string // name of the whole world; empty: there are no names
-	Picked []string
+	Living []string
 }
 
 // nodeLine is a node with who is there, and whether dns answers its name.
@@ -78,9 +78,6 @@ type nodeLine struct {
 func (s nodeStep) Busy() bool {
 	return s.Phase == phaseStarting || s.Phase == phaseMoving || s.Phase == phaseFailing
 }
-
-// Waiting says how far it is: the seconds since the kill.
-func (s nodeStep) Waiting() string { return moment(time.Since(s.Killed)).Seconds() }
 
 // stageNodes are the nodes that live; none without a stage, and when it does not say.
 func (c *Console) stageNodes(ctx context.Context) []StageNode {
@@ -135,7 +132,7 @@ func (c *Console) nodeStepOf(ctx context.Context) (s nodeStep) {
 		_, s.Whole, _ = strings.Cut(s.Host, ".")
 	}
 	if s.Whole != "" {
-		s.Picked = c.pickedOf(ctx, s.Whole)
+		s.Living, _ = c.livingOf(ctx, s.Whole) // asked again soon
 	}
 	if s.Trouble != nil {
 		s.Problem = s.Trouble
@@ -165,19 +162,20 @@ func (c *Console) explain(ctx context.Context, name string) (explanation, error)
 	return found, err
 }
 
-// pickedOf are the checks of the records that a name is answered with: nodes of one machine have one address, and differ in their ports.
-func (c *Console) pickedOf(ctx context.Context, name string) (picked []string) {
-	found, err := c.explain(ctx, name)
-	if err != nil {
-		return nil
+// livingOf are the nodes that a name leads to: nodes of one machine have one address, and differ in the ports that their records' checks look at.
+func (c *Console) livingOf(ctx context.Context, name string) ([]string, error) {
+	var found struct {
+		Records []record `json:"records"`
 	}
-	for _, one := range found.Choices {
-		if one.Pick && one.Record.Check != nil {
-			picked = append(picked, checkedAt(one.Record.Check.Spec))
+	err := c.names.get(ctx, "names/"+url.PathEscape(absolute(name)), &found)
+	var living []string
+	for _, one := range found.Records {
+		if one.Live && one.Check != nil {
+			living = append(living, checkedAt(one.Check.Spec))
 		}
 	}
-	slices.Sort(picked)
-	return picked
+	slices.Sort(living)
+	return living, err
 }
 
 // checkedAt is the host and port of a check: "held:tcp:127.0.0.1:7703 reopen".
@@ -248,34 +246,29 @@ func (c *Console) moveToNewNode(ctx context.Context) error {
 	c.guide.set(func(s *nodeShow) {
 		s.Phase, s.Node, s.Host, s.PID = phaseMoving, name, nodes[i].Host, nodes[i].PID
 	})
-	return c.moveUsers(ctx)
+	return c.moveUsers(ctx, nodes[i])
 }
 
-// moveUsers empties this node, and lets it take users again.
-func (c *Console) moveUsers(ctx context.Context) error {
+// moveUsers has those who are in the areas of this node go to another one. This one stays closed until they are there: else they would
+// be led back to the places that they came from.
+func (c *Console) moveUsers(ctx context.Context, to StageNode) error {
+	var here areaList
+	if err := c.players.get(ctx, "world/areas", &here); err != nil {
+		return err
+	}
+	moving := here.avatars()
+	if moving == 0 {
+		return nil
+	}
 	if err := c.players.do(ctx, http.MethodPost, "world/drain", map[string]any{}, nil); err != nil {
 		return err
 	}
 	err := until(ctx, movedTerm, func() bool {
-		var list areaList
-		users, e := c.usersConnected(ctx)
-		return e == nil && users == 0 && c.players.get(ctx, "world/areas", &list) == nil && list.avatars() == 0
+		there, _ := c.usersOf(ctx, to, "")
+		return there >= moving
 	})
 	// Whatever came of it: a node that stays closed would be worse.
 	return errors.Join(err, c.players.do(ctx, http.MethodDelete, "world/drain", nil, nil))
-}
-
-func (c *Console) usersConnected(ctx context.Context) (n int, err error) {
-	var answer struct {
-		Connections []connection `json:"connections"`
-	}
-	err = c.players.get(ctx, fmt.Sprintf("world/connections?limit=%d", connectionsPage), &answer)
-	for _, one := range answer.Connections {
-		if one.IsUser() && one.Transport != "" {
-			n++
-		}
-	}
-	return n, err
 }
 
 // until asks again and again; an error when the time is up.
@@ -353,7 +346,8 @@ func (c *Console) watchKill(ctx context.Context, n StageNode) error {
 				return err == nil && len(found.Answer) == 0
 			}),
 			note(func(s *nodeShow) *moment { return &s.World }, func() bool {
-				return !slices.Contains(c.pickedOf(ctx, world), port)
+				living, err := c.livingOf(ctx, world)
+				return err == nil && !slices.Contains(living, port)
 			}))
 	}
 	return until(ctx, failedTerm, func() bool {

@@ -158,8 +158,8 @@ func (w world) needsTiny(t *testing.T) {
 	}
 }
 
-// start runs "kamado up" on free ports until the test ends.
-func start(t *testing.T) world {
+// start runs "kamado up" on free ports until the test ends. What is set in environ counts more than what every test has.
+func start(t *testing.T, environ ...string) world {
 	t.Helper()
 	built, err := program()
 	if err != nil {
@@ -174,6 +174,7 @@ func start(t *testing.T) world {
 	}
 	cmd.Env = append(os.Environ(), "KAMADO_ADMIN=127.0.0.1:0", "KAMADO_IMAGES_HTTP=127.0.0.1:0", "KAMADO_CONSOLE_HTTP=127.0.0.1:0",
 		"KAMADO_DNS_DNS=127.0.0.1:0", "KAMADO_DNS_HTTP=127.0.0.1:0", "KAMADO_GAME_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HYPERVISOR=fake", "KAMADO_GUEST_PARTS="+parts)
+	cmd.Env = append(cmd.Env, environ...)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
