@@ -2075,7 +2075,7 @@ function mergeNotice(r: Reader, m: Notice = { text: "", atMs: 0 }): Notice {
   return m;
 }
 
-/** PointsChanged tells that the user's points have moved, through whatever way this node knows of. */
+/** PointsChanged tells that the user's points have moved, in another way than by the user's own calls, whose answers tell. */
 export interface PointsChanged {
   balance: number;
   /** "grant", "spend", ... */

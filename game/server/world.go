@@ -29,7 +29,7 @@ type living struct {
 	plaza   *plaza.Plaza
 	tcp     net.Listener // nil: none
 	self    game.Node    // as others reach it
-	moved   chan *game.Posting
+	moved   chan news
 	drains  drains
 }
 
@@ -125,7 +125,7 @@ func (s *Server) deliver(uid game.UID, cmd wire.Command, body []byte) bool {
 // openWorld makes the areas, and what keeps connections to them, on whatever core there is.
 func (s *Server) openWorld(context.Context) (err error) {
 	l := &s.living
-	l.moved = make(chan *game.Posting, movedMax)
+	l.moved = make(chan news, movedMax)
 	handlers := s.opts.Handlers
 	if handlers == nil {
 		handlers = &game.Handlers{}
@@ -137,7 +137,7 @@ func (s *Server) openWorld(context.Context) (err error) {
 	l.plaza.Rules(handlers)
 	answers := calls.Default()
 	answers.Points, answers.Registerer = s.cfg.Points, s.deps.Registerer
-	answers.Posted = func(_ game.Principal, p *game.Posting) { s.posted(p) }
+	answers.Posted = s.called
 	deps := world.Deps{
 		Log: s.deps.Log, Registerer: s.deps.Registerer, Entities: s.core.Entities, Handlers: handlers, Calls: calls.New(s.core, answers).Do, Node: s.node,
 		Events: func(e world.Event) {

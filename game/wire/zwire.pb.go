@@ -2241,7 +2241,7 @@ func (x *Notice) GetAtMs() int64 {
 	return 0
 }
 
-// PointsChanged tells that the user's points have moved, through whatever way this node knows of.
+// PointsChanged tells that the user's points have moved, in another way than by the user's own calls, whose answers tell.
 type PointsChanged struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Balance       int64                  `protobuf:"varint,1,opt,name=balance,proto3" json:"balance,omitempty"`
