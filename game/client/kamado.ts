@@ -163,8 +163,9 @@ export class Client {
     });
   }
 
-  /** Ends the connection. Whatever waits is given up. */
+  /** Leaves the area and ends the connection, so that others see at once that the user is gone. Whatever waits is given up. */
   close(): void {
+    if (this.online && this.wish) this.leave();
     this.end(undefined);
   }
 

@@ -452,3 +452,23 @@ func TestProfilePicture(t *testing.T) {
 	ann.quiet()
 	bob.quiet()
 }
+
+// TestOneUserInTwoWindows comes in as the same user twice: the first window is told, does not fight back, and comes in again when the person says so.
+func TestOneUserInTwoWindows(t *testing.T) {
+	n := serveGame(t)
+	first := open(t, n.url+"/plaza/", 1000, 700, false)
+	first.meets(1)
+	secret, uid := eval[string](first, "sessionStorage.getItem('kamado.guest')"), eval[string](first, "client.uid")
+	second := first.another(n.url+"/plaza/", 1000, 700)
+	second.meets(2)
+	eval[bool](second, fmt.Sprintf("sessionStorage.clear(); localStorage.setItem('kamado.guest', %q); true", secret))
+	eval[bool](second, "location.hash = 'garden'; true")
+	second.do(chromedp.Reload())
+	second.wait("to be the same user", fmt.Sprintf("globalThis.client?.uid === %q && document.querySelector('#areas [aria-current]')?.dataset.area === 'garden'", uid))
+	first.wait("to be told", "client.connection.state === 'ended' && document.getElementById('story').textContent.includes('another window')")
+	first.click("#story button")
+	first.wait("to be in again", "client.online && plaza.scene.actors.size === 1")
+	second.wait("to be told", "client.connection.state === 'ended'")
+	first.say("it is me")
+	first.hears("it is me", 1)
+}

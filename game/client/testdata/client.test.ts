@@ -311,6 +311,16 @@ export const tests: Record<string, () => Promise<void> | void> = {
     client.close();
   },
 
+  async "closing leaves the area first"() {
+    const { fake, client } = await online();
+    const joined = client.join("plaza");
+    await settle();
+    fake.last.tell(wire.Cmd.Entered, entered("plaza"));
+    await joined;
+    client.close();
+    equal([fake.last.heard.at(-1)?.command, fake.last.closed], [wire.Cmd.Leave, true], "the last word");
+  },
+
   async "a mistake of the application does not end the connection"() {
     const quiet = console.error;
     console.error = () => {};

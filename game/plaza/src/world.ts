@@ -116,6 +116,8 @@ export class Plaza implements App {
       void speak(next).then(() => this.respeak());
     });
     addEventListener("online", () => this.client.wake());
+    addEventListener("pagehide", () => this.client.close());
+    addEventListener("pageshow", (e) => e.persisted && void this.comeBack()); // the browser had kept the page
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.client.wake());
   }
 
@@ -207,6 +209,12 @@ export class Plaza implements App {
     if (this.recorded) this.tell(t("story.recorded"));
     else this.tell(t("story.entered", { area: t(`area.${this.area}`) }));
     await this.welcome();
+  }
+
+  private async comeBack(): Promise<void> {
+    const area = this.area || "plaza";
+    this.area = "";
+    await this.panel(() => this.client.connect().then(() => this.enter(area)));
   }
 
   /** How this user was called and looked the last time. */
@@ -308,7 +316,7 @@ export class Plaza implements App {
       this.tell(t("story.resumed", { s: this.downFor() }));
       this.lostAt = 0;
     }
-    if (c.state === "ended") this.ended(c.closing?.reason ?? 0, c.closing?.text ?? "");
+    if (c.state === "ended" && (c.closing || this.lostAt)) this.ended(c.closing?.reason ?? 0, c.closing?.text ?? "");
   }
 
   private downFor(): string {
