@@ -25,6 +25,8 @@ const (
 	// lingerTerm is how long a connection stays that was told why it ends, so that the client reads it: to close a socket with
 	// unread input would throw the last frame away.
 	lingerTerm = 2 * time.Second
+	// rareTerm is the time between two reads, in milliseconds, from which on a fresh stack for each costs nothing.
+	rareTerm = 1000
 	// lingerBytes is how much is read and dropped meanwhile.
 	lingerBytes = 1 << 20
 )
@@ -59,6 +61,7 @@ type conn struct {
 	got *buffer // of the read that was just done
 	// deep: the stack has grown for a frame of the host; busy: it was for one since the last look. left: the client said that it does not come back.
 	deep, busy, left bool
+	rare             bool // what was just read came a second after what came before
 	whole            bool // a frame was completed by what is being read
 	partial          int  // bytes of the frame that is not whole, at most
 	transport        transport
@@ -142,11 +145,11 @@ func (c *conn) serve() {
 	}
 }
 
-// quiet says that only signs of life came since the last look.
+// quiet says that only signs of life came since the last look, or that the client says something from time to time only.
 func (c *conn) quiet() bool {
 	busy := c.busy
 	c.busy = false
-	return !busy
+	return !busy || c.rare
 }
 
 // step waits until something can be read, and does it.
@@ -181,7 +184,8 @@ func (c *conn) serveWaiting() {
 
 // take does what was read.
 func (c *conn) take(b []byte) error {
-	c.heard.Store(c.g.now())
+	now := c.g.now()
+	c.rare = now-c.heard.Swap(now) >= rareTerm
 	c.g.metrics.shard(c).bytesIn.Add(uint64(len(b)))
 	c.whole = false
 	err := c.feed(b)

@@ -126,7 +126,7 @@ func (c *conn) logIn(prove func(context.Context, game.Client) (game.Login, error
 	g, h := c.g, c.hello
 	c.flags.Or(flagLogin)
 	defer c.flags.And(^uint32(flagLogin))
-	c.deep, c.busy = true, true
+	c.deep = true // and not busy: it may be idle from now on
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.HelloTimeout)
 	defer cancel()
 	from := game.Client{Address: addressOf(c.nc.RemoteAddr()), Agent: unique.Make(h.Agent).Value()}
