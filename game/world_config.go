@@ -29,7 +29,7 @@ type GatewayConfig struct {
 	ResumeTerm time.Duration `toml:"resume_term"`
 	// Most bytes of what one client may have missed; with more, it has to enter anew.
 	ReplayBytes unit.Bytes `toml:"replay_bytes"`
-	// Commands a second of one user, moves among them; twice as many at once. What is above is answered as too much, and moves are dropped.
+	// Commands a second of one user, moves among them but no calls; twice as many at once. What is above is answered as too much, and moves are dropped.
 	CommandsPerSecond int `toml:"commands_per_second"`
 	// Things that one user may say in ten seconds.
 	SaysPerTenSeconds int `toml:"says_per_ten_seconds"`

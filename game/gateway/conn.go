@@ -373,7 +373,7 @@ func (c *conn) kill() {
 
 // wsPing answers a ping of WebSocket. It counts as a command of whom is logged in.
 func (c *conn) wsPing(data []byte) error {
-	if s := c.session.Load(); s != nil && !s.mayGoOn(c.g.now()) {
+	if s := c.session.Load(); s != nil && !s.mayGoOn(wire.CmdPing, c.g.now()) {
 		return c.refuse(wire.Reason_REASON_FLOOD, "", spread(retryFlood), nil)
 	}
 	frame := append(appendWSHead(make([]byte, 0, len(data)+2), ws.OpPong, len(data)), data...)

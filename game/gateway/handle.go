@@ -12,7 +12,7 @@ import (
 // frame does one frame of a client that is logged in.
 func (s *Session) frame(c *conn, f wire.Frame) error {
 	now := s.g.now()
-	if !s.mayGoOn(now) {
+	if !s.mayGoOn(f.Command, now) {
 		return c.refuse(wire.Reason_REASON_FLOOD, "", spread(retryFlood), nil)
 	}
 	switch f.Command {
@@ -55,9 +55,10 @@ func (s *Session) frame(c *conn, f wire.Frame) error {
 	return nil
 }
 
-// mayGoOn says whether the client is not far above what it may send, whatever that is. Services and nodes are of the house: they speak for many.
-func (s *Session) mayGoOn(now int64) bool {
-	if s.service() {
+// mayGoOn says whether the client is not far above what it may send, whatever that is. Services and nodes are of the house: they speak for many. Calls are
+// bounded by those in work, as requests over HTTP are: who asks waits for the answer.
+func (s *Session) mayGoOn(cmd wire.Command, now int64) bool {
+	if s.service() || cmd == wire.CmdCall || cmd == wire.CmdAck {
 		return true
 	}
 	rate := float32(s.g.cfg.CommandsPerSecond)
@@ -102,7 +103,7 @@ func (s *Session) judge(cmd wire.Command) (game.Kind, string) {
 
 // within holds a command against the limits. What is above is refused, or dropped if it is a move.
 func (s *Session) within(cmd wire.Command, seq uint64, now int64) bool {
-	if s.service() {
+	if s.service() || cmd == wire.CmdCall {
 		return true
 	}
 	rate := float32(s.g.cfg.CommandsPerSecond)

@@ -216,7 +216,10 @@ func start(t testing.TB, change func(*game.GatewayConfig), h *host) *world {
 		change(&cfg)
 	}
 	w := &world{t: t, id: &identity{}, host: h, registry: prometheus.NewRegistry()}
-	deps := gateway.Deps{Log: slog.New(slog.DiscardHandler), Registerer: w.registry, Host: h, Identity: w.id, Node: "here", Tick: 50 * time.Millisecond}
+	deps := gateway.Deps{Log: slog.New(slog.DiscardHandler), Registerer: w.registry, Host: h, Identity: w.id, Node: "here", Tick: 50 * time.Millisecond,
+		Nodes: func() []*wire.Place {
+			return []*wire.Place{{Node: "there", Websocket: "ws://there.example.com:7703/v1/socket"}}
+		}}
 	g, err := gateway.New(cfg, deps)
 	if err != nil {
 		t.Fatal(err)

@@ -163,6 +163,8 @@ func TestUpgradesThatAreRefused(t *testing.T) {
 		"as it should be":         {101, func(*http.Request) {}},
 		"of the same host":        {101, func(r *http.Request) { r.Header.Set("Origin", "http://"+strings.ToUpper(w.http)) }},
 		"of a host that may":      {101, func(r *http.Request) { r.Header.Set("Origin", "https://play.example.com") }},
+		"of another node":         {101, func(r *http.Request) { r.Header.Set("Origin", "http://there.example.com:7703") }},
+		"of its host elsewhere":   {403, func(r *http.Request) { r.Header.Set("Origin", "https://there.example.com:7703") }},
 		"of another host":         {403, func(r *http.Request) { r.Header.Set("Origin", "https://evil.example.com") }},
 		"of a page without name":  {403, func(r *http.Request) { r.Header.Set("Origin", "null") }},
 		"no upgrade":              {426, func(r *http.Request) { r.Header.Del("Upgrade"); r.Header.Del("Connection") }},

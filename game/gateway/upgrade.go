@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kamado/kamado/game/wire"
 	"github.com/kamado/kamado/internal/httpserver"
 )
 
@@ -93,14 +94,26 @@ func hasWord(h http.Header, name, word string) bool {
 	return false
 }
 
-// originAllowed keeps pages of other hosts from using the sockets of who looks at them. What is no browser sends no Origin.
+// originAllowed keeps pages of other hosts from using the sockets of who looks at them. A page of another node may: its client is sent here when that one
+// is full or dies. What is no browser sends no Origin.
 func (g *Gateway) originAllowed(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" || slices.Contains(g.cfg.Origins, "*") {
 		return true
 	}
-	if u, err := url.Parse(origin); err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host) {
+	if u, err := url.Parse(origin); err == nil && u.Host != "" && (strings.EqualFold(u.Host, r.Host) || g.isNode(u)) {
 		return true
 	}
 	return slices.ContainsFunc(g.cfg.Origins, func(o string) bool { return strings.EqualFold(o, origin) })
+}
+
+// isNode says whether an origin is that of another node of the world.
+func (g *Gateway) isNode(origin *url.URL) bool {
+	if g.deps.Nodes == nil {
+		return false
+	}
+	return slices.ContainsFunc(g.deps.Nodes(), func(p *wire.Place) bool {
+		at, err := url.Parse(p.GetWebsocket())
+		return err == nil && strings.EqualFold(at.Host, origin.Host) && (at.Scheme == "wss") == (origin.Scheme == "https")
+	})
 }
