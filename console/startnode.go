@@ -52,8 +52,14 @@ type moment time.Duration
 // Seen says whether it was.
 func (m moment) Seen() bool { return m > 0 }
 
-// Seconds is how long it took.
-func (m moment) Seconds() string { return fmt.Sprintf("%.2f", time.Duration(m).Seconds()) }
+// Took is how long it took, for people.
+func (m moment) Took() string {
+	d := time.Duration(m)
+	if d < time.Second {
+		return fmt.Sprintf("%d ms", max(1, d.Milliseconds()))
+	}
+	return fmt.Sprintf("%.1f s", d.Seconds())
+}
 
 // nodeStep is the step that kills a node.
 type nodeStep struct {
@@ -61,7 +67,7 @@ type nodeStep struct {
 	nodeShow
 	First  string // name of this node
 	Nodes  []nodeLine
-	Whole  string // name of the whole world; empty: there are no names
+	Whole  string // name that has all nodes; empty: there are no names
 	Living []string
 }
 
@@ -119,17 +125,15 @@ func (c *Console) nodeStepOf(ctx context.Context) (s nodeStep) {
 			if found, err := c.explain(ctx, n.Host); err == nil && len(found.Answer) > 0 {
 				line.Answered = lastWord(found.Answer[0])
 			}
-			if _, world, ok := strings.Cut(n.Host, "."); ok {
-				s.Whole = world
-			}
+			s.Whole = wholeOf(n.Host)
 		}
 		s.Nodes = append(s.Nodes, line)
 	}
 	c.guide.mu.Lock()
 	s.nodeShow = c.guide.show
 	c.guide.mu.Unlock()
-	if s.Whole == "" && s.Host != "" && c.names != nil {
-		_, s.Whole, _ = strings.Cut(s.Host, ".")
+	if s.Whole == "" && c.names != nil {
+		s.Whole = wholeOf(s.Host)
 	}
 	if s.Whole != "" {
 		s.Living, _ = c.livingOf(ctx, s.Whole) // asked again soon
@@ -137,8 +141,17 @@ func (c *Console) nodeStepOf(ctx context.Context) (s nodeStep) {
 	if s.Trouble != nil {
 		s.Problem = s.Trouble
 	}
-	s.done(s.Ended() && s.Back.Seen() && (s.Host == "" || s.Names.Seen() && s.World.Seen()))
+	s.done(s.Ended() && s.Users > 0 && s.Back.Seen() && (s.Host == "" || s.Names.Seen() && s.World.Seen()))
 	return s
+}
+
+// wholeOf is the name that has all nodes of the world, beside that of one: _nodes.world.kamado.test for node-b.world.kamado.test.
+func wholeOf(host string) string {
+	_, world, ok := strings.Cut(host, ".")
+	if !ok {
+		return ""
+	}
+	return "_nodes." + world
 }
 
 // usersOf counts the avatars of a node.
@@ -162,7 +175,8 @@ func (c *Console) explain(ctx context.Context, name string) (explanation, error)
 	return found, err
 }
 
-// livingOf are the nodes that a name leads to: nodes of one machine have one address, and differ in the ports that their records' checks look at.
+// livingOf are the nodes that a name has living records of, by where their checks look: nodes of one machine have one address, and differ in
+// their ports.
 func (c *Console) livingOf(ctx context.Context, name string) ([]string, error) {
 	var found struct {
 		Records []record `json:"records"`
@@ -339,14 +353,13 @@ func (c *Console) watchKill(ctx context.Context, n StageNode) error {
 		return err == nil && now >= before+there
 	})}
 	if n.Host != "" && c.names != nil {
-		_, world, _ := strings.Cut(n.Host, ".")
 		checks = append(checks,
 			note(func(s *nodeShow) *moment { return &s.Names }, func() bool {
 				found, err := c.explain(ctx, n.Host)
 				return err == nil && len(found.Answer) == 0
 			}),
 			note(func(s *nodeShow) *moment { return &s.World }, func() bool {
-				living, err := c.livingOf(ctx, world)
+				living, err := c.livingOf(ctx, wholeOf(n.Host))
 				return err == nil && !slices.Contains(living, port)
 			}))
 	}

@@ -199,8 +199,8 @@ type areaSpot struct {
 
 // Parts of the longer side of an area.
 const (
-	spotPart = 90
-	fontPart = 38
+	spotPart = 100
+	fontPart = 60
 	gridPart = 16
 )
 

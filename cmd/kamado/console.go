@@ -251,7 +251,7 @@ func (u *up) startConsole(ctx context.Context) error {
 		return err
 	}
 	u.consoleLink = u.guard.LoginLink(listener.URL())
-	u.links = slices.Insert(u.links, 0, upLink{Name: "console", URL: listener.URL(), What: "pictures, names, players and machines, in a browser"})
+	u.links = slices.Insert(u.links, 0, upLink{Name: "console", URL: listener.URL(), What: "start here: players, pictures, names and machines, in a browser"})
 	return nil
 }
 

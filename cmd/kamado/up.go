@@ -62,8 +62,8 @@ type upLink struct {
 
 // upReport is what "kamado up -o json" prints.
 type upReport struct {
+	Console  string   `json:"console_link,omitempty"` // opens the console once: the first thing to do
 	Services []upLink `json:"services"`
-	Console  string   `json:"console_link,omitempty"`
 	Data     string   `json:"data"`
 	Config   string   `json:"config,omitempty"`
 	Notes    []string `json:"notes,omitempty"` // what this machine cannot do
@@ -75,8 +75,8 @@ func newUpCommand(a *app) *cobra.Command {
 		Use:   "up",
 		Short: "Start everything on this machine and print where it is",
 		Long: `Up starts every service that the configuration names, or all of them when it names none, on fixed addresses of this machine
-that only this machine reaches, with everything kept under --data. It prints a table of the services, a link that opens the console
-once, and a line to try for each service; then it works until it is interrupted.`,
+that only this machine reaches, with everything kept under --data. It prints a link that opens the console once, where the first five
+minutes are spent, a table of the services, and a line to try for each; then it works until it is interrupted.`,
 		Example: `  kamado up
   kamado up --data /var/lib/kamado --originals ~/Pictures`,
 		Args: cobra.NoArgs,
@@ -166,6 +166,15 @@ func (u *up) print() error {
 	if u.app.output == outputJSON {
 		return writeJSON(u.app.stdout, report)
 	}
+	if u.consoleLink != "" { // the first thing to do stands first
+		what := "Open the console"
+		if u.stage != nil {
+			what = "Open this: it leads you through the first five minutes"
+		}
+		if _, err := fmt.Fprintf(u.app.stdout, "%s (the link works once; \"kamado console link\" makes another):\n  %s\n\n", what, u.consoleLink); err != nil {
+			return err
+		}
+	}
 	t := table{head: []string{"SERVICE", "URL", "WHAT"}}
 	for _, l := range u.links {
 		t.rows = append(t.rows, []string{l.Name, l.URL, l.What})
@@ -174,9 +183,6 @@ func (u *up) print() error {
 		return err
 	}
 	var b strings.Builder
-	if u.consoleLink != "" {
-		fmt.Fprintf(&b, "\nOpen the console (this link works once):\n  %s\n", u.consoleLink)
-	}
 	b.WriteString("\nTry this:\n")
 	for _, l := range u.links {
 		if l.Try != "" {

@@ -159,7 +159,10 @@ func TestUpPrintsATableForPeople(t *testing.T) {
 		}
 		text.WriteString(line)
 	}
-	for _, want := range []string{"SERVICE  URL", "\nimages ", "\nadmin ", "Try this:\n  curl "} {
+	if !strings.HasPrefix(text.String(), "Open this: it leads you through the first five minutes (the link works once;") {
+		t.Errorf("up does not begin with what to do first:\n%s", text.String())
+	}
+	for _, want := range []string{"/login?code=", "SERVICE  URL", "\nimages ", "\nadmin ", "Try this:\n  curl "} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("up prints no %q:\n%s", want, text.String())
 		}
