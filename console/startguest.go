@@ -33,6 +33,7 @@ type guestStep struct {
 	Limits   []string // what the cloud cannot do on this machine
 	Launches string   // the same for a shell
 	NoImage  bool     // there is no machine image yet
+	Nameless bool     // no dns is there to ask
 }
 
 // notesOf are what a service cannot do on this machine, without its name in front.
@@ -62,7 +63,7 @@ func (c *Console) guestStepOf(ctx context.Context) (s guestStep) {
 		s.off("start.off_hypervisor", c.notesOf("compute")...)
 		return s
 	}
-	s.Limits = c.notesOf("compute")
+	s.Limits, s.Nameless = c.notesOf("compute"), c.names == nil
 	s.Launches = c.shellAccount(c.member.account) + launchRequest{Name: guestName, Image: guestImage, Flavor: guestFlavor}.line()
 	c.guide.mu.Lock()
 	s.Problem = c.guide.launch

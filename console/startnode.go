@@ -69,6 +69,8 @@ type nodeStep struct {
 	Nodes  []nodeLine
 	Whole  string // name that has all nodes; empty: there are no names
 	Living []string
+	// Nameless says that no dns is there to ask.
+	Nameless bool
 }
 
 // nodeLine is a node with who is there, and whether dns answers its name.
@@ -116,7 +118,7 @@ func (c *Console) nodeStepOf(ctx context.Context) (s nodeStep) {
 	if err := c.players.get(ctx, "world", &status); err != nil {
 		s.Problem = unanswered(err)
 	}
-	s.First = status.Node
+	s.First, s.Nameless = status.Node, c.names == nil
 	for _, n := range c.stageNodes(ctx) {
 		line := nodeLine{StageNode: n}
 		line.Users, line.Known = c.usersOf(ctx, n, status.Node)
@@ -141,7 +143,7 @@ func (c *Console) nodeStepOf(ctx context.Context) (s nodeStep) {
 	if s.Trouble != nil {
 		s.Problem = s.Trouble
 	}
-	s.done(s.Ended() && s.Users > 0 && s.Back.Seen() && (s.Host == "" || s.Names.Seen() && s.World.Seen()))
+	s.done(s.Ended() && s.Users > 0 && s.Back.Seen() && (s.Host == "" || s.Nameless || s.Names.Seen() && s.World.Seen()))
 	return s
 }
 

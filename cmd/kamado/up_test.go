@@ -55,7 +55,7 @@ func startCommand(t *testing.T, environ []string, args ...string) *started {
 // upOnFreePorts starts everything on ports that nobody else uses.
 func upOnFreePorts(t *testing.T, data string, args ...string) (*started, upReport) {
 	t.Helper()
-	environ := []string{"KAMADO_ADMIN=127.0.0.1:0", "KAMADO_IMAGES_HTTP=127.0.0.1:0", "KAMADO_CONSOLE_HTTP=127.0.0.1:0", "KAMADO_DNS_DNS=127.0.0.1:0", "KAMADO_DNS_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HYPERVISOR=fake"}
+	environ := []string{"KAMADO_ADMIN=127.0.0.1:0", "KAMADO_IMAGES_HTTP=127.0.0.1:0", "KAMADO_CONSOLE_HTTP=127.0.0.1:0", "KAMADO_DNS_DNS=127.0.0.1:0", "KAMADO_DNS_HTTP=127.0.0.1:0", "KAMADO_GAME_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HYPERVISOR=fake"}
 	s := startCommand(t, environ, append([]string{"up", "--data", data, "-o", "json"}, args...)...)
 	var report upReport
 	if err := json.NewDecoder(s.stdout).Decode(&report); err != nil {
@@ -149,7 +149,7 @@ func TestUpServesGivenOriginalsUnsignedWhenAsked(t *testing.T) {
 }
 
 func TestUpPrintsATableForPeople(t *testing.T) {
-	environ := []string{"KAMADO_ADMIN=127.0.0.1:0", "KAMADO_IMAGES_HTTP=127.0.0.1:0", "KAMADO_CONSOLE_HTTP=127.0.0.1:0", "KAMADO_DNS_DNS=127.0.0.1:0", "KAMADO_DNS_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HYPERVISOR=fake"}
+	environ := []string{"KAMADO_ADMIN=127.0.0.1:0", "KAMADO_IMAGES_HTTP=127.0.0.1:0", "KAMADO_CONSOLE_HTTP=127.0.0.1:0", "KAMADO_DNS_DNS=127.0.0.1:0", "KAMADO_DNS_HTTP=127.0.0.1:0", "KAMADO_GAME_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HTTP=127.0.0.1:0", "KAMADO_COMPUTE_HYPERVISOR=fake"}
 	s := startCommand(t, environ, "up", "--data", t.TempDir())
 	var text strings.Builder
 	for !strings.Contains(text.String(), "Ctrl-C") {
