@@ -29,7 +29,6 @@ type guestStep struct {
 	Answers  []string // addresses that dns answers
 	Dig      string   // for a shell
 	Reach    reach
-	Prompt   bool     // it asks for a login on its console
 	Limits   []string // what the cloud cannot do on this machine
 	Launches string   // the same for a shell
 	NoImage  bool     // there is no machine image yet

@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -379,5 +380,100 @@ func TestAPictureComesFromThePicturesService(t *testing.T) {
 		if got := get(con.Handler(), bad, asOperator); got.status != http.StatusNotFound {
 			t.Errorf("GET %s = %d, want 404", bad, got.status)
 		}
+	}
+}
+
+func TestTheGuestIsBootedAndNamed(t *testing.T) {
+	h, cl, m := newLivingHouse(t), newCloud(t), newMember(t)
+	cl.says("GET /compute/v2.1/servers/detail", `{"servers":[]}`)
+	con, err := console.New(console.Config{
+		Images: newService(t).URL, Token: token, Guard: guard{}, Log: slog.New(slog.DiscardHandler), Game: h.URL, Compute: cl.URL, DNS: m.URL, Notes: []string{"compute: no way out"},
+		ComputeMember: console.CloudAccount{User: "kamado", Password: "secret", Project: "Kitchen", Cloud: "kamado"}, ComputeAdmin: console.CloudAccount{User: "admin", Password: "more secret", Project: "admin"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := func() string { return get(con.Handler(), "/start", asOperator).body }
+	if body := page(); !strings.Contains(body, `id="button-guest"`) || !strings.Contains(body, "no way out") || strings.Contains(body, "secret") {
+		t.Error("no guest can be booted")
+	}
+	if got := post(con.Handler(), "/start/guest", nil, asOperator); got.header.Get("Location") != "/start#guest" {
+		t.Errorf("a boot leads to %q", got.header.Get("Location"))
+	}
+	want := `POST /compute/v2.1/servers {"server":{"flavorRef":"1","imageRef":"i1","key_name":"k","name":"guest","networks":"auto"}}`
+	if asked := cl.asked(); !slices.Equal(asked, []string{want}) {
+		t.Errorf("the cloud was asked %q, want %q", asked, want)
+	}
+	guest := func(status string) string {
+		return `{"servers":[{"id":"` + serverID + `","name":"guest","status":"` + status + `","addresses":{"default":[{"addr":"10.20.0.2","OS-EXT-IPS:type":"fixed"}]}}]}`
+	}
+	cl.says("GET /compute/v2.1/servers/detail", guest("BUILD"))
+	if body := page(); strings.Contains(body, `class="card step done" id="guest"`) || !strings.Contains(body, "guest.kitchen.vm.svc.test") || !strings.Contains(body, "dig @127.0.0.1 -p 5301 &#43;short guest.kitchen.vm.svc.test") {
+		t.Error("a guest that is being built is done, or has no name")
+	}
+	cl.says("GET /compute/v2.1/servers/detail", guest("ACTIVE"))
+	if body := page(); !strings.Contains(body, `class="card step done" id="guest"`) || !strings.Contains(body, "10.0.0.1") || !strings.Contains(body, `id="button-reach"`) {
+		t.Error("a guest that runs and is answered is not done")
+	}
+	post(con.Handler(), "/start/guest/reach", nil, asOperator)
+	if asked := strings.Join(cl.asked(), "\n"); !strings.Contains(asked, "POST /network/v2.0/floatingips") || !strings.Contains(asked, "POST /network/v2.0/security-group-rules") {
+		t.Errorf("to be reached the cloud was asked %s", asked)
+	}
+	cl.says("POST /compute/v2.1/servers", `403 {"forbidden":{"message":"Quota exceeded for instances"}}`)
+	post(con.Handler(), "/start/guest", nil, asOperator)
+	if body := page(); !strings.Contains(body, "quota does not allow this") {
+		t.Error("the page does not say why no guest was booted")
+	}
+	cl.says("GET /compute/v2.1/os-hypervisors/detail", `{"hypervisors":[{"hypervisor_hostname":"vm","hypervisor_type":"fake","state":"up"}]}`)
+	if body := page(); !strings.Contains(body, "Guests cannot run on this machine:") || strings.Contains(body, `id="button-guest"`) {
+		t.Error("a guest can be booted where none runs")
+	}
+}
+
+// TestNamesOfANodeLeave: the step is done when dns has said so, too.
+func TestNamesOfANodeLeave(t *testing.T) {
+	h, other := newLivingHouse(t), newLivingHouse(t)
+	port := strings.TrimPrefix(other.URL, "http://")
+	var mu sync.Mutex
+	lives := true
+	names := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case r.URL.Path == "/v1/names/_nodes.world.svc.test.":
+			_ = json.NewEncoder(w).Encode(map[string]any{"records": []any{map[string]any{"data": "n1", "live": true, "check": map[string]string{"spec": "held:tcp:127.0.0.1:1 reopen"}}, map[string]any{"data": "b", "live": lives, "check": map[string]string{"spec": "held:tcp:" + port + " reopen"}}}})
+		case r.URL.Path == "/v1/explain" && r.FormValue("name") == "node-b.world.svc.test" && lives:
+			io.WriteString(w, `{"rcode":"NOERROR","answer":["node-b.world.svc.test. 1 IN A 127.0.0.9"]}`)
+		default:
+			io.WriteString(w, `{"rcode":"NOERROR","answer":[]}`)
+		}
+	}))
+	defer names.Close()
+	s := &scene{nodes: []console.StageNode{
+		{Name: "n1", WebSocket: strings.Replace(h.URL, "http", "ws", 1), Host: "n1.world.svc.test"},
+		{Name: "node-b", WebSocket: strings.Replace(other.URL, "http", "ws", 1), Host: "node-b.world.svc.test", PID: 4711, Token: token},
+	}}
+	s.dead = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		lives = false
+		h.other["GET world/areas"] = reply{200, `{"copies":[{"copy":"plaza.1","avatars":4}]}`}
+	}
+	con, err := console.New(console.Config{Images: newService(t).URL, Token: token, Guard: guard{}, Log: slog.New(slog.DiscardHandler), Game: h.URL, DNS: names.URL, Stage: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body := get(con.Handler(), "/start", asOperator).body; !strings.Contains(body, "127.0.0.9") || !strings.Contains(body, "<code>"+port+"</code>") {
+		t.Error("a node that lives is not answered")
+	}
+	post(con.Handler(), "/start/node/kill", url.Values{"node": {"node-b"}}, asOperator)
+	body := get(con.Handler(), "/start", asOperator).body
+	for _, text := range []string{"node-b.world.svc.test left the answers after ", "_nodes.world.svc.test had only the living after ", "those who were there, 2, were back after ", `class="card step done" id="node"`} {
+		if !strings.Contains(body, text) {
+			t.Errorf("after the kill the page lacks %q", text)
+		}
+	}
+	if strings.Contains(body, port) {
+		t.Error("a node that was killed is still among the living")
 	}
 }
