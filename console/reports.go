@@ -127,8 +127,8 @@ func detailOfProblem(p *problem) string {
 
 // Sizes of a plot, in units of its drawing.
 const (
-	plotWidth, plotHeight = 720, 170
-	plotLeft, plotBottom  = 64, 24 // for the numbers and the days
+	plotWidth, plotHeight = 480, 170
+	plotLeft, plotBottom  = 56, 24 // for the numbers and the days
 	plotTop               = 10
 )
 
@@ -158,7 +158,7 @@ type plotBar struct {
 	Value               int64
 }
 
-// Middle and the others are places of the drawing.
+// Width and the others are places of the drawing.
 func (barPlot) Width() int  { return plotWidth }
 func (barPlot) Height() int { return plotHeight }
 func (barPlot) Left() int   { return plotLeft }
@@ -215,7 +215,7 @@ func plotOf(r *playersReport, id string, series []plotSeries, rows ...[]int64) b
 }
 
 // daysNamed are the days below a plot at most.
-const daysNamed = 8
+const daysNamed = 6
 
 // roundUp gives the top of an axis: 1, 2 or 5 times a power of ten.
 func roundUp(n int64) int64 {

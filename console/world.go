@@ -200,7 +200,7 @@ type areaSpot struct {
 // Parts of the longer side of an area.
 const (
 	spotPart = 100
-	fontPart = 60
+	fontPart = 50
 	gridPart = 16
 )
 
