@@ -4,12 +4,15 @@
 // Words. A page is a whole document; a fragment is a part of one that htmx puts
 // in its place; the feed is the stream of events that keeps pages current; a part
 // of a page that polls asks for its fragment again while somebody can see it; the
-// catalogue holds every text that a person reads, by key, one file a language.
+// catalogue holds every text that a person reads, by key, one file a language. The
+// first five minutes are steps that turn green when the services say that something
+// happened; the stage starts and kills further nodes for them.
 //
 // Invariants.
 //   - The console is a client of the services' public HTTP interfaces and
 //     imports none of their packages: what it can do, a script can do.
-//   - It keeps nothing but the last minutes of samples for sparklines, in memory.
+//   - It keeps nothing but the last minutes of samples for sparklines, and which of
+//     the first steps it saw done, in memory.
 //     What is uploaded passes through. Pages are rendered on the server; what runs in the
 //     browser are the files under static, served from this program. Nothing is
 //     loaded from anywhere else, and no page holds a script or style of its own
