@@ -38,7 +38,7 @@ func TestFirstFiveMinutes(t *testing.T) {
 	var environ []string
 	why := guestsRun()
 	if why == "" {
-		environ = append(environ, "KAMADO_COMPUTE_HYPERVISOR=qemu")
+		environ = append(environ, realGuests)
 	}
 	w := start(t, environ...)
 	p := open(t, w.link, 1360, 900, false)
