@@ -49,10 +49,9 @@ type Config struct {
 	ComputeClouds string
 	// DNS is where this process reaches the HTTP interface of names, scheme and host; empty: there are none to show.
 	DNS string
-	// Game is where this process reaches the HTTP interface of players, scheme and host; empty: there are none to show.
+	// Game is where this process and people's browsers reach the HTTP interface of players and the plaza, scheme and host; empty: there are none to
+	// show.
 	Game string
-	// GamePublic is the base of the addresses of the game that people open, such as the plaza's; empty: Game.
-	GamePublic string
 	// Stage starts and kills further nodes of the world; nil: nothing here does.
 	Stage Stage
 	// Notes say what this machine cannot do, each with the name of its service in front: "compute: …".

@@ -53,9 +53,7 @@ func (c *Console) world(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, "world", err)
 		return
 	}
-	if said := r.FormValue("done"); worldActions[said].said != "" {
-		data.Said = worldActions[said].said
-	}
+	data.Said = worldActions[r.FormValue("done")]
 	c.show(w, r, "world.html", "world-live", page{Title: "world.title", Section: "world", Data: data})
 }
 
@@ -84,14 +82,7 @@ func (c *Console) worldOf(r *http.Request) (worldData, error) {
 }
 
 // plazaURL is where people walk.
-func (c *Console) plazaURL() string { return c.gamePublic() + "/plaza/" }
-
-func (c *Console) gamePublic() string {
-	if c.cfg.GamePublic != "" {
-		return c.cfg.GamePublic
-	}
-	return c.cfg.Game
-}
+func (c *Console) plazaURL() string { return c.cfg.Game + "/plaza/" }
 
 // worldLines are the changes of the page for a shell and for a program.
 func (c *Console) worldLines() (lines []elsewhereLine) {
@@ -111,9 +102,8 @@ func (c *Console) worldLines() (lines []elsewhereLine) {
 }
 
 // worldActions are the buttons of the page, with the text that says that it was done.
-var worldActions = map[string]struct{ said string }{
-	"drain": {"world.did_drain"}, "undrain": {"world.did_undrain"}, "close": {"world.did_close"}, "open": {"world.did_open"}, "notice": {"world.did_notice"},
-	"area": {"world.did_area"}, "kick": {"world.did_kick"},
+var worldActions = map[string]string{
+	"drain": "world.did_drain", "undrain": "world.did_undrain", "close": "world.did_close", "open": "world.did_open", "notice": "world.did_notice", "area": "world.did_area", "kick": "world.did_kick",
 }
 
 // steer does what concerns the whole node.
