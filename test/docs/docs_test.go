@@ -141,6 +141,28 @@ func skipWithout(t *testing.T, program string, needs []string) {
 	}
 }
 
+// inSource says whether some Go file of the repository has the text.
+func inSource(t *testing.T, text string) (found bool) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && path != root:
+			return fs.SkipDir
+		case found || filepath.Ext(path) != ".go":
+			return nil
+		}
+		source, err := os.ReadFile(path)
+		found = strings.Contains(string(source), text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
 func runPage(t *testing.T, program, page string, needs []string, blocks []docs.Block) {
 	t.Helper()
 	var script strings.Builder
@@ -161,6 +183,10 @@ func runPage(t *testing.T, program, page string, needs []string, blocks []docs.B
 		case "sh":
 			fmt.Fprintf(&script, "echo '%s%d'\n%s", mark, b.Line, b.Text)
 			ran++
+		case "go":
+			if !inSource(t, b.Text) {
+				t.Errorf("%s:%d: this Go stands in no file of the repository, so nothing compiles it: show what a test runs", page, b.Line)
+			}
 		case "console", "text", "toml", "json", "html", "nginx", "ini", "":
 		default:
 			t.Errorf("%s:%d: language %q is neither run nor known to be only shown", page, b.Line, b.Language)
