@@ -291,3 +291,6 @@ func (s *Session) changed() <-chan struct{} {
 	}
 	return s.wait
 }
+
+// Received is the sequence number of the last reliable frame that was taken from the client: during Handle, that of the frame itself.
+func (s *Session) Received() uint64 { return s.in.Load() }

@@ -43,6 +43,7 @@ export class Plaza implements App {
   private going = "";
   private lostAt = 0;
   private lostNode = "";
+  private emptied = false; // the node sent its users away before the connection ended
   private redirected = false;
   private storyTimer = 0;
   private spot: Spot | null = null;
@@ -311,6 +312,7 @@ export class Plaza implements App {
     if (c.state === "waiting" && !this.lostAt) {
       this.lostAt = performance.now();
       this.lostNode = this.client.node;
+      this.emptied = c.closing?.reason === 10; // REASON_DRAIN
     }
     if (c.state === "online" && c.resumed && this.lostAt) {
       this.tell(t("story.resumed", { s: this.downFor() }));
@@ -397,7 +399,8 @@ export class Plaza implements App {
     this.list();
     if (this.lostAt) {
       const values = { s: this.downFor(), area: t(`area.${e.area}`), node: this.client.node, before: this.lostNode };
-      if (!this.redirected) this.tell(t(this.lostNode && this.lostNode !== this.client.node ? "story.moved" : "story.again", values));
+      const elsewhere = this.lostNode && this.lostNode !== this.client.node;
+      if (!this.redirected) this.tell(t(!elsewhere ? "story.again" : this.emptied ? "story.emptied" : "story.moved", values));
       this.lostAt = 0;
     } else if (this.redirected) this.tell(t("story.redirected", { area: t(`area.${e.area}`), node: this.client.node }));
     else if (before !== e.area && before) this.tell(t("story.entered", { area: t(`area.${e.area}`) }));
