@@ -4,7 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +45,9 @@ The credential in DIR/service.token is that of the first service: the game's own
 			if err := c.load(a); err != nil {
 				return err
 			}
+			if err := startSmall(); err != nil {
+				a.talkf("kamado game: idle connections take 2 KB more each: %v", err)
+			}
 			return a.serveGame(cmd.Context(), c)
 		},
 	}
@@ -48,6 +55,27 @@ The credential in DIR/service.token is that of the first service: the game's own
 	c.set.BindFlags(flags, "game", gameFlags)
 	c.bindShared(flags)
 	return cmd
+}
+
+// smallStacks has goroutines begin with the smallest stack. The runtime otherwise begins them with the average of all, rounded up, which is 4 KB: one that
+// waits for a quiet client needs less than 2. Measured with thousands of idle connections: 4.1 KB of stack each, and 2.1 with it.
+const smallStacks = "adaptivestackstart=0"
+
+// startSmall begins the process anew with smallStacks, which the runtime reads at its start alone. It returns when that is in force, or cannot be.
+func startSmall() error {
+	settings := os.Getenv("GODEBUG")
+	if strings.Contains(settings, "adaptivestackstart=") {
+		return nil // also when somebody wants it otherwise
+	}
+	if settings != "" {
+		settings += ","
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GODEBUG=") })
+	return syscall.Exec(exe, os.Args, append(env, "GODEBUG="+settings+smallStacks))
 }
 
 // gameMemory collects seldom: requests are small and many, and an order's garbage is gone when it is answered. Under full load it
