@@ -98,13 +98,12 @@ func (n *node) knows(t *testing.T, want int) {
 
 // visitor is a user who stays in the plaza whatever happens to nodes, spends points and keeps an entity.
 type visitor struct {
-	uid      game.UID
-	tokens   string // access token
-	back     time.Duration
-	spent    []string // keys of spends that were answered
-	kept     uint64   // last version of the entity that was answered
-	places   []string // where the world is, as last told
-	entering time.Time
+	uid    game.UID
+	tokens string // access token
+	back   time.Duration
+	spent  []string // keys of spends that were answered
+	kept   uint64   // last version of the entity that was answered
+	places []string // where the world is, as last told
 }
 
 // guest makes a user with points.

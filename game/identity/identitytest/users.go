@@ -302,7 +302,7 @@ func deletion(t *testing.T, w *World) {
 	if u.Live() || len(u.Identities) != 0 {
 		t.Errorf("User = %+v", u)
 	}
-	if n := countRows(t, db, "SELECT COUNT(*) FROM identity_pairs WHERE subject LIKE '%ann%'"); n != 0 {
+	if n := countRows(t, db, "SELECT COUNT(*) FROM identity_pairs WHERE subject LIKE '%ann@%'"); n != 0 {
 		t.Errorf("%d rows still say who it was", n)
 	}
 }
