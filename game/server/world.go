@@ -98,7 +98,7 @@ func (s *Server) openMesh(ctx context.Context) error {
 	cfg.ClaimsMax = max(cfg.ClaimsMax, s.cfg.World.Copies)
 	var registrar game.NodeRegistrar = mesh.NewLockRegistrar(s.core.Locks)
 	if s.deps.Registrar != nil {
-		registrar = registrars{registrar, s.deps.Registrar}
+		registrar = &registrars{NodeRegistrar: registrar, more: s.deps.Registrar, log: s.deps.Log}
 	}
 	s.living.mesh, err = mesh.New(cfg, mesh.Deps{
 		Log: s.deps.Log, Registerer: s.deps.Registerer, Node: s.living.self, Registrar: registrar, Locks: s.core.Locks,
@@ -206,46 +206,4 @@ func (s *Server) Nodes() []game.Node {
 		list = append(list, s.living.mesh.Nodes()...)
 	}
 	return list
-}
-
-// registrars are several at once: a node is announced with all, and lives when one of them says so.
-type registrars []game.NodeRegistrar
-
-func (r registrars) Announce(ctx context.Context, n game.Node) error {
-	return r.each(func(one game.NodeRegistrar) error { return one.Announce(ctx, n) })
-}
-
-func (r registrars) Withdraw(ctx context.Context, name string) error {
-	return r.each(func(one game.NodeRegistrar) error { return one.Withdraw(ctx, name) })
-}
-
-func (r registrars) each(do func(game.NodeRegistrar) error) error {
-	var errs []error
-	for _, one := range r {
-		errs = append(errs, do(one))
-	}
-	return errors.Join(errs...)
-}
-
-// Nodes gives what the registrars know together, each node as the first one that knows it says. One that is away is an error only when all are.
-func (r registrars) Nodes(ctx context.Context) ([]game.Node, error) {
-	var errs []error
-	var list []game.Node
-	seen := map[string]bool{}
-	for _, one := range r {
-		nodes, err := one.Nodes(ctx)
-		if err != nil {
-			errs = append(errs, err)
-		}
-		for _, n := range nodes {
-			if !seen[n.Name] {
-				seen[n.Name] = true
-				list = append(list, n)
-			}
-		}
-	}
-	if len(errs) == len(r) {
-		return nil, errors.Join(errs...)
-	}
-	return list, nil
 }
