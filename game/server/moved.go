@@ -6,7 +6,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/kamado/kamado/game"
-	"github.com/kamado/kamado/game/api"
 	"github.com/kamado/kamado/game/wire"
 )
 
@@ -34,7 +33,7 @@ func (s *Server) called(who game.Principal, p *game.Posting) {
 
 func (s *Server) happened(p *game.Posting) {
 	kind, subject, attributes := p.Event()
-	s.event(api.Event{Type: kind, Subject: subject, Actor: p.By, Attributes: attributes})
+	s.event(kind, subject, p.By, attributes)
 }
 
 // moved has the users of a posting told. It does not wait.

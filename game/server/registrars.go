@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync/atomic"
+	"sync"
 
 	"github.com/kamado/kamado/game"
 )
@@ -15,13 +15,21 @@ type registrars struct {
 	game.NodeRegistrar
 	more game.NodeRegistrar
 	log  *slog.Logger
-	away atomic.Bool // the other one is, and that was said
+
+	mu    sync.Mutex
+	fails [2]bool // of the other one, when it was told and when it was asked last
 }
+
+// What the other registrar is used for: an index of fails.
+const (
+	telling = iota
+	asking
+)
 
 // Announce tells both.
 func (r *registrars) Announce(ctx context.Context, n game.Node) error {
 	err := r.NodeRegistrar.Announce(ctx, n)
-	r.said(r.more.Announce(ctx, n))
+	r.said(telling, r.more.Announce(ctx, n))
 	return err
 }
 
@@ -34,7 +42,7 @@ func (r *registrars) Withdraw(ctx context.Context, name string) error {
 func (r *registrars) Nodes(ctx context.Context) ([]game.Node, error) {
 	list, err := r.NodeRegistrar.Nodes(ctx)
 	more, moreErr := r.more.Nodes(ctx)
-	r.said(moreErr)
+	r.said(asking, moreErr)
 	seen := map[string]bool{}
 	for _, n := range list {
 		seen[n.Name] = true
@@ -51,12 +59,17 @@ func (r *registrars) Nodes(ctx context.Context) ([]game.Node, error) {
 	return list, err
 }
 
-// said notes whether the other registrar is away, and says it when that changes.
-func (r *registrars) said(err error) {
+// said notes whether one use of the other registrar fails, and says it when that changes whether any does.
+func (r *registrars) said(use int, err error) {
+	r.mu.Lock()
+	before := r.fails[telling] || r.fails[asking]
+	r.fails[use] = err != nil
+	now := r.fails[telling] || r.fails[asking]
+	r.mu.Unlock()
 	switch {
-	case err != nil && !r.away.Swap(true):
+	case now && !before:
 		r.log.Warn("nodes of the world are not told by name", "error", err)
-	case err == nil && r.away.Swap(false):
+	case before && !now:
 		r.log.Info("nodes of the world are told by name again")
 	}
 }

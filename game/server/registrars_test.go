@@ -42,6 +42,15 @@ func TestNamesThatAreAwayKeepNoNodeOut(t *testing.T) {
 	if n := strings.Count(said.String(), "not told by name"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
+	for range 3 { // a registrar that takes names and does not answer is away all the time, and not by turns
+		names.err = nil
+		_ = r.Announce(t.Context(), game.Node{Name: "a", WebSocket: "ws://a"})
+		names.err = errors.New("no answer")
+		_, _ = r.Nodes(t.Context())
+	}
+	if n := strings.Count(said.String(), "not told by name"); n > 2 {
+		t.Errorf("said %d times", n)
+	}
 	names.err, names.nodes = nil, []game.Node{{Name: "a", WebSocket: "ws://elsewhere"}, {Name: "b", WebSocket: "ws://b"}}
 	locks.nodes = locks.nodes[:1]
 	list, err := r.Nodes(t.Context())

@@ -102,7 +102,13 @@ func (s *Server) openMesh(ctx context.Context) error {
 	}
 	s.living.mesh, err = mesh.New(cfg, mesh.Deps{
 		Log: s.deps.Log, Registerer: s.deps.Registerer, Node: s.living.self, Registrar: registrar, Locks: s.core.Locks,
-		Credential: func(context.Context) (string, error) { return credential, nil }, Deliver: s.deliver,
+		Credential: func(context.Context) (string, error) {
+			if s.cfg.Core != "" {
+				return s.coreCredential() // it may have been replaced since
+			}
+			return credential, nil
+		},
+		Deliver: s.deliver,
 	})
 	if err != nil {
 		return fmt.Errorf("open the mesh of nodes: %w", err)
@@ -141,7 +147,7 @@ func (s *Server) openWorld(context.Context) (err error) {
 	deps := world.Deps{
 		Log: s.deps.Log, Registerer: s.deps.Registerer, Entities: s.core.Entities, Handlers: handlers, Calls: calls.New(s.core, answers).Do, Node: s.node,
 		Events: func(e world.Event) {
-			s.event(api.Event{Type: e.Type, Subject: e.Subject, Actor: e.Actor, Attributes: e.Attributes})
+			s.event(e.Type, e.Subject, e.Actor, e.Attributes)
 		},
 		Admit: l.plaza.Admit, CallsEach: s.cfg.Gateway.Calls,
 	}
@@ -156,7 +162,7 @@ func (s *Server) openWorld(context.Context) (err error) {
 		Log: s.deps.Log, Registerer: s.deps.Registerer, Host: &host{world: l.world, mesh: l.mesh}, Identity: core.TellSignIns(s.core.Identity, s.signedIn), Node: s.node,
 		Nodes: s.others, Tick: s.cfg.World.Tick,
 		Events: func(e gateway.Event) {
-			s.event(api.Event{Type: e.Type, Subject: e.Subject, Actor: e.Actor, Attributes: e.Attributes})
+			s.event(e.Type, e.Subject, e.Actor, e.Attributes)
 		},
 	}); err != nil {
 		return fmt.Errorf("open the gateway: %w", err)
@@ -173,13 +179,13 @@ func (s *Server) openWorld(context.Context) (err error) {
 // signedIn hears of a sign-in over a connection.
 func (s *Server) signedIn(l game.Login, p game.Provider) {
 	kind, subject, attributes := l.Event(p)
-	s.event(api.Event{Type: kind, Subject: subject, Actor: "user " + subject, Attributes: attributes})
+	s.event(kind, subject, "user "+subject, attributes)
 }
 
 // event gives an event to whoever keeps them.
-func (s *Server) event(e api.Event) {
+func (s *Server) event(kind, subject, actor string, attributes map[string]string) {
 	if s.deps.Event != nil {
-		s.deps.Event(e)
+		s.deps.Event(api.Event{Type: kind, Subject: subject, Actor: actor, Attributes: attributes})
 	}
 }
 
