@@ -6,7 +6,10 @@ import (
 )
 
 // benchReport is what a room's bench found out.
-type benchReport interface{ Lines() []string }
+type benchReport interface {
+	Table() (head []string, rows [][]string)
+	Lines() []string // remarks
+}
 
 // measured says which program is measured: this very one.
 func measured() (program, release string, err error) {
@@ -28,7 +31,8 @@ func (a *app) benchTalk() io.Writer {
 }
 
 // showBench prints a report and its remarks.
-func (a *app) showBench(report benchReport, head []string, rows [][]string) error {
+func (a *app) showBench(report benchReport) error {
+	head, rows := report.Table()
 	if err := a.show(report, table{head: head, rows: rows}); err != nil {
 		return err
 	}

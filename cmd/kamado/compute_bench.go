@@ -45,8 +45,7 @@ Without --only or --all, start and api are measured, in less than a minute.`,
 			if err != nil {
 				return err
 			}
-			head, rows := report.Table()
-			return a.showBench(report, head, rows)
+			return a.showBench(report)
 		},
 	}
 	flags := cmd.Flags()

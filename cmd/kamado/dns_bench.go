@@ -42,8 +42,7 @@ The groups of figures are:
 			if err != nil {
 				return err
 			}
-			head, rows := report.Table()
-			return a.showBench(report, head, rows)
+			return a.showBench(report)
 		},
 	}
 	flags := cmd.Flags()

@@ -73,8 +73,7 @@ when it was due, so that a slow answer is not hidden by the requests that it hel
 			if err != nil {
 				return err
 			}
-			head, rows := report.Table()
-			if err := a.showBench(report, head, rows); err != nil {
+			if err := a.showBench(report); err != nil {
 				return err
 			}
 			return report.Err()

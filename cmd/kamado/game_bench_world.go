@@ -90,8 +90,7 @@ One or a few threads serve all connections of the generator. When they are the b
 			if err != nil {
 				return err
 			}
-			head, rows := report.Table()
-			return a.showBench(report, head, rows)
+			return a.showBench(report)
 		},
 	}
 	flags := cmd.Flags()
@@ -132,8 +131,7 @@ rest: a server gives back in its own time what was garbage. What the kernel keep
 			if err != nil {
 				return err
 			}
-			head, rows := report.Table()
-			return a.showBench(report, head, rows)
+			return a.showBench(report)
 		},
 	}
 	flags := cmd.Flags()

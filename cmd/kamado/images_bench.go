@@ -43,8 +43,7 @@ $KAMADO_PEERS, .cache/peers, and .cache/peers beside the folder of this program;
 			case err != nil:
 				return err
 			}
-			head, rows := report.Rows()
-			return a.showBench(report, head, rows)
+			return a.showBench(report)
 		},
 	}
 	flags := cmd.Flags()

@@ -192,7 +192,7 @@ func TestRunComparesWithInstalledPeers(t *testing.T) {
 	if x.Peer != "vipsthumbnail" || x.CPU.Median <= 0 || x.Rule == bench.RuleNotJudged {
 		t.Errorf("ratio = %+v, want a judged one", x)
 	}
-	head, rows := report.Rows()
+	head, rows := report.Table()
 	if len(rows) != 2 || len(rows[1]) != len(head) || !strings.Contains(rows[1][4], "x (") {
 		t.Errorf("rows = %q, want the ratio in the second", rows)
 	}

@@ -157,9 +157,9 @@ func cpuModel(cpuinfo []byte) string {
 	return "unknown"
 }
 
-// Rows are the report as a person reads it: a head, and a line for each subject
+// Table is the report as a person reads it: a head, and a line for each subject
 // in each class.
-func (r *Report) Rows() (head []string, rows [][]string) {
+func (r *Report) Table() (head []string, rows [][]string) {
 	head = []string{"class", "subject", "counted", "CPU ms", "kamado is", "bytes", "ssimulacra2", "PSNR dB", "quality rule"}
 	for _, c := range r.Classes {
 		for _, s := range c.Results {
