@@ -143,14 +143,42 @@ func get(h http.Handler, target string, change ...func(*http.Request)) answer {
 func asOperator(r *http.Request) { r.AddCookie(&http.Cookie{Name: "operator", Value: "yes"}) }
 func byHTMX(r *http.Request)     { r.Header.Set("Hx-Request", "true") }
 
+// look is a look at one page, and what is seen there.
+type look struct {
+	name, target string
+	status       int
+	has, hasNot  []string
+}
+
+// at holds an answer against it. No page has the operator's token, or what a template could not write.
+func (c *look) at(t *testing.T, got answer) {
+	t.Helper()
+	if got.status != c.status {
+		t.Errorf("%s: GET %s = %d, want %d", c.name, c.target, got.status, c.status)
+	}
+	for _, text := range c.has {
+		if !strings.Contains(got.body, text) {
+			t.Errorf("%s: GET %s lacks %q", c.name, c.target, text)
+		}
+	}
+	for _, text := range append(c.hasNot, token, "ZgotmplZ", "<no value>") {
+		if strings.Contains(got.body, text) {
+			t.Errorf("%s: GET %s has %q", c.name, c.target, text)
+		}
+	}
+}
+
+// formsHaveTokens wants the token of the session in each form that changes something.
+func (c *look) formsHaveTokens(t *testing.T, got answer) {
+	t.Helper()
+	if forms, tokens := strings.Count(got.body, `method="post"`), strings.Count(got.body, `name="csrf_token" value="csrf-of-session"`); forms != tokens {
+		t.Errorf("%s: GET %s has %d forms and %d tokens of the session", c.name, c.target, forms, tokens)
+	}
+}
+
 func TestPages(t *testing.T) {
 	h := build(t, newService(t))
-	for _, c := range []struct {
-		name, target string
-		status       int
-		has          []string
-		hasNot       []string
-	}{
+	for _, c := range []look{
 		{"the overview lists the services and a few originals", "/", 200, []string{"Pictures</th>", "Ready", "Not ready", "sse-connect=\"/live\"", "1 &amp; 2.jpg", "Version 1.2.3"}, nil},
 		{"the gallery shows originals by thumbnails", "/images", 200, []string{`src="/pictures/w:480,h:360,fit:crop,q:72,format:jpeg/recipes/1%20%26%202.jpg"`, "1.2 MB", "Show more", "after=recipes"}, nil},
 		{"the gallery says that a filter finds nothing", "/images?prefix=nothing", 200, []string{"No original begins with “nothing”."}, []string{"<img"}},
@@ -163,19 +191,7 @@ func TestPages(t *testing.T) {
 		{"an address that is none", "/nowhere", 404, []string{"There is nothing here"}, nil},
 	} {
 		got := get(h, c.target)
-		if got.status != c.status {
-			t.Errorf("%s: GET %s = %d, want %d", c.name, c.target, got.status, c.status)
-		}
-		for _, text := range c.has {
-			if !strings.Contains(got.body, text) {
-				t.Errorf("%s: GET %s lacks %q", c.name, c.target, text)
-			}
-		}
-		for _, text := range append(c.hasNot, token, "ZgotmplZ", "<no value>") {
-			if strings.Contains(got.body, text) {
-				t.Errorf("%s: GET %s has %q", c.name, c.target, text)
-			}
-		}
+		c.at(t, got)
 		if policy := got.header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
 			t.Errorf("%s: its policy is %q", c.name, policy)
 		}
