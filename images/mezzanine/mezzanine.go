@@ -109,7 +109,7 @@ func New(cfg Config, deps Deps) *Store {
 	}
 }
 
-func keyOf(o *origin.Original) cache.Key { return cache.Sum(version, o.Source, o.Key, o.ETag) }
+func keyOf(o *origin.Original) cache.Key { return cache.Sum(version, o.Identity()) }
 
 // Find gives the mezzanine of an original if it is there and large enough for
 // the rendition, and what to ask of it.

@@ -71,7 +71,20 @@ type Config struct {
 	Fetches int
 	// FetchWaiting is how many requests may wait for that; default 256.
 	FetchWaiting int
-	Now          func() time.Time // default time.Now
+	// Revisions knows which originals were purged or taken down; nil: none were.
+	Revisions Revisions
+	Now       func() time.Time // default time.Now
+}
+
+// Revisions knows what happened to originals besides their bytes. It is asked
+// with each Find that found an original, so it must answer from memory. It is
+// called concurrently.
+type Revisions interface {
+	// Revision gives the stamp of an original: a text that changes when all that
+	// was made of the original is to be forgotten, and is empty before the first
+	// time. It enters Original.Identity. A stamp has at most 64 bytes and no NUL.
+	// An error says that the original must not be served; Find returns it as it is.
+	Revision(source, key, kind, owner string) (stamp string, err error)
 }
 
 // Finder finds and reads originals. Safe for concurrent use.
@@ -106,6 +119,7 @@ type Ref struct {
 	ID      string
 	Key     string // whole key below the route's prefix; then Kind chooses a route only
 	Version string // what the caller calls the version; a change of it makes a remembered answer stale
+	Owner   string // whose the original is, in the caller's words; for Revisions only
 }
 
 // Original is an original that exists.
@@ -116,27 +130,41 @@ type Original struct {
 	ETag     string
 	Size     int64
 	Modified time.Time
+	Stamp    string // of its revision; empty: never purged
 }
 
 // Identity is what tells this content from every other: equal identities are
-// equal bytes.
-func (o *Original) Identity() string { return o.Source + "\x00" + o.Key + "\x00" + o.ETag }
+// equal bytes. Whatever is made of an original is kept under its identity; a
+// purge changes the identity (Stamp), so it leaves nothing to be found.
+func (o *Original) Identity() string {
+	id := o.Source + "\x00" + o.Key + "\x00" + o.ETag
+	if o.Stamp != "" {
+		id += "\x00" + o.Stamp
+	}
+	return id
+}
 
 // Remote says whether reading costs a network.
 func (o *Original) Remote() bool { return o.source.Remote }
 
+// answerKey has kind and owner only because a revision depends on them.
 type answerKey struct {
 	source, key, version string
+	kind, owner          string
 	literal              bool
 }
 
+// answer is a remembered answer about a remote original. It is stale when the
+// stamp of its original is another now: a purge means that the source be asked.
 type answer struct {
 	original Original
 	missing  bool
 	until    time.Time
 }
 
-type bodyKey struct{ source, key, etag string }
+type bodyKey struct{ source, key, etag, stamp string }
+
+func (o *Original) bodyKey() bodyKey { return bodyKey{o.Source, o.Key, o.ETag, o.Stamp} }
 
 // New makes a Finder. A route to a source that does not exist is an error.
 func New(cfg Config) (*Finder, error) {
@@ -207,7 +235,8 @@ func bareHost(host string) string {
 //  2. images.NotFound: none of its names is there, or no route leads to it;
 //  3. images.Invalid: its name cannot be a key;
 //  4. images.Unavailable or images.Timeout: the source cannot be asked now;
-//  5. the context's error.
+//  5. the context's error;
+//  6. the error of Config.Revisions, as it is.
 func (f *Finder) Find(ctx context.Context, ref Ref) (Original, error) {
 	t, ok := f.route(ref.Host, ref.Kind)
 	if !ok {
@@ -218,24 +247,60 @@ func (f *Finder) Find(ctx context.Context, ref Ref) (Original, error) {
 		key = t.prefix + ref.Kind + "/" + ref.ID
 	}
 	if !t.source.Remote {
-		return f.ask(ctx, t.source, key, literal)
+		o, err := f.ask(ctx, t.source, key, literal)
+		if err != nil {
+			return Original{}, err
+		}
+		return f.revise(o, ref)
 	}
-	ak := answerKey{t.source.Name, key, ref.Version, literal}
+	return f.findRemote(ctx, t.source, key, literal, ref)
+}
+
+// findRemote is Find at a remote source: answers are remembered, and equal
+// questions are asked once.
+func (f *Finder) findRemote(ctx context.Context, s *source, key string, literal bool, ref Ref) (Original, error) {
+	ak := answerKey{source: s.Name, key: key, version: ref.Version, literal: literal}
+	if f.cfg.Revisions != nil {
+		ak.kind, ak.owner = ref.Kind, ref.Owner
+	}
 	if a, ok := f.answers.Get(ak); ok && f.cfg.Now().Before(a.until) {
 		if a.missing {
 			return Original{}, notFound()
 		}
-		return a.original, nil
+		o, err := f.revise(a.original, ref)
+		if err != nil || o.Stamp == a.original.Stamp {
+			return o, err
+		}
 	}
 	o, _, err := f.asking.Do(ctx, ak, func(ctx context.Context) (Original, error) {
-		o, err := f.ask(ctx, t.source, key, literal)
+		o, err := f.ask(ctx, s, key, literal)
 		missing := images.KindOf(err) == images.NotFound
-		if t.source.Fresh > 0 && (err == nil || missing) {
-			f.answers.Add(ak, answer{o, missing, f.cfg.Now().Add(t.source.Fresh)}, answerBytes+int64(len(key)))
+		if err == nil {
+			o, err = f.revise(o, ref)
+		}
+		if s.Fresh > 0 && (err == nil || missing) {
+			f.answers.Add(ak, answer{o, missing, f.cfg.Now().Add(s.Fresh)}, answerBytes+int64(len(key)+len(ak.owner)))
 		}
 		return o, err
 	})
-	return o, err
+	if err != nil {
+		return Original{}, err
+	}
+	return f.revise(o, ref) // a purge may lie between the shared answer and this caller
+}
+
+// revise gives an original the stamp of its revision, or says why it is not to
+// be served.
+func (f *Finder) revise(o Original, ref Ref) (Original, error) {
+	if f.cfg.Revisions == nil {
+		return o, nil
+	}
+	stamp, err := f.cfg.Revisions.Revision(o.Source, o.Key, ref.Kind, ref.Owner)
+	if err != nil {
+		return Original{}, err
+	}
+	o.Stamp = stamp
+	return o, nil
 }
 
 func notFound() error { return images.Errorf(images.NotFound, "there is no such original") }

@@ -44,7 +44,7 @@ func (f *Finder) Read(ctx context.Context, o *Original) (*Body, error) {
 	if !s.Remote {
 		return f.readLocal(ctx, s, o)
 	}
-	bk := bodyKey{s.Name, o.Key, o.ETag}
+	bk := o.bodyKey()
 	if data, ok := f.cached(bk); ok {
 		return &Body{Original: *o, Data: data, Cached: true}, nil
 	}
@@ -103,7 +103,7 @@ func (f *Finder) readRemote(ctx context.Context, s *source, o *Original) (*remot
 		})
 		if err == nil {
 			body := &remoteBody{original: o.at(info), data: data}
-			f.keep(bodyKey{s.Name, o.Key, info.ETag}, data)
+			f.keep(body.original.bodyKey(), data)
 			return body, nil
 		}
 		if ctx.Err() != nil || !errors.Is(err, blob.ErrShort) {
@@ -137,7 +137,12 @@ func (f *Finder) keep(bk bodyKey, data []byte) {
 	}
 }
 
-func (bk bodyKey) sum() cache.Key { return cache.Sum("original", bk.source, bk.key, bk.etag) }
+func (bk bodyKey) sum() cache.Key {
+	if bk.stamp == "" {
+		return cache.Sum("original", bk.source, bk.key, bk.etag)
+	}
+	return cache.Sum("original", bk.source, bk.key, bk.etag, bk.stamp)
+}
 
 // bufferPool keeps some buffers for originals, so that reading a directory
 // makes no garbage.
