@@ -23,6 +23,7 @@ const (
 	TIFF
 	BMP
 	ICO
+	SVG // a drawing; read only where the service was told to
 
 	formatCount
 )
@@ -50,6 +51,7 @@ var formats = [formatCount]formatFacts{
 	TIFF:          {name: "tiff", mediaType: "image/tiff", extension: "tif"},
 	BMP:           {name: "bmp", mediaType: "image/bmp", extension: "bmp"},
 	ICO:           {name: "ico", mediaType: "image/x-icon", extension: "ico"},
+	SVG:           {name: "svg", mediaType: "image/svg+xml", extension: "svg"},
 }
 
 func (f Format) facts() formatFacts {
@@ -145,8 +147,23 @@ func Sniff(head []byte) Format {
 		return BMP
 	case sniffICO(head):
 		return ICO
+	case sniffSVG(head):
+		return SVG
 	}
 	return sniffISO(head)
+}
+
+// sniffSVG takes every XML document for a drawing, and what begins with the
+// element svg: the declaration alone can be longer than SniffLength, and
+// package svg refuses what is something else.
+func sniffSVG(head []byte) bool {
+	head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xEF\xBB\xBF")), " \t\r\n")
+	for _, begin := range []string{"<?xml", "<svg", "<!DOCTYPE svg"} {
+		if rest, ok := bytes.CutPrefix(head, []byte(begin)); ok && len(rest) > 0 {
+			return bytes.IndexByte([]byte(" \t\r\n>/["), rest[0]) >= 0
+		}
+	}
+	return false
 }
 
 // sniffBMP needs more than "BM", which begins ordinary text: the reserved

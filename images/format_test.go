@@ -47,7 +47,10 @@ func TestSniff(t *testing.T) {
 		{"a film in the same container", ftyp("isom", "mp42"), images.FormatUnknown},
 		{"a brand behind the end of its box", "\x00\x00\x00\x10ftypisom\x00\x00\x00\x00avif", images.FormatUnknown},
 		{"a page", "<!DOCTYPE html>", images.FormatUnknown},
-		{"a drawing", "<svg xmlns=\"http://www.w3.org/2000/svg\">", images.FormatUnknown},
+		{"a drawing", "<svg xmlns=\"http://www.w3.org/2000/svg\">", images.SVG},
+		{"a drawing with a declaration", "\xEF\xBB\xBF <?xml version=\"1.0\"?>\n<!-- by hand --><svg>", images.SVG},
+		{"a drawing with a document type", "<!DOCTYPE svg PUBLIC \"-//W3C//DTD SVG 1.1//EN\">", images.SVG},
+		{"another element that begins so", "<svgs>", images.FormatUnknown},
 		{"nothing", "", images.FormatUnknown},
 	} {
 		if got := images.Sniff([]byte(c.head)); got != c.want {
@@ -67,7 +70,7 @@ func TestEveryFormatIsFoundByItsNames(t *testing.T) {
 			t.Errorf("%v lacks a media type or an extension", f)
 		}
 	}
-	for _, name := range []string{"", "unknown", "JPG", ".jpg", "svg", "exe"} {
+	for _, name := range []string{"", "unknown", "JPG", ".jpg", "SVG", "exe"} {
 		if got, ok := images.ParseFormat(name); ok {
 			t.Errorf("ParseFormat(%q) = %v, want none", name, got)
 		}

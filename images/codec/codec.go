@@ -17,7 +17,7 @@ type Info struct {
 	Bits          int // of a sample in the file
 	Loop          int // times an animation is shown, 0 for ever
 	Alpha         bool
-	ICC           bool // has a colour profile; Load has applied it
+	ICC           bool // has a colour profile; Load has applied it, or kept it when asked to
 	Gray          bool // Load gives plane.Gray, not plane.RGB
 }
 
@@ -41,6 +41,12 @@ type LoadRequest struct {
 	// Frames is how many frames of an animation are wanted at most; 0 and 1
 	// mean the first.
 	Frames int
+
+	// KeepProfile: an embedded colour profile is not applied; the planes
+	// stay in its colours and it comes out as Raster.ICC, for
+	// SaveRequest.ICC. A profile that does not describe RGB or grey planes
+	// (print inks) is applied all the same.
+	KeepProfile bool
 }
 
 // Frame is one picture of an animation, or the only one.
@@ -54,6 +60,10 @@ type Raster struct {
 	Frames    []Frame
 	Loop      int  // times the animation is shown, 0 for ever
 	Truncated bool // the file was damaged; what could be read is there
+
+	// ICC is the colour profile of the planes, when KeepProfile asked for it
+	// and the file has one that fits them; nil means sRGB.
+	ICC []byte
 }
 
 // SaveRequest asks for a file of a raster.

@@ -28,6 +28,10 @@ type Config struct {
 	Output   int64         // most bytes of the planes or the file of one answer; 0: 512 MiB
 	Requests int           // a worker ends after so many, against leaks in C; 0: 5000
 
+	// SVG: drawings are read. What package images/svg leaves of one is drawn
+	// by a worker at the wanted size; without SVG they are refused.
+	SVG bool
+
 	Kill bool         // workers die at system calls that nobody foresaw, instead of being refused: for tests
 	Log  *slog.Logger // nil: none
 }
