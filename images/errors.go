@@ -22,11 +22,12 @@ const (
 	Exhausted                 // 503 with Retry-After: the queue is full
 	Unavailable               // 502: the origin or a worker failed; may succeed later
 	Timeout                   // 504: the origin or the work took too long
+	Gone                      // 410: the original was taken down
 
 	kindCount
 )
 
-var kindNames = [kindCount]string{"internal", "invalid", "denied", "not found", "too large", "unprocessable", "exhausted", "unavailable", "timeout"}
+var kindNames = [kindCount]string{"internal", "invalid", "denied", "not found", "too large", "unprocessable", "exhausted", "unavailable", "timeout", "gone"}
 
 func (k Kind) String() string {
 	if k < kindCount {

@@ -19,11 +19,14 @@ const (
 	// Focal: the point FocalX, FocalY of the rendition comes as near to the
 	// middle as the edges allow.
 	Focal
+	// Smart: the point that draws the eye, found in the picture, is the focal
+	// point.
+	Smart
 
 	gravityCount
 )
 
-var gravityNames = [gravityCount]string{"center", "north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest", "focal"}
+var gravityNames = [gravityCount]string{"center", "north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest", "focal", "smart"}
 
 // String is the name in URLs and presets.
 func (g Gravity) String() string {
@@ -44,7 +47,7 @@ func ParseGravity(s string) (Gravity, bool) {
 }
 
 // share is how much of the free space lies left of and above the thing that
-// is placed: 0, 1/2 or 1 each. Focal counts as the middle.
+// is placed: 0, 1/2 or 1 each. Focal and Smart count as the middle.
 func (g Gravity) share() (x, y float64) {
 	x, y = 0.5, 0.5
 	switch g {

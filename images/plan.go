@@ -74,17 +74,21 @@ func (p Plan) Before() Plan {
 // box is the box in pixels of the rendition: Width and Height times DPR,
 // rounded half up, at least 1 where it is given at all.
 func (r Rendition) box() (width, height int) {
-	dpr := r.DPR
-	if dpr == 0 {
-		dpr = 1
-	}
 	side := func(v int) int {
 		if v == 0 {
 			return 0
 		}
-		return max(1, int(math.Floor(float64(v)*dpr+0.5)))
+		return max(1, r.pixels(v))
 	}
 	return side(r.Width), side(r.Height)
+}
+
+// pixels is how many pixels of the rendition a length in CSS pixels has.
+func (r Rendition) pixels(v int) int {
+	if r.DPR == 0 {
+		return v
+	}
+	return int(math.Floor(float64(v)*r.DPR + 0.5))
 }
 
 // Plan computes the geometry for an original of width x height pixels after
@@ -102,6 +106,7 @@ func (r Rendition) Plan(width, height int) (Plan, error) {
 				Detail: fmt.Sprintf("the region lies outside the original of %dx%d", width, height)}
 		}
 	}
+	region = r.Cut.of(region)
 	p := Plan{Turn: r.Turn()}
 	p.SourceWidth, p.SourceHeight = p.Turn.Size(width, height)
 	seen := p.Turn.forward(region, width, height)
@@ -112,6 +117,10 @@ func (r Rendition) Plan(width, height int) (Plan, error) {
 
 // forward maps whole pixels of the stored picture to the turned one.
 func (o Orientation) forward(rect image.Rectangle, width, height int) Window {
+	return o.forwardWindow(Window{float64(rect.Min.X), float64(rect.Min.Y), float64(rect.Dx()), float64(rect.Dy())}, width, height)
+}
+
+func (o Orientation) forwardWindow(part Window, width, height int) Window {
 	// Turning back is turning by the inverse; mirrors and half turns are
 	// their own, the quarter turns each other's.
 	inverse := o
@@ -122,7 +131,7 @@ func (o Orientation) forward(rect image.Rectangle, width, height int) Window {
 		inverse = Turn90
 	}
 	w, h := o.Size(width, height)
-	return inverse.Back(Window{float64(rect.Min.X), float64(rect.Min.Y), float64(rect.Dx()), float64(rect.Dy())}, float64(w), float64(h))
+	return inverse.Back(part, float64(w), float64(h))
 }
 
 // place fits what is seen of the source into the box. seen has whole sides.
@@ -150,6 +159,10 @@ func (p *Plan) place(r Rendition, seen Window) {
 			p.Height = h
 		}
 	default: // FitInside, FitShrink, FitPad
+		if r.Zoom != 0 && boxW == 0 && boxH == 0 {
+			p.Width, p.Height = max(1, int(float64(w)*r.Zoom+0.5)), max(1, int(float64(h)*r.Zoom+0.5))
+			break
+		}
 		p.Width, p.Height = inside(w, h, boxW, boxH, fit == FitShrink || r.NoEnlarge)
 		p.Window = keepShape(seen, p.Width, p.Height, p.Width == boxW)
 	}
@@ -157,9 +170,22 @@ func (p *Plan) place(r Rendition, seen Window) {
 	if fit == FitPad {
 		p.CanvasWidth, p.CanvasHeight = boxW, boxH
 		x, y := r.Gravity.share()
-		p.OffsetX = int(math.Floor(float64(boxW-p.Width) * x))
-		p.OffsetY = int(math.Floor(float64(boxH-p.Height) * y))
+		p.OffsetX = shift(boxW-p.Width, x, r.pixels(r.GravityX))
+		p.OffsetY = shift(boxH-p.Height, y, r.pixels(r.GravityY))
 	}
+	top, left := r.pixels(r.Padding.Top), r.pixels(r.Padding.Left)
+	p.OffsetX, p.OffsetY = p.OffsetX+left, p.OffsetY+top
+	p.CanvasWidth += left + r.pixels(r.Padding.Right)
+	p.CanvasHeight += top + r.pixels(r.Padding.Bottom)
+}
+
+// shift says how much of the free space lies before a thing: its share, moved
+// away from the edge that the share names, inside the space.
+func shift(free int, share float64, by int) int {
+	if share == 1 {
+		by = -by
+	}
+	return min(max(int(math.Floor(float64(free)*share))+by, 0), free)
 }
 
 // inside is the largest size of the shape w x h inside the box; a side of 0
@@ -233,16 +259,16 @@ func cover(seen Window, boxW, boxH int, r Rendition) Window {
 	}
 	x, y := r.Gravity.share()
 	return Window{
-		X:     seen.X + cut(seen.Width*scale, boxW, x, focalX)/scale,
-		Y:     seen.Y + cut(seen.Height*scale, boxH, y, focalY)/scale,
+		X:     seen.X + cut(seen.Width*scale, boxW, x, focalX, r.pixels(r.GravityX))/scale,
+		Y:     seen.Y + cut(seen.Height*scale, boxH, y, focalY, r.pixels(r.GravityY))/scale,
 		Width: float64(boxW) / scale, Height: float64(boxH) / scale,
 	}
 }
 
 // cut says where a box begins on one side of a picture that is long pixels
 // long: share of the free space before it, or the point focal of the picture
-// in its middle.
-func cut(long float64, box int, share, focal float64) float64 {
+// in its middle; moved by so many pixels away from the edge that share names.
+func cut(long float64, box int, share, focal float64, by int) float64 {
 	whole := math.Floor(long + 0.5)
 	free := max(whole-float64(box), 0)
 	at := math.Floor((free + 1) * share)
@@ -251,6 +277,12 @@ func cut(long float64, box int, share, focal float64) float64 {
 	}
 	if !math.IsNaN(focal) {
 		at = min(max(math.Floor(focal*whole-float64(box)/2+0.5), 0), free)
+	}
+	if by != 0 {
+		if share == 1 {
+			by = -by
+		}
+		at = min(max(at+float64(by), 0), free)
 	}
 	return at + (long-whole)/2
 }

@@ -66,6 +66,16 @@ func TestPlan(t *testing.T) {
 		{"a region over the edge ends at it", size{4000, 3000}, "w:100,region:3000:2000:9000:500", images.Window{3000, 2000, 1000, 500}, size{100, 50}, size{}, size{}},
 		{"a region is one of the upright, unturned original", size{4000, 3000}, "w:100,region:1000:500:2000:1000,rotate:90", images.Window{1500, 1000, 1000, 2000}, size{100, 200}, size{}, size{}},
 		{"one pixel is a picture", size{1, 1}, "w:480,h:360,fit:crop", images.Window{0, 0.125, 1, 0.75}, size{480, 360}, size{}, size{}},
+		{"zoom scales without a box", size{400, 300}, "zoom:1.5", images.Window{0, 0, 400, 300}, size{600, 450}, size{}, size{}},
+		{"a cut by pixels lies in the middle", size{400, 300}, "cut:100:50", images.Window{150, 125, 100, 50}, size{100, 50}, size{}, size{}},
+		{"a cut by shares lies where its gravity says", size{400, 300}, "cut:0.5:0.5:southeast", images.Window{200, 150, 200, 150}, size{200, 150}, size{}, size{}},
+		{"a cut larger than the picture is the picture", size{400, 300}, "cut:1000:0", images.Window{0, 0, 400, 300}, size{400, 300}, size{}, size{}},
+		{"a cut lies in the region", size{400, 300}, "region:100:100:200:100,cut:100:0:west", images.Window{100, 100, 100, 100}, size{100, 100}, size{}, size{}},
+		{"a cut's focal point comes to its middle", size{400, 300}, "cut:100:0:focal:0.75:0.5", images.Window{250, 0, 100, 300}, size{100, 300}, size{}, size{}},
+		{"a crop moves away from the edge that gravity names", size{4000, 2000}, "w:100,h:100,fit:crop,gravity:east:10:0", images.Window{1800, 0, 2000, 2000}, size{100, 100}, size{}, size{}},
+		{"a crop moves no further than the other edge", size{4000, 2000}, "w:100,h:100,fit:crop,gravity:west:500:0", images.Window{2000, 0, 2000, 2000}, size{100, 100}, size{}, size{}},
+		{"padding moves with the distances, times dpr", size{4000, 2000}, "w:100,h:100,dpr:2,fit:pad,gravity:south:0:7", images.Window{0, 0, 4000, 2000}, size{200, 100}, size{200, 200}, size{0, 86}},
+		{"canvas around the picture", size{4000, 3000}, "w:40,h:30,dpr:2,padding:1:2:3:4", images.Window{0, 0, 4000, 3000}, size{80, 60}, size{92, 68}, size{8, 2}},
 	} {
 		r := parse(t, c.want)
 		p, err := r.Plan(c.original.w, c.original.h)
@@ -245,4 +255,27 @@ func errorPart(err error) string {
 		return "not an images.Error"
 	}
 	return e.Part
+}
+
+func TestDecideSettlesWhatIsSeen(t *testing.T) {
+	for _, c := range []struct {
+		want, decided string
+	}{
+		{"trim:10", "region:20:30:200:100"},
+		{"w:100,h:100,fit:crop,gravity:smart", "w:100,h:100,fit:crop,gravity:focal:0.25:0.75"},
+		{"w:100,h:100,fit:crop,gravity:smart,rotate:90", "w:100,h:100,fit:crop,gravity:focal:0.25:0.25,rotate:90"},
+		{"w:100,h:100,fit:crop,gravity:smart,flip:h", "w:100,h:100,fit:crop,gravity:focal:0.75:0.75,flip:h"},
+		{"w:100,h:100,fit:crop,gravity:smart,region:0:0:200:300", "w:100,h:100,fit:crop,gravity:focal:0.5:0.75,region:0:0:200:300"},
+		{"w:9,cut:0.5:0.5:smart", "w:9,cut:0.5:0.5:focal:0.25:0.75"},
+		{"w:100,h:100,fit:crop,gravity:smart,region:200:0:200:300", "w:100,h:100,fit:crop,gravity:focal:0:0.75,region:200:0:200:300"},
+	} {
+		r := parse(t, c.want)
+		if !r.Undecided() {
+			t.Errorf("%s is decided before anything was seen", c.want)
+		}
+		got := r.Decide(image.Rect(20, 30, 220, 130), 400, 300, 0.25, 0.75)
+		if got.String() != c.decided || got.Undecided() {
+			t.Errorf("%s becomes %s, want %s", c.want, got, c.decided)
+		}
+	}
 }

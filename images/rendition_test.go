@@ -41,6 +41,28 @@ func TestParseRenditionWritesItsOneSpelling(t *testing.T) {
 		"format:auto,metadata:copyright":          "metadata:copyright,format:auto",
 		"blur:0.5,sharpen:1.25":                   "blur:0.5,sharpen:1.25",
 		"region:1:2:3:4":                          "region:1:2:3:4",
+		"zoom:1":                                  "whole",
+		"zoom:1.5":                                "zoom:1.5",
+		"w:10,zoom:1.5":                           "w:10,dpr:1.5",
+		"w:10,dpr:2,zoom:0.5":                     "w:10",
+		"w:4,h:4,fit:crop,gravity:smart":          "w:4,h:4,fit:crop,gravity:smart",
+		"w:4,h:4,gravity:smart":                   "w:4,h:4",
+		"w:4,h:4,fit:crop,gravity:north:-3:5":     "w:4,h:4,fit:crop,gravity:north:-3:5",
+		"w:4,h:4,gravity:north:-3:5":              "w:4,h:4",
+		"trim:10":                                 "trim:10",
+		"cut:0.5:100:smart":                       "cut:0.5:100:smart",
+		"cut:100:0:focal:0.5:0.5":                 "cut:100:0",
+		"cut:100:0:focal:0.5:0.25":                "cut:100:0:focal:0.5:0.25",
+		"pixelate:1":                              "whole",
+		"pixelate:8":                              "pixelate:8",
+		"brightness:-20,contrast:0,hue:90":        "brightness:-20,hue:90",
+		"padding:1:2:3:4":                         "padding:1:2:3:4",
+		"text:SGVsbG8":                            "text:SGVsbG8",
+		"text:SGVsbG8:24:000000:1:center:0:0":     "text:SGVsbG8",
+		"text:SGVsbG8:32:ff0000:0.5:south:-1:9":   "text:SGVsbG8:32:ff0000:0.5:south:-1:9",
+		"max_bytes:20000,format:png":              "format:png",
+		"max_bytes:20000,format:webp":             "max_bytes:20000,format:webp",
+		"profile:keep":                            "profile:keep",
 	} {
 		r, err := images.ParseRendition(in)
 		if err != nil || r.String() != want {
@@ -52,14 +74,19 @@ func TestParseRenditionWritesItsOneSpelling(t *testing.T) {
 func TestParseRenditionNamesWhatIsWrong(t *testing.T) {
 	for in, part := range map[string]string{
 		"width:480": "options", "w:480,w:481": "w", "w:": "w", "w": "w", "w:0480": "w", "w:16384": "w", "w:-1": "w", "w:4e2": "w",
-		"fit:cover": "fit", "gravity:up": "gravity", "gravity:focal": "gravity", "gravity:focal:2:0": "gravity", "gravity:north:1:1": "gravity",
+		"fit:cover": "fit", "gravity:up": "gravity", "gravity:focal": "gravity", "gravity:focal:2:0": "gravity", "gravity:north:0:0": "gravity", "gravity:north:1": "gravity", "gravity:smart:1:1": "gravity",
 		"dpr:0": "dpr", "dpr:6": "dpr", "dpr:1.50": "dpr", "dpr:.5": "dpr", "dpr:1.": "dpr", "blur:1.23456": "blur", "blur:101": "blur", "sharpen:11": "sharpen",
 		"rotate:45": "rotate", "flip:both": "flip", "background:FFFFFF": "background", "background:fff": "background",
 		"q:0": "q", "q:101": "q", "q:070": "q", "format:jpg": "format", "format:tiff": "format", "format:exe": "format",
 		"region:0:0:0:5": "region", "region:1:2:3": "region", "region:1048576:0:1:1": "region", "still:yes": "still", "enlarge:2": "enlarge",
 		"metadata:all": "metadata", "watermark:Logo": "watermark", "watermark:logo:2:north:0:0:0": "watermark", "watermark:logo:1:focal:0:0:0": "watermark",
 		"watermark:logo:0:north:0:0:0": "watermark", "watermark:logo:1:north:-0:0:0": "watermark",
-		"w:1,,h:1": "options",
+		"w:1,,h:1": "options", "zoom:11": "zoom", "zoom:0": "zoom", "w:1,dpr:5,zoom:2": "zoom", "trim:256": "trim",
+		"cut:0:0": "cut", "cut:1.5:0": "cut", "cut:1:1:center": "cut", "cut:1:1:focal": "cut", "cut:1": "cut",
+		"pixelate:1001": "pixelate", "brightness:101": "brightness", "contrast:-101": "contrast", "saturation:+1": "saturation", "hue:360": "hue",
+		"padding:0:0:0:0": "padding", "padding:1:2:3": "padding", "padding:1:2:3:5001": "padding",
+		"text:": "text", "text:!": "text", "text:AA": "text", "text:SGk:0:000000:1:center:0:0": "text", "text:SGk:24:000000:1:focal:0:0": "text",
+		"max_bytes:255": "max_bytes", "profile:icc": "profile",
 	} {
 		_, err := images.ParseRendition(in)
 		if got := errorPart(err); got != part || images.KindOf(err) != images.Invalid {
@@ -74,6 +101,8 @@ func FuzzParseRendition(f *testing.F) {
 	f.Add("w:480,h:360,dpr:2,fit:crop,enlarge:0,gravity:focal:0.25:0.75,region:1:2:3:4,rotate:90,flip:h,background:ffffff")
 	f.Add("blur:2.5,sharpen:1,watermark:logo:0.5:southeast:10:-10:0.2,still:1,metadata:copyright,q:70,format:webp")
 	f.Add("whole")
+	f.Add("zoom:1.5,gravity:north:-3:5,trim:10,cut:0.5:100:focal:0.5:0.25,pixelate:8,brightness:-20,contrast:5,saturation:-100,hue:90")
+	f.Add("padding:1:2:3:4,text:SGVsbG8:32:ff0000:0.5:south:-1:9,profile:keep,max_bytes:20000,w:10,h:10,fit:crop,gravity:smart")
 	f.Fuzz(func(t *testing.T, s string) {
 		r, err := images.ParseRendition(s)
 		if err != nil {

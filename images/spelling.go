@@ -1,6 +1,7 @@
 package images
 
 import (
+	"encoding/base64"
 	"fmt"
 	"image"
 	"strconv"
@@ -23,14 +24,20 @@ var options = []option{
 		func(r *Rendition, v string) bool { return setInt(&r.Width, v, MaxSide) }, "a whole number of pixels, 0 to 16383"},
 	{"h", func(r *Rendition) string { return strconv.Itoa(r.Height) },
 		func(r *Rendition, v string) bool { return setInt(&r.Height, v, MaxSide) }, "a whole number of pixels, 0 to 16383"},
-	{"dpr", getDPR,
+	{"dpr", func(r *Rendition) string { return oneIfZero(r.DPR) },
 		func(r *Rendition, v string) bool { return setDecimal(&r.DPR, v) && r.DPR >= 0.1 && r.DPR <= MaxDPR }, "a number from 0.1 to 5"},
+	{"zoom", func(r *Rendition) string { return oneIfZero(r.Zoom) },
+		func(r *Rendition, v string) bool { return setDecimal(&r.Zoom, v) && r.Zoom >= 0.1 && r.Zoom <= MaxZoom }, "a number from 0.1 to 10"},
 	{"fit", func(r *Rendition) string { return r.Fit.String() },
 		func(r *Rendition, v string) (ok bool) { r.Fit, ok = ParseFit(v); return }, "inside, shrink, crop, pad or stretch"},
 	{"enlarge", func(r *Rendition) string { return flag(!r.NoEnlarge) },
 		func(r *Rendition, v string) bool { r.NoEnlarge = v == "0"; return v == "0" || v == "1" }, "0 or 1"},
-	{"gravity", getGravity, setGravity, "a direction such as north or southeast, center, or focal:X:Y with X and Y from 0 to 1"},
+	{"gravity", getGravity, setGravity,
+		"a direction such as north or southeast, or center, with :X:Y pixels away from its edges where wanted; focal:X:Y with X and Y from 0 to 1; or smart"},
 	{"region", getRegion, setRegion, "X:Y:WIDTH:HEIGHT in pixels of the upright original, or none"},
+	{"trim", func(r *Rendition) string { return strconv.Itoa(r.Trim) },
+		func(r *Rendition, v string) bool { return setInt(&r.Trim, v, MaxTrim) }, "a whole number of levels, 0 to 255"},
+	{"cut", getCut, setCut, "WIDTH:HEIGHT or WIDTH:HEIGHT:GRAVITY with pixels or shares below 1, 0 for a whole side, or none"},
 	{"rotate", func(r *Rendition) string { return strconv.Itoa(r.Rotate) },
 		func(r *Rendition, v string) bool { return setInt(&r.Rotate, v, 270) && r.Rotate%90 == 0 }, "0, 90, 180 or 270"},
 	{"flip", getFlip, setFlip, "h, v, hv or none"},
@@ -39,13 +46,31 @@ var options = []option{
 		func(r *Rendition, v string) bool { return setDecimal(&r.Blur, v) && r.Blur <= MaxBlur }, "a number from 0 to 100"},
 	{"sharpen", func(r *Rendition) string { return decimal(r.Sharpen) },
 		func(r *Rendition, v string) bool { return setDecimal(&r.Sharpen, v) && r.Sharpen <= MaxSharpen }, "a number from 0 to 10"},
+	{"pixelate", func(r *Rendition) string { return strconv.Itoa(r.Pixelate) },
+		func(r *Rendition, v string) bool { return setInt(&r.Pixelate, v, MaxPixelate) }, "a whole number of pixels, 0 to 1000"},
+	{"brightness", func(r *Rendition) string { return strconv.Itoa(r.Colours.Brightness) },
+		func(r *Rendition, v string) bool { return setSigned(&r.Colours.Brightness, v, 100) }, "a whole number from -100 to 100"},
+	{"contrast", func(r *Rendition) string { return strconv.Itoa(r.Colours.Contrast) },
+		func(r *Rendition, v string) bool { return setSigned(&r.Colours.Contrast, v, 100) }, "a whole number from -100 to 100"},
+	{"saturation", func(r *Rendition) string { return strconv.Itoa(r.Colours.Saturation) },
+		func(r *Rendition, v string) bool { return setSigned(&r.Colours.Saturation, v, 100) }, "a whole number from -100 to 100"},
+	{"hue", func(r *Rendition) string { return strconv.Itoa(r.Colours.Hue) },
+		func(r *Rendition, v string) bool { return setInt(&r.Colours.Hue, v, 359) }, "whole degrees from 0 to 359"},
+	{"padding", getPadding, setPadding, "TOP:RIGHT:BOTTOM:LEFT in pixels, or none"},
 	{"watermark", func(r *Rendition) string { return r.Watermark.String() }, setWatermark,
 		"NAME, NAME:OPACITY:GRAVITY:X:Y:SCALE, or none"},
+	{"text", func(r *Rendition) string { return r.Text.String() }, setText,
+		"WORDS or WORDS:SIZE:COLOR:OPACITY:GRAVITY:X:Y with the words in base64url, or none"},
 	{"still", func(r *Rendition) string { return flag(r.Still) },
 		func(r *Rendition, v string) bool { r.Still = v == "1"; return v == "0" || v == "1" }, "0 or 1"},
 	{"metadata", func(r *Rendition) string { return r.Metadata.String() }, setMetadata, "strip or copyright"},
+	{"profile", func(r *Rendition) string { return r.Profile.String() }, setProfile, "srgb or keep"},
 	{"q", func(r *Rendition) string { return strconv.Itoa(r.Quality) },
 		func(r *Rendition, v string) bool { return setInt(&r.Quality, v, 100) && r.Quality >= 1 }, "a whole number from 1 to 100"},
+	{"max_bytes", func(r *Rendition) string { return strconv.Itoa(r.MaxBytes) },
+		func(r *Rendition, v string) bool {
+			return setInt(&r.MaxBytes, v, MaxMaxBytes) && (r.MaxBytes == 0 || r.MaxBytes >= MinMaxBytes)
+		}, "a whole number of bytes, 0 or from 256"},
 	{"format", getFormat, setFormat, "jpeg, png, webp, avif, gif, auto or original"},
 }
 
@@ -149,11 +174,11 @@ func flag(v bool) string {
 	return "0"
 }
 
-func getDPR(r *Rendition) string {
-	if r.DPR == 0 {
+func oneIfZero(v float64) string {
+	if v == 0 {
 		return "1"
 	}
-	return decimal(r.DPR)
+	return decimal(v)
 }
 
 // setInt reads a whole number in its one spelling: digits, no sign, no leading
@@ -205,25 +230,79 @@ func setDecimal(to *float64, s string) bool {
 }
 
 func getGravity(r *Rendition) string {
-	if r.Gravity == Focal {
-		return "focal:" + decimal(r.FocalX) + ":" + decimal(r.FocalY)
+	s := spellGravity(r.Gravity, r.FocalX, r.FocalY)
+	if r.GravityX != 0 || r.GravityY != 0 {
+		s += ":" + strconv.Itoa(r.GravityX) + ":" + strconv.Itoa(r.GravityY)
 	}
-	return r.Gravity.String()
+	return s
 }
 
 func setGravity(r *Rendition, v string) bool {
-	r.FocalX, r.FocalY = 0, 0
+	r.GravityX, r.GravityY = 0, 0
+	name, rest, more := strings.Cut(v, ":")
+	if !more || name == focalName || name == smartName {
+		return parseGravity(v, &r.Gravity, &r.FocalX, &r.FocalY)
+	}
+	x, y, ok := strings.Cut(rest, ":")
+	return ok && parseGravity(name, &r.Gravity, &r.FocalX, &r.FocalY) &&
+		setSigned(&r.GravityX, x, MaxSide) && setSigned(&r.GravityY, y, MaxSide) && (r.GravityX != 0 || r.GravityY != 0)
+}
+
+// Names of gravities that a value may go on after.
+const (
+	focalName = "focal"
+	smartName = "smart"
+)
+
+func spellGravity(g Gravity, focalX, focalY float64) string {
+	if g == Focal {
+		return focalName + ":" + decimal(focalX) + ":" + decimal(focalY)
+	}
+	return g.String()
+}
+
+// parseGravity reads a gravity without distances.
+func parseGravity(v string, g *Gravity, focalX, focalY *float64) (ok bool) {
+	*focalX, *focalY = 0, 0
 	name, rest, focal := strings.Cut(v, ":")
-	g, ok := ParseGravity(name)
-	r.Gravity = g
-	if !ok || focal != (g == Focal) {
+	if *g, ok = ParseGravity(name); !ok || focal != (*g == Focal) {
 		return false
 	}
 	if !focal {
 		return true
 	}
 	x, y, ok := strings.Cut(rest, ":")
-	return ok && setDecimal(&r.FocalX, x) && setDecimal(&r.FocalY, y) && r.FocalX <= 1 && r.FocalY <= 1
+	return ok && setDecimal(focalX, x) && setDecimal(focalY, y) && *focalX <= 1 && *focalY <= 1
+}
+
+func getCut(r *Rendition) string {
+	c := r.Cut
+	if c.Width == 0 && c.Height == 0 {
+		return none
+	}
+	s := decimal(c.Width) + ":" + decimal(c.Height)
+	if c.Gravity != Center {
+		s += ":" + spellGravity(c.Gravity, c.FocalX, c.FocalY)
+	}
+	return s
+}
+
+func setCut(r *Rendition, v string) bool {
+	r.Cut = Cut{}
+	if v == none {
+		return true
+	}
+	width, rest, _ := strings.Cut(v, ":")
+	height, gravity, placed := strings.Cut(rest, ":")
+	var c Cut
+	if !setDecimal(&c.Width, width) || !setDecimal(&c.Height, height) || c.Width == 0 && c.Height == 0 {
+		return false
+	}
+	if placed && (!parseGravity(gravity, &c.Gravity, &c.FocalX, &c.FocalY) || c.Gravity == Center) {
+		return false
+	}
+	r.Cut = c
+	return c.validate() == nil
 }
 
 const none = "none"
@@ -317,7 +396,7 @@ func setWatermark(r *Rendition, v string) bool {
 	if len(parts) == 6 {
 		g, ok := ParseGravity(parts[2])
 		w.Gravity = g
-		if !ok || !setDecimal(&w.Opacity, parts[1]) || !setSigned(&w.X, parts[3]) || !setSigned(&w.Y, parts[4]) || !setDecimal(&w.Scale, parts[5]) {
+		if !ok || !setDecimal(&w.Opacity, parts[1]) || !setSigned(&w.X, parts[3], MaxSide) || !setSigned(&w.Y, parts[4], MaxSide) || !setDecimal(&w.Scale, parts[5]) {
 			return false
 		}
 		// Nothing would be seen of it, and "NAME" alone means the configured one.
@@ -329,9 +408,10 @@ func setWatermark(r *Rendition, v string) bool {
 	return w.validate() == nil
 }
 
-func setSigned(to *int, s string) bool {
+// setSigned reads a whole number from -most to most in its one spelling.
+func setSigned(to *int, s string, most int) bool {
 	digits, negative := strings.CutPrefix(s, "-")
-	if !setInt(to, digits, MaxSide) || negative && *to == 0 {
+	if !setInt(to, digits, most) || negative && *to == 0 {
 		return false
 	}
 	if negative {
@@ -354,6 +434,84 @@ func setMetadata(r *Rendition, v string) bool {
 		r.Metadata = MetadataCopyright
 	}
 	return v == "copyright" || v == "strip"
+}
+
+// String is the value of the option.
+func (p Profile) String() string {
+	if p == ProfileKeep {
+		return "keep"
+	}
+	return "srgb"
+}
+
+func setProfile(r *Rendition, v string) bool {
+	r.Profile = ProfileConvert
+	if v == "keep" {
+		r.Profile = ProfileKeep
+	}
+	return v == "keep" || v == "srgb"
+}
+
+func getPadding(r *Rendition) string {
+	p := r.Padding
+	if p == (Padding{}) {
+		return none
+	}
+	return fmt.Sprintf("%d:%d:%d:%d", p.Top, p.Right, p.Bottom, p.Left)
+}
+
+func setPadding(r *Rendition, v string) bool {
+	r.Padding = Padding{}
+	if v == none {
+		return true
+	}
+	parts := strings.Split(v, ":")
+	if len(parts) != 4 {
+		return false
+	}
+	for i, to := range [...]*int{&r.Padding.Top, &r.Padding.Right, &r.Padding.Bottom, &r.Padding.Left} {
+		if !setInt(to, parts[i], MaxPadding) {
+			return false
+		}
+	}
+	return r.Padding != Padding{}
+}
+
+// String writes the text as an option's value: its words in base64url, and the
+// rest where it is not what holds without it.
+func (t Text) String() string {
+	if t.Words == "" {
+		return none
+	}
+	words := base64.RawURLEncoding.EncodeToString([]byte(t.Words))
+	if t = t.normal(); t == (Text{Words: t.Words}).normal() {
+		return words
+	}
+	return fmt.Sprintf("%s:%d:%s:%s:%s:%d:%d", words, t.Size, t.Color, decimal(t.Opacity), t.Gravity, t.X, t.Y)
+}
+
+func setText(r *Rendition, v string) bool {
+	r.Text = Text{}
+	if v == none {
+		return true
+	}
+	parts := strings.Split(v, ":")
+	words, err := base64.RawURLEncoding.Strict().DecodeString(parts[0])
+	if err != nil || len(words) == 0 || len(parts) != 1 && len(parts) != 7 {
+		return false
+	}
+	t := Text{Words: string(words)}
+	if len(parts) == 7 {
+		g, known := ParseGravity(parts[4])
+		c, color := ParseColor(parts[2])
+		t.Gravity, t.Color = g, c
+		if !known || !color || !setInt(&t.Size, parts[1], MaxTextSize) || t.Size == 0 || !setDecimal(&t.Opacity, parts[3]) || t.Opacity == 0 ||
+			!setSigned(&t.X, parts[5], MaxSide) || !setSigned(&t.Y, parts[6], MaxSide) {
+			return false
+		}
+	}
+	r.Text = t
+	return t.validate() == nil
 }
 
 func getFormat(r *Rendition) string {

@@ -39,6 +39,7 @@ var faults = map[images.Kind]fault{
 	images.Exhausted:     {status: http.StatusServiceUnavailable, title: "Too busy", retry: true},
 	images.Unavailable:   {status: http.StatusBadGateway, title: "The original cannot be read now", retry: true},
 	images.Timeout:       {status: http.StatusGatewayTimeout, title: "It took too long"},
+	images.Gone:          {status: http.StatusGone, title: "Taken down", keep: true},
 }
 
 // Status is the HTTP status of a kind of error, for every part of the room that
