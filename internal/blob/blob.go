@@ -36,6 +36,9 @@ type PutOptions struct {
 	// ContentType is a media type. s3 keeps it for browsers that read the
 	// bucket directly; fs drops it.
 	ContentType string
+
+	// Note is kept with the object by a store that is a Noter; others drop it.
+	Note []byte
 }
 
 // Store keeps objects. All methods may be called concurrently. Every method
@@ -98,4 +101,26 @@ type Linker interface {
 	// (os.ErrExist), outside of the store; it stays when the object is deleted or
 	// replaced. errors.ErrUnsupported when that cannot be: Get its bytes instead.
 	LinkFile(ctx context.Context, key, file string) error
+}
+
+// NoteBytesMax bounds a note. Unit: bytes. ext4 keeps 4 KiB of extended attributes
+// for a file, names and heads included; about 50 bytes of them lie in the inode
+// itself and cost nothing.
+const NoteBytesMax = 3 << 10
+
+// Noter is the optional ability to keep a note with an object: bytes of the
+// caller's that come with the object and go with it. fs has it where the file
+// system has extended attributes.
+//
+// A note is advice, as PutOptions are: a store that cannot keep it, or a note of
+// more than NoteBytesMax bytes, leaves an object without one. So who reads notes
+// needs a way to do without.
+type Noter interface {
+	// PutFileNote is Linker.PutFile of a file that nobody else uses, and the object
+	// has the note from its first moment.
+	PutFileNote(ctx context.Context, key, file string, note []byte) (Info, error)
+
+	// Note is Stat, and the note that the object was put with: nil when it has
+	// none, or when its bytes were changed in place since.
+	Note(ctx context.Context, key string) ([]byte, Info, error)
 }

@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		{"list is bounded", listBounded},
 		{"a range is a part", ranges},
 		{"a file is shared, not copied", shared},
+		{"a note comes and goes with its object", notes},
 		{"concurrent puts leave one of them whole", concurrentPuts},
 		{"concurrent put and delete of neighbours do not harm", neighbours},
 	}
@@ -531,5 +532,59 @@ func shared(t *testing.T, s blob.Store) {
 	}
 	if infos, err := s.List(t.Context(), "", "", 0); err != nil || len(infos) != 0 {
 		t.Errorf("List = %v, %v, want nothing left", infos, err)
+	}
+}
+
+func notes(t *testing.T, s blob.Store) {
+	n, ok := s.(blob.Noter)
+	if !ok {
+		t.Skip("this store keeps no notes")
+	}
+	note := func(key string) string {
+		t.Helper()
+		text, in, err := n.Note(t.Context(), key)
+		if err != nil {
+			t.Fatalf("Note(%q) = %v", key, err)
+		}
+		if st, err := s.Stat(t.Context(), key); err != nil || st.ETag != in.ETag || st.Size != in.Size || in.Key != key {
+			t.Errorf("Note(%q) describes %+v, and Stat %+v, %v", key, in, st, err)
+		}
+		return string(text)
+	}
+	noted := func(key, text, note string) {
+		t.Helper()
+		if _, err := s.Put(t.Context(), key, strings.NewReader(text), int64(len(text)), blob.PutOptions{Note: []byte(note)}); err != nil {
+			t.Fatalf("Put(%q) = %v", key, err)
+		}
+	}
+	noted("n/a", "bytes", "first")
+	if note("n/a") == "" {
+		t.Skip("this file system keeps no extended attributes")
+	}
+	for _, want := range []string{"x", "", strings.Repeat("long", blob.NoteBytesMax/4)} {
+		if noted("n/a", "other "+want, want); note("n/a") != want {
+			t.Errorf("Note = %.20q after a Put with %.20q", note("n/a"), want)
+		}
+	}
+	if noted("n/a", "bytes", strings.Repeat("x", blob.NoteBytesMax+1)); note("n/a") != "" {
+		t.Errorf("a note of %d bytes was kept, the limit is %d", len(note("n/a")), blob.NoteBytesMax)
+	}
+	if put(t, s, "n/a", "no note"); note("n/a") != "" {
+		t.Errorf("Note = %q after a Put without one", note("n/a"))
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("shared"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := n.PutFileNote(t.Context(), "n/b", file, []byte("of a file"))
+	if err == nil && (get(t, s, "n/b") != "shared" || note("n/b") != "of a file") {
+		t.Errorf("PutFileNote gave %q with the note %q", get(t, s, "n/b"), note("n/b"))
+	} else if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("PutFileNote = %v", err)
+	}
+	for _, key := range []string{"n", "n/c", "n/a/x"} {
+		if _, _, err := n.Note(t.Context(), key); !errors.Is(err, blob.ErrNotFound) {
+			t.Errorf("Note(%q) = %v, want ErrNotFound", key, err)
+		}
 	}
 }

@@ -13,6 +13,10 @@
 // process sweeps away. The store therefore lies in one file system: a mount
 // below the directory can be read but not written.
 //
+// A note lies in an extended attribute of the object's own file (note.go), so it
+// appears and goes in the same step as the bytes, and a person who moves or
+// removes the file leaves nothing behind.
+//
 // Two differences from an object store cannot be hidden: "a" and "a/b" cannot
 // both be objects (ErrInvalidKey), and a file that another program rewrites in
 // place while it is read gives a mixture. Replace files by rename.

@@ -280,3 +280,17 @@ func getOnce(t testing.TB, s *fs.Store, buf []byte) {
 	}
 	o.Close()
 }
+
+func TestNoteOfAFileThatIsRewrittenInPlace(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	_, err := s.Put(t.Context(), "k", strings.NewReader("one"), 3, blob.PutOptions{Note: []byte("of one")})
+	must(t, err)
+	if note, _, err := s.Note(t.Context(), "k"); err != nil || string(note) != "of one" {
+		t.Skipf("this file system keeps no extended attributes: %q, %v", note, err)
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "k"), []byte("more"), 0o644))
+	if note, in, err := s.Note(t.Context(), "k"); err != nil || note != nil || in.Size != 4 {
+		t.Errorf("Note of other bytes = %q, %+v, %v, want none", note, in, err)
+	}
+}

@@ -18,20 +18,25 @@ import (
 
 // PutFile implements blob.Linker.
 func (s *Store) PutFile(ctx context.Context, key, file string) (blob.Info, error) {
+	return s.PutFileNote(ctx, key, file, nil)
+}
+
+// PutFileNote implements blob.Noter.
+func (s *Store) PutFileNote(ctx context.Context, key, file string, note []byte) (blob.Info, error) {
 	if err := ctx.Err(); err != nil {
 		return blob.Info{}, err
 	}
 	if err := blob.CheckKey(key); err != nil {
 		return blob.Info{}, err
 	}
-	in, err := s.putFile(key, file)
+	in, err := s.putFile(key, file, note)
 	if err != nil {
 		return blob.Info{}, fmt.Errorf("put file %q: %w", key, linkFault(err))
 	}
 	return in, nil
 }
 
-func (s *Store) putFile(key, file string) (blob.Info, error) {
+func (s *Store) putFile(key, file string, note []byte) (blob.Info, error) {
 	if err := s.root.Mkdir(blob.ReservedSegment, dirPerm); err != nil && !errors.Is(err, iofs.ErrExist) {
 		return blob.Info{}, err
 	}
@@ -51,6 +56,9 @@ func (s *Store) putFile(key, file string) (blob.Info, error) {
 	}
 	// Locked, so that no other process sweeps the name away before it is placed.
 	if err := lock(f); err != nil {
+		return blob.Info{}, err
+	}
+	if err := writeNote(f, note); err != nil {
 		return blob.Info{}, err
 	}
 	if err := f.Sync(); err != nil {

@@ -19,7 +19,7 @@ import (
 const putAttempts = 10
 
 // Put implements blob.Store.
-func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64, _ blob.PutOptions) (blob.Info, error) {
+func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64, opt blob.PutOptions) (blob.Info, error) {
 	if err := ctx.Err(); err != nil {
 		return blob.Info{}, err
 	}
@@ -29,14 +29,14 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64, _ 
 	if size < 0 {
 		return blob.Info{}, fmt.Errorf("put %q: %w: size %d", key, blob.ErrShort, size)
 	}
-	in, err := s.put(ctx, key, r, size)
+	in, err := s.put(ctx, key, r, size, opt.Note)
 	if err != nil {
 		return blob.Info{}, fmt.Errorf("put %q: %w", key, err)
 	}
 	return in, nil
 }
 
-func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64) (blob.Info, error) {
+func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64, note []byte) (blob.Info, error) {
 	f, name, err := s.createTemp()
 	if err != nil {
 		return blob.Info{}, translate(err)
@@ -50,6 +50,9 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64) (b
 	}()
 	if err := fill(ctx, f, r, size); err != nil {
 		return blob.Info{}, err
+	}
+	if err := writeNote(f, note); err != nil {
+		return blob.Info{}, translate(err)
 	}
 	if err := f.Sync(); err != nil {
 		return blob.Info{}, translate(err)
