@@ -154,7 +154,7 @@ func (j *job) saveJPEG(pic *plane.Picture) (Result, error) {
 	data := make([]byte, len(j.ws.out))
 	copy(data, j.ws.out)
 	j.lap("encode")
-	return Result{Data: data, Format: images.JPEG, Width: pic.Width, Height: pic.Height, Frames: 1, Stages: j.stages}, nil
+	return Result{Data: data, Format: images.JPEG, Quality: j.want.Quality, Width: pic.Width, Height: pic.Height, Frames: 1, Stages: j.stages}, nil
 }
 
 // saveFrames writes pictures with a Codec, which takes Gray and RGB.
@@ -181,5 +181,5 @@ func (j *job) saveFrames(ctx context.Context, out *codec.Raster) (Result, error)
 	}
 	j.lap("encode")
 	first := &out.Frames[0].Picture
-	return Result{Data: data, Format: j.want.Format, Width: first.Width, Height: first.Height, Frames: len(out.Frames), Stages: j.stages}, nil
+	return Result{Data: data, Format: j.want.Format, Quality: j.want.Quality, Width: first.Width, Height: first.Height, Frames: len(out.Frames), Stages: j.stages}, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/codec"
+	"github.com/kamado/kamado/images/lettering"
 	"github.com/kamado/kamado/images/plane"
 )
 
@@ -33,6 +34,9 @@ type Config struct {
 	// and never written to.
 	Watermarks map[string]*plane.Picture
 
+	// Fonts draw the texts of renditions; nil is lettering's own font.
+	Fonts *lettering.Fonts
+
 	// Workspaces is how many sets of scratch memory are kept for reuse,
 	// about as many as renditions are made at a time. Range: >= 1.
 	Workspaces int
@@ -44,7 +48,7 @@ type Config struct {
 
 // Stage is how long one part of the work took, for Server-Timing.
 type Stage struct {
-	Name     string // "decode", "resize", "finish", "encode"
+	Name     string // "look", "decode", "resize", "finish", "encode"
 	Duration time.Duration
 }
 
@@ -53,6 +57,7 @@ type Result struct {
 	Data          []byte // owned by the caller
 	Format        images.Format
 	Width, Height int
+	Quality       int  // what was encoded with: the rendition's, or less for its MaxBytes; 0 for lossless formats
 	Frames        int  // 1 unless animated
 	Truncated     bool // the original was cut short; what was missing is filled in
 	Stages        []Stage
