@@ -35,14 +35,23 @@ func result(code C.int, text *[C.KC_ERROR_SIZE]C.char) error {
 	return &codecError{code: wire.Code(code), text: C.GoString(&text[0])}
 }
 
+// truth is a flag as C takes it.
+func truth(v bool) C.int {
+	if v {
+		return 1
+	}
+	return 0
+}
+
 // library names the C library: "libvips 8.14.1".
 func library() string {
 	return fmt.Sprintf("libvips %d.%d.%d", C.vips_version(0), C.vips_version(1), C.vips_version(2))
 }
 
-func start() error {
+// start loads the library; svg opens the way to drawings.
+func start(svg bool) error {
 	var text [C.KC_ERROR_SIZE]C.char
-	return result(C.kc_start(&text[0]), &text)
+	return result(C.kc_start(truth(svg), &text[0]), &text)
 }
 
 // warm makes the library do everything once, and tells what it can read and
@@ -76,7 +85,7 @@ func open(data []byte, m wire.Open) (job, wire.Info, error) {
 	var text [C.KC_ERROR_SIZE]C.char
 	var info C.kc_info
 	var j job
-	code := C.kc_open(unsafe.Pointer(unsafe.SliceData(data)), C.size_t(len(data)), C.int(m.Format), C.int(m.Frames), &j.c, &info, &text[0])
+	code := C.kc_open(unsafe.Pointer(unsafe.SliceData(data)), C.size_t(len(data)), C.int(m.Format), C.int(m.Frames), truth(m.Keep), &j.c, &info, &text[0])
 	if err := result(code, &text); err != nil {
 		return job{}, wire.Info{}, err
 	}
@@ -87,7 +96,7 @@ func open(data []byte, m wire.Open) (job, wire.Info, error) {
 	return j, wire.Info{
 		Width: int(info.width), Height: int(info.height), Pages: int(info.pages), Orientation: int(info.orientation),
 		Bits: int(info.bits), Loop: min(int(info.loop), wire.MaxLoop),
-		Alpha: info.alpha != 0, ICC: info.icc != 0, Gray: info.gray != 0,
+		Alpha: info.alpha != 0, ICC: info.icc != 0, Gray: info.gray != 0, Profile: int(info.profile),
 	}, nil
 }
 
@@ -95,7 +104,7 @@ func (j job) load(m wire.Target, out []byte, loop int) (wire.Done, error) {
 	var text [C.KC_ERROR_SIZE]C.char
 	target := C.kc_target{
 		crop_x: C.int(m.CropX), crop_y: C.int(m.CropY), crop_width: C.int(m.CropWidth), crop_height: C.int(m.CropHeight),
-		width: C.int(m.Width), height: C.int(m.Height), stride: C.int(m.Stride), frames: C.int(m.Frames), planes: C.int(m.Planes),
+		width: C.int(m.Width), height: C.int(m.Height), stride: C.int(m.Stride), frames: C.int(m.Frames), planes: C.int(m.Planes), profile: C.int(m.Profile),
 	}
 	delays := make([]uint32, m.Frames)
 	var frames, truncated C.int
@@ -124,10 +133,7 @@ func save(in []byte, m wire.Save, out []byte) (wire.Saved, error) {
 	options := C.kc_save_options{
 		format: C.int(m.Format), quality: C.int(m.Quality), effort: C.int(m.Effort),
 		width: C.int(m.Width), height: C.int(m.Height), stride: C.int(m.Stride), planes: C.int(m.Planes),
-		frames: C.int(len(m.Delays)), loop: C.int(m.Loop), delays: &delays[0], icc_length: C.size_t(m.ICC),
-	}
-	if m.Lossless {
-		options.lossless = 1
+		frames: C.int(len(m.Delays)), loop: C.int(m.Loop), delays: &delays[0], icc_length: C.size_t(m.ICC), lossless: truth(m.Lossless),
 	}
 	if m.ICC > 0 { // it lies at the end of the mapping, which is not Go's memory
 		options.icc = unsafe.Pointer(&in[len(in)-m.ICC])

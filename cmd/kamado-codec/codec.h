@@ -11,7 +11,7 @@
 enum { KC_INTERNAL = 0, KC_INVALID = 1, KC_UNSUPPORTED = 2, KC_MEMORY = 3, KC_OK = 100 };
 
 /* Formats; equal to images.Format. */
-enum { KC_JPEG = 1, KC_PNG, KC_WEBP, KC_GIF, KC_AVIF, KC_HEIC, KC_TIFF };
+enum { KC_JPEG = 1, KC_PNG, KC_WEBP, KC_GIF, KC_AVIF, KC_HEIC, KC_TIFF, KC_BMP, KC_ICO, KC_SVG };
 
 enum { KC_ERROR_SIZE = 512 };
 
@@ -19,12 +19,14 @@ typedef struct {
 	int width, height; /* oriented */
 	int pages, orientation, bits, loop;
 	int alpha, icc, gray;
+	int profile; /* bytes of the colour profile that is kept */
 } kc_info;
 
 typedef struct {
 	int crop_x, crop_y, crop_width, crop_height; /* oriented pixels */
 	int width, height, stride;                   /* of the result */
 	int frames, planes;
+	int profile; /* bytes of the colour profile, behind the planes of all frames */
 } kc_target;
 
 typedef struct {
@@ -38,13 +40,14 @@ typedef struct {
 typedef struct kc_job kc_job;
 
 /* kc_start loads the library and its plugins and closes the doors that are
- * not needed; once, before any other call. kc_warm makes the library do once
+ * not needed, that to drawings unless svg; once, before any other call. kc_warm makes the library do once
  * all that it will do later, and tells in bits of format what works. */
-int kc_start(char *err);
+int kc_start(int svg, char *err);
 int kc_warm(uint32_t *loads, uint32_t *saves, char *err);
 
-/* kc_open reads the header of data, which must stay until kc_close. */
-int kc_open(const void *data, size_t length, int format, int frames, kc_job **job, kc_info *info, char *err);
+/* kc_open reads the header of data, which must stay until kc_close. With keep
+ * a colour profile that fits the planes is not applied but handed out. */
+int kc_open(const void *data, size_t length, int format, int frames, int keep, kc_job **job, kc_info *info, char *err);
 /* kc_load writes target->frames frames of target->planes planes to out and
  * their delays to delays. frames_done may be less for a truncated file. */
 int kc_load(kc_job *job, const kc_target *target, uint8_t *out, uint32_t *delays, int *frames_done, int *truncated, char *err);

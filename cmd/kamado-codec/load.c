@@ -10,6 +10,7 @@ struct kc_job {
 	const void *data;
 	size_t length;
 	int format, frames;
+	int keep; /* the colour profile is handed out instead of applied, if it fits */
 	VipsImage *image; /* at full size, frames below each other */
 	kc_info info;
 	int page_height; /* of one frame, not oriented */
@@ -22,6 +23,13 @@ static const double headroom = 2.0;
 /* Rows made at a time. Each strip costs a filter's height of input rows
  * again, and holds strip*shrink input rows. */
 enum { STRIP = 64 };
+
+/* Bytes of a profile that is handed out; equal to wire.MaxICC. */
+enum { PROFILE_MAX = 8 << 20 };
+
+/* Pixels of the longer side of a whole drawing, of which a small part may be
+ * wanted: cairo can do 32767. */
+static const double DRAWING_SIDE = 32000;
 
 static int read_file(kc_job *job, double scale, int shrink, VipsImage **out)
 {
@@ -42,6 +50,8 @@ static int read_file(kc_job *job, double scale, int shrink, VipsImage **out)
 		return vips_heifload_buffer(data, n, out, "access", VIPS_ACCESS_SEQUENTIAL, NULL);
 	case KC_TIFF:
 		return vips_tiffload_buffer(data, n, out, "access", VIPS_ACCESS_SEQUENTIAL, NULL);
+	case KC_SVG: /* 96 dots an inch: CSS Values 3, 6.2 */
+		return vips_svgload_buffer(data, n, out, "dpi", 96.0, "scale", scale, NULL);
 	}
 	vips_error("kamado-codec", "format %d is not read", job->format);
 	return -1;
@@ -71,6 +81,28 @@ static int meta_int(VipsImage *in, const char *name, int otherwise)
 	return otherwise;
 }
 
+/* fitting is the bytes of the colour profile of a picture when it describes
+ * the planes that come out: RGB or grey ones. ICC.1:2010 7.2.6: the colour
+ * space is at offset 16. */
+static int fitting(VipsImage *in, int colours)
+{
+	const void *data;
+	size_t n;
+
+	if (vips_image_get_blob(in, VIPS_META_ICC_NAME, &data, &n) || n < 132 || n > PROFILE_MAX)
+		return 0;
+	switch (in->Type) {
+	case VIPS_INTERPRETATION_sRGB:
+	case VIPS_INTERPRETATION_RGB16:
+		return colours == 3 && !memcmp((const char *) data + 16, "RGB ", 4) ? (int) n : 0;
+	case VIPS_INTERPRETATION_B_W:
+	case VIPS_INTERPRETATION_GREY16:
+		return colours == 1 && !memcmp((const char *) data + 16, "GRAY", 4) ? (int) n : 0;
+	default:
+		return 0;
+	}
+}
+
 static void describe(kc_job *job)
 {
 	VipsImage *in = job->image;
@@ -97,11 +129,12 @@ static void describe(kc_job *job)
 		info->loop = 0;
 	info->alpha = vips_image_hasalpha(in);
 	info->icc = vips_image_get_typeof(in, VIPS_META_ICC_NAME) != 0;
-	/* With a profile grey becomes colour: the profile may tint it. */
-	info->gray = in->Bands - info->alpha == 1 && !info->icc;
+	info->profile = job->keep && info->icc ? fitting(in, in->Bands - info->alpha) : 0;
+	/* A profile that is applied makes colour of grey: it may tint it. */
+	info->gray = in->Bands - info->alpha == 1 && (!info->icc || info->profile);
 }
 
-int kc_open(const void *data, size_t length, int format, int frames, kc_job **out, kc_info *info, char *err)
+int kc_open(const void *data, size_t length, int format, int frames, int keep, kc_job **out, kc_info *info, char *err)
 {
 	kc_job *job = g_new0(kc_job, 1);
 
@@ -110,6 +143,7 @@ int kc_open(const void *data, size_t length, int format, int frames, kc_job **ou
 	job->length = length;
 	job->format = format;
 	job->frames = frames;
+	job->keep = keep;
 	if (format != KC_GIF && format != KC_WEBP)
 		job->frames = 1;
 	else if (frames > 1) {
@@ -179,15 +213,21 @@ static window unoriented(const kc_job *job, const kc_target *t)
 	return r;
 }
 
-/* Loads the picture again at a smaller scale where that is worth it. */
+/* Loads the picture again at a smaller scale where that is worth it; a
+ * drawing at the scale that is wanted, so that it is sharp. */
 static int reload(kc_job *job, const window *w)
 {
 	double need = headroom * VIPS_MAX(w->out_width / w->width, w->out_height / w->height);
 	VipsImage *smaller = NULL;
 
-	if (job->frames > 1 || need > 0.75)
+	if (job->format == KC_SVG) {
+		double scale = VIPS_MIN(need / headroom, DRAWING_SIDE / VIPS_MAX(job->image->Xsize, job->image->Ysize));
+		if (scale != 1 && read_file(job, scale, 1, &smaller))
+			return -1;
+	}
+	else if (job->frames > 1 || need > 0.75)
 		return 0;
-	if (job->format == KC_WEBP) {
+	else if (job->format == KC_WEBP) {
 		if (read_file(job, need, 1, &smaller))
 			return -1;
 	}
@@ -246,13 +286,19 @@ static int premultiplied(VipsImage **in, int back)
 	return step(failed, in, &cast);
 }
 
+/* applied says whether the picture goes through its colour profile. */
+static int applied(const kc_job *job)
+{
+	return job->info.icc && !job->info.profile;
+}
+
 /* To 8 bits of sRGB or grey, with alpha or without, as planes says. */
 static int to_bytes(VipsImage **in, const kc_job *job, int planes)
 {
 	VipsImage *made = NULL;
 	VipsInterpretation to = job->info.gray ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB;
 
-	if (job->info.icc &&
+	if (applied(job) &&
 		!vips_icc_transform(*in, &made, "srgb", "embedded", TRUE, "intent", VIPS_INTENT_PERCEPTUAL, "depth", 8, NULL)) {
 		if (step(0, in, &made))
 			return -1;
@@ -306,7 +352,7 @@ static VipsImage *pipeline(VipsImage *in, const kc_job *job, const kc_target *t)
 		goto failed;
 	scaled = in->Xsize != w.out_width || in->Ysize != w.out_height;
 	/* Sixteen bits are worth keeping only until a profile has been applied. */
-	if (!job->info.icc && (in->Type == VIPS_INTERPRETATION_RGB16 || in->Type == VIPS_INTERPRETATION_GREY16) &&
+	if (!applied(job) && (in->Type == VIPS_INTERPRETATION_RGB16 || in->Type == VIPS_INTERPRETATION_GREY16) &&
 		step(vips_colourspace(in, &made, job->info.gray ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB, NULL), &in, &made))
 		goto failed;
 	if (scaled && job->info.alpha && premultiplied(&in, 0))
@@ -412,11 +458,25 @@ static void read_delays(VipsImage *in, uint32_t *delays, int frames)
 		delays[i] = i < n && list[i] > 0 ? (uint32_t) list[i] : 0;
 }
 
+/* The profile lies behind the planes of all frames that were asked for. */
+static int write_profile(kc_job *job, const kc_target *t, uint8_t *out)
+{
+	const void *data;
+	size_t n;
+
+	if (t->profile != job->info.profile || vips_image_get_blob(job->image, VIPS_META_ICC_NAME, &data, &n) || n != (size_t) t->profile) {
+		vips_error("kamado-codec", "the colour profile is another one");
+		return -1;
+	}
+	memcpy(out + (size_t) t->stride * (size_t) t->height * (size_t) t->planes * (size_t) t->frames, data, n);
+	return 0;
+}
+
 int kc_load(kc_job *job, const kc_target *t, uint8_t *out, uint32_t *delays, int *frames_done, int *truncated, char *err)
 {
 	window w = unoriented(job, t);
 	int frames = t->frames < job->frames ? t->frames : job->frames;
-	int failed;
+	int failed, damaged = 0;
 
 	*frames_done = 0;
 	if (t->planes != (job->info.gray ? 1 : 3) + job->info.alpha || t->crop_x + t->crop_width > job->info.width ||
@@ -431,10 +491,8 @@ int kc_load(kc_job *job, const kc_target *t, uint8_t *out, uint32_t *delays, int
 		failed = write_frames(job, t, out, frames, frames_done);
 		if (failed && *frames_done > 0) { /* the frames before the damage are good */
 			failed = 0;
-			*truncated = 1;
+			damaged = 1;
 			vips_error_clear();
-			kc_saw_truncation();
-			return KC_OK;
 		}
 	}
 	else {
@@ -443,6 +501,8 @@ int kc_load(kc_job *job, const kc_target *t, uint8_t *out, uint32_t *delays, int
 		g_clear_object(&in);
 		*frames_done = 1;
 	}
-	*truncated = kc_saw_truncation();
+	*truncated = kc_saw_truncation() || damaged;
+	if (!failed && t->profile > 0)
+		failed = write_profile(job, t, out);
 	return failed ? kc_fail(KC_INVALID, err) : KC_OK;
 }

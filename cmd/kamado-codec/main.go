@@ -27,6 +27,7 @@ func main() {
 	worker := flag.Bool("worker", false, "serve requests on descriptor 3; only kamado itself starts it so")
 	data := flag.Uint64("data-bytes", 0, "most `bytes` of memory; 0 for no limit")
 	kill := flag.Bool("kill", false, "end at a system call that is not foreseen, instead of refusing it")
+	svg := flag.Bool("svg", false, "draw SVG files too")
 	flag.Usage = usage
 	flag.Parse()
 	if !*worker {
@@ -36,7 +37,7 @@ func main() {
 	// One thread runs Go; cores belong to the pool, which has a worker for each.
 	runtime.GOMAXPROCS(1)
 	runtime.LockOSThread()
-	if err := serve(sandbox.Config{Socket: socket, DataBytes: *data, Kill: *kill, EmptyRoot: emptyRoot}); err != nil {
+	if err := serve(sandbox.Config{Socket: socket, DataBytes: *data, Kill: *kill, EmptyRoot: emptyRoot}, *svg); err != nil {
 		fmt.Fprintf(os.Stderr, "kamado-codec: %v\n", err)
 		os.Exit(1)
 	}

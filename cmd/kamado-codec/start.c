@@ -13,6 +13,9 @@
 
 static int truncation_seen;
 
+/* Drawings are read. */
+static int draws;
+
 /* A damaged row may bring a line; more of one file than these say nothing. */
 enum { LINES = 8 };
 static int lines;
@@ -95,12 +98,12 @@ static void load_heif_plugin(void)
 		check(NULL);
 }
 
-int kc_start(char *err)
+int kc_start(int svg, char *err)
 {
 	/* Blocked by their classes' names, loaders and savers alike, and the
 	 * classes below them: whatever is not in this program's formats. */
 	static const char *const blocked[] = { "VipsForeignLoadMagick", "VipsForeignLoadMagick7", "VipsForeignSaveMagick",
-		"VipsForeignLoadPdf", "VipsForeignLoadOpenslide", "VipsForeignLoadSvg", "VipsForeignLoadJxl", "VipsForeignSaveJxl",
+		"VipsForeignLoadPdf", "VipsForeignLoadOpenslide", "VipsForeignLoadJxl", "VipsForeignSaveJxl",
 		"VipsForeignLoadJp2k", "VipsForeignSaveJp2k", "VipsForeignLoadOpenexr", "VipsForeignLoadMat", "VipsForeignLoadFits",
 		"VipsForeignSaveFits", "VipsForeignLoadNifti", "VipsForeignSaveNifti", "VipsForeignLoadAnalyze", "VipsForeignLoadCsv",
 		"VipsForeignSaveCsv", "VipsForeignLoadMatrix", "VipsForeignSaveMatrix", "VipsForeignLoadPpm", "VipsForeignSavePpm",
@@ -125,6 +128,8 @@ int kc_start(char *err)
 	vips_block_untrusted_set(TRUE);
 	for (int i = 0; blocked[i]; i++)
 		vips_operation_block_set(blocked[i], TRUE);
+	vips_operation_block_set("VipsForeignLoadSvg", !svg);
+	draws = svg;
 	return KC_OK;
 }
 
@@ -170,13 +175,53 @@ static int warm_load(int format, const void *data, size_t length)
 	int done, truncated;
 	kc_job *job;
 	kc_info info;
-	kc_target target = { 0, 0, 64, 64, 32, 32, 64, 1, 0 };
+	kc_target target = { 0, 0, 64, 64, 32, 32, 64, 1, 0, 0 };
 
-	if (kc_open(data, length, format, 1, &job, &info, err) != KC_OK)
+	if (kc_open(data, length, format, 1, 0, &job, &info, err) != KC_OK)
 		return 0;
 	target.planes = (info.gray ? 1 : 3) + info.alpha;
 	int ok = kc_load(job, &target, planes, &delay, &done, &truncated, err) == KC_OK;
 	kc_close(job);
+	return ok;
+}
+
+/* A drawing that uses what a sanitised one may: paints, clips, masks, filters,
+ * and a picture of each format inside. */
+static const char drawing[] = "<svg xmlns='http://www.w3.org/2000/svg' xmlns:xlink='http://www.w3.org/1999/xlink' width='64' height='64'>"
+	"<defs><linearGradient id='a'><stop stop-color='red'/><stop offset='1' stop-color='#00f'/></linearGradient>"
+	"<radialGradient id='b'><stop stop-color='red'/><stop offset='1'/></radialGradient>"
+	"<pattern id='c' width='9' height='9' patternUnits='userSpaceOnUse'><path d='M0 0h4v4z'/></pattern>"
+	"<clipPath id='d'><circle cx='9' cy='9' r='9'/></clipPath><mask id='e'><rect width='30' height='30' fill='#fff'/></mask>"
+	"<filter id='f'><feGaussianBlur stdDeviation='2'/><feOffset dx='1'/></filter><marker id='m'><path d='M0 0h4v4z'/></marker></defs>"
+	"<rect width='30' height='30' fill='url(#a)' clip-path='url(#d)'/><rect y='30' width='30' height='30' fill='url(#b)' mask='url(#e)'/>"
+	"<g id='g' filter='url(#f)' opacity='.5'><rect x='30' width='30' height='30' fill='url(#c)'/></g><use xlink:href='#g' y='9'/>"
+	"<path d='M0 0L9 9' stroke='#000' marker-end='url(#m)' stroke-dasharray='3 2'/>"
+	"<image width='9' height='9' xlink:href='data:image/png;base64,%s'/>"
+	"<image width='9' height='9' xlink:href='data:image/jpeg;base64,%s'/></svg>";
+
+/* warm_drawing draws it, with pictures of these planes, 8x8 grey. */
+static int warm_drawing(const uint8_t *planes)
+{
+	static uint8_t file[1 << 14];
+	static const int inside[] = { KC_PNG, KC_JPEG };
+	const int delay = 0;
+	char *coded[2] = { NULL, NULL }, err[KC_ERROR_SIZE];
+	int ok = 1;
+
+	for (int i = 0; ok && i < 2; i++) {
+		kc_save_options o = { inside[i], 50, 1, 0, 8, 8, 8, 1, 1, 0, &delay, NULL, 0 };
+		size_t length;
+		ok = kc_save(planes, &o, file, sizeof(file), &length, err) == KC_OK;
+		if (ok)
+			coded[i] = g_base64_encode(file, length);
+	}
+	if (ok) {
+		char *text = g_strdup_printf(drawing, coded[0], coded[1]);
+		ok = warm_load(KC_SVG, text, strlen(text));
+		g_free(text);
+	}
+	g_free(coded[0]);
+	g_free(coded[1]);
 	return ok;
 }
 
@@ -216,6 +261,8 @@ int kc_warm(uint32_t *loads, uint32_t *saves, char *err)
 	}
 	g_clear_object(&in);
 	vips_area_unref(VIPS_AREA(profile));
+	if (draws && warm_drawing(planes))
+		*loads |= 1u << KC_SVG;
 	if (*loads & (1u << KC_AVIF)) /* one loader reads both; the decoder inside has no start-up of its own */
 		*loads |= 1u << KC_HEIC;
 	vips_error_clear();

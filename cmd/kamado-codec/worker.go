@@ -26,8 +26,8 @@ var errClosed = errors.New("socket closed")
 
 // serve shuts the process in and answers requests until the parent closes the
 // socket.
-func serve(c sandbox.Config) error {
-	if err := start(); err != nil {
+func serve(c sandbox.Config, svg bool) error {
+	if err := start(svg); err != nil {
 		return fmt.Errorf("load library: %w", err)
 	}
 	loads, saves, err := warm()

@@ -13,7 +13,7 @@ import (
 )
 
 // formats are those that workers may know; others need not start one.
-var formats = [...]images.Format{images.JPEG, images.PNG, images.WebP, images.GIF, images.AVIF, images.HEIC, images.TIFF}
+var formats = [...]images.Format{images.JPEG, images.PNG, images.WebP, images.GIF, images.AVIF, images.HEIC, images.TIFF, images.SVG}
 
 // unknown refuses a format that no worker knows.
 func unknown(op string, f images.Format) error {
@@ -49,7 +49,7 @@ func (p *Pool) Load(ctx context.Context, r LoadRequest) (*Raster, Info, error) {
 	err := p.with(ctx, "load", func(ctx context.Context, t *talk) error {
 		frames := min(max(r.Frames, 1), wire.MaxFrames)
 		var err error
-		if info, err = t.open(ctx, r.Data, wire.Open{Format: r.Format, Frames: frames}); err != nil {
+		if info, err = t.open(ctx, r.Data, wire.Open{Format: r.Format, Frames: frames, Keep: r.KeepProfile}); err != nil {
 			return err
 		}
 		target, err := r.Resolve(info)
@@ -57,7 +57,7 @@ func (p *Pool) Load(ctx context.Context, r LoadRequest) (*Raster, Info, error) {
 			t.drop()
 			return err
 		}
-		raster, err = t.pixels(ctx, info, target, min(frames, info.Pages))
+		raster, err = t.pixels(ctx, info, target, min(frames, info.Pages), t.profile)
 		return err
 	})
 	return raster, info, err
@@ -89,6 +89,7 @@ type talk struct {
 	// or given time.
 	settled bool
 	format  images.Format
+	profile int // bytes of the colour profile that the worker offers
 }
 
 // with runs one request with a worker. A worker that died before the request
@@ -208,7 +209,7 @@ func (t *talk) open(ctx context.Context, data []byte, m wire.Open) (Info, error)
 	if !ok {
 		return Info{}, t.lost(fmt.Errorf("open was answered by %T", answer))
 	}
-	t.settled = m.Probe
+	t.settled, t.profile = m.Probe, info.Profile
 	return Info{Format: m.Format, Width: info.Width, Height: info.Height, Pages: info.Pages, Orientation: info.Orientation,
 		Bits: info.Bits, Loop: info.Loop, Alpha: info.Alpha, ICC: info.ICC, Gray: info.Gray}, nil
 }
@@ -216,7 +217,9 @@ func (t *talk) open(ctx context.Context, data []byte, m wire.Open) (Info, error)
 // drop tells the worker that its open file is not wanted.
 func (t *talk) drop() { t.settled = t.w.send(wire.Drop{}) == nil }
 
-func (t *talk) pixels(ctx context.Context, info Info, target Target, frames int) (*Raster, error) {
+// pixels asks for the planes of the open file and profile bytes of its colour
+// profile.
+func (t *talk) pixels(ctx context.Context, info Info, target Target, frames, profile int) (*Raster, error) {
 	var shape plane.Picture
 	model := plane.RGB
 	if info.Gray {
@@ -228,11 +231,12 @@ func (t *talk) pixels(ctx context.Context, info Info, target Target, frames int)
 	}
 	shape.Reset(model, info.Alpha, target.Width, target.Height, 1, 1)
 	size := int64(shape.N()) * int64(len(planeBytes(&shape.Planes[0])))
-	if size*int64(frames) > t.p.c.Output {
+	planes := size * int64(frames)
+	if planes > t.p.c.Output {
 		t.drop()
 		return nil, tooMuch(t.op, t.p.c.Output)
 	}
-	out, err := outputMemfd(size * int64(frames))
+	out, err := outputMemfd(planes + int64(profile))
 	if err != nil {
 		t.drop()
 		return nil, images.Wrap(images.Unavailable, t.op, "", err)
@@ -241,7 +245,7 @@ func (t *talk) pixels(ctx context.Context, info Info, target Target, frames int)
 	answer, err := t.ask(ctx, false, wire.Target{
 		CropX: target.Crop.Min.X, CropY: target.Crop.Min.Y, CropWidth: target.Crop.Dx(), CropHeight: target.Crop.Dy(),
 		Width: target.Width, Height: target.Height, Stride: shape.Planes[0].Stride,
-		Frames: frames, Planes: shape.N(), Capacity: uint64(size * int64(frames)),
+		Frames: frames, Planes: shape.N(), Profile: profile, Capacity: uint64(planes + int64(profile)),
 	}, out)
 	if err != nil {
 		return nil, err
@@ -251,7 +255,14 @@ func (t *talk) pixels(ctx context.Context, info Info, target Target, frames int)
 		return nil, t.lost(fmt.Errorf("target was answered by %T", answer))
 	}
 	t.settled = true
-	return collect(out, shape, done, size)
+	r, err := collect(out, shape, done, size)
+	if err == nil && profile > 0 {
+		r.ICC = make([]byte, profile)
+		if err := out.read(r.ICC, planes); err != nil {
+			return nil, images.Wrap(images.Internal, "load", "", err)
+		}
+	}
+	return r, err
 }
 
 // collect copies the planes out of the memory that the worker wrote to. The

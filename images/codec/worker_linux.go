@@ -66,6 +66,9 @@ func startWorker(ctx context.Context, c Config, level sandbox.Level) (*worker, e
 	}
 	w := &worker{conn: conn.(*net.UnixConn), words: &lastWords{log: c.Log}, in: make([]byte, wire.MaxMessage+1), ended: make(chan struct{})}
 	args := []string{"-worker", "-data-bytes", strconv.FormatUint(c.Memory, 10)}
+	if c.SVG {
+		args = append(args, "-svg")
+	}
 	if c.Kill {
 		args = append(args, "-kill")
 	}

@@ -40,6 +40,8 @@ type source struct {
 	// the callee until it returns.
 	frames func(ctx context.Context, n int, each func(picture, int) error) (damaged bool, err error)
 	delays []int // milliseconds, of animations
+
+	profile func() []byte // the colour profile in the file; nil: none
 }
 
 // Probe reads the header of a file.
@@ -72,8 +74,15 @@ func (c *Codec) Load(ctx context.Context, r codec.LoadRequest) (out *codec.Raste
 	}
 	out = &codec.Raster{Loop: s.info.Loop}
 	l := loader{info: s.info, target: target}
+	if s.profile != nil {
+		l.colours = newColours(s.profile(), s.info, r.KeepProfile)
+		out.ICC = l.colours.kept
+	}
 	out.Truncated, err = s.frames(ctx, frames, func(p picture, i int) error {
 		frame, err := l.frame(p)
+		if err == nil {
+			err = l.colours.toSRGB(&frame.Picture)
+		}
 		if err == nil && i < len(s.delays) {
 			frame.Delay = milliseconds(s.delays[i])
 		}
@@ -93,6 +102,7 @@ func (c *Codec) Load(ctx context.Context, r codec.LoadRequest) (out *codec.Raste
 type loader struct {
 	info      codec.Info
 	target    codec.Target
+	colours   colours
 	resampler resample.Resampler
 	full      plane.Picture // the crop, as the file lies
 }

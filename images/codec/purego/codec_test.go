@@ -12,8 +12,9 @@ import (
 
 func TestConformance(t *testing.T) {
 	codectest.Run(t, codectest.Can{
-		Loads: []images.Format{images.PNG, images.GIF, images.WebP, images.TIFF, images.BMP, images.ICO},
-		Saves: []images.Format{images.PNG, images.GIF},
+		Loads:    []images.Format{images.PNG, images.GIF, images.WebP, images.TIFF, images.BMP, images.ICO},
+		Saves:    []images.Format{images.PNG, images.GIF},
+		Profiles: true,
 	}, func(*testing.T) codectest.Codec { return purego.New(purego.Config{}) })
 }
 

@@ -46,7 +46,8 @@ type facts struct {
 	orientation int // EXIF; 0 when not said
 	bits        int // of a sample; 0: as the colour model says
 	icc         bool
-	transparent bool // alpha where the colour model alone does not show it
+	profile     func() []byte // with icc
+	transparent bool          // alpha where the colour model alone does not show it
 	pages       int
 }
 
@@ -66,7 +67,7 @@ func openStill(data []byte, format images.Format, config func(io.Reader) (image.
 	}
 	info, size := describe(c, more)
 	info.Format = format
-	s := &source{info: info, bytes: int64(c.Width) * int64(c.Height) * size}
+	s := &source{info: info, bytes: int64(c.Width) * int64(c.Height) * size, profile: more.profile}
 	s.frames = func(ctx context.Context, _ int, each func(picture, int) error) (bool, error) {
 		m, err := decode(&reader{ctx: ctx, Reader: bytes.NewReader(data)})
 		if err != nil {
@@ -141,7 +142,7 @@ func pngFacts(data []byte) (facts, error) {
 		case "tRNS":
 			f.transparent = true
 		case "iCCP":
-			f.icc = true
+			f.icc, f.profile = true, func() []byte { return pngProfile(body) }
 		case "eXIf":
 			f.orientation = exifOrientation(body)
 		case "IDAT", "IEND":
@@ -176,7 +177,7 @@ func webpFacts(data []byte) (facts, error) {
 				f.transparent = true
 			}
 		case "ICCP":
-			f.icc = true
+			f.icc, f.profile = true, func() []byte { return body }
 		case "EXIF":
 			f.orientation = exifOrientation(bytes.TrimPrefix(body, []byte("Exif\x00\x00")))
 		}
@@ -187,14 +188,17 @@ func webpFacts(data []byte) (facts, error) {
 
 func tiffFacts(data []byte) (facts, error) {
 	var f facts
-	walkTIFF(data, func(tag, value uint32) {
+	walkTIFF(data, func(tag, count, value uint32) {
 		switch tag {
 		case 274:
 			f.orientation = int(value)
 		case 338: // ExtraSamples: 1 premultiplied, 2 straight alpha
 			f.transparent = value == 1 || value == 2
-		case 34675:
+		case 34675: // InterColorProfile, TIFF/EP 5.2
 			f.icc = true
+			if at, n := uint64(value), uint64(count); n <= profileMax && at+n <= uint64(len(data)) {
+				f.profile = func() []byte { return data[at : at+n] }
+			}
 		}
 	})
 	return f, nil
@@ -202,7 +206,7 @@ func tiffFacts(data []byte) (facts, error) {
 
 // exifOrientation finds tag 274 in an EXIF block, which is a small TIFF.
 func exifOrientation(exif []byte) (orientation int) {
-	walkTIFF(exif, func(tag, value uint32) {
+	walkTIFF(exif, func(tag, _, value uint32) {
 		if tag == 274 {
 			orientation = int(value)
 		}
@@ -210,9 +214,9 @@ func exifOrientation(exif []byte) (orientation int) {
 	return orientation
 }
 
-// walkTIFF tells the tags of the first directory with their values, or
-// offsets where a value is longer than four bytes.
-func walkTIFF(b []byte, tell func(tag, value uint32)) {
+// walkTIFF tells the tags of the first directory with how many values they
+// have and the first value, or its offset where all are longer than four bytes.
+func walkTIFF(b []byte, tell func(tag, count, value uint32)) {
 	if len(b) < 8 {
 		return
 	}
@@ -234,7 +238,7 @@ func walkTIFF(b []byte, tell func(tag, value uint32)) {
 		if order.Uint16(b[entry+2:]) == 3 { // SHORT: in the first two bytes
 			value = uint32(order.Uint16(b[entry+8:]))
 		}
-		tell(uint32(order.Uint16(b[entry:])), value)
+		tell(uint32(order.Uint16(b[entry:])), order.Uint32(b[entry+4:]), value)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/kamado/kamado/images/plane"
 )
 
-// Save writes a PNG or a GIF. A profile is not written: planes are sRGB.
+// Save writes a PNG or a GIF. A GIF has no room for a colour profile.
 func (c *Codec) Save(ctx context.Context, r codec.SaveRequest) (file []byte, err error) {
 	defer catch("save", &err)
 	if err := r.Check(); err != nil {
@@ -53,8 +53,13 @@ func savePNG(r codec.SaveRequest) ([]byte, error) {
 		level = png.BestSpeed
 	}
 	var b bytes.Buffer
-	err := (&png.Encoder{CompressionLevel: level}).Encode(&b, m)
-	return b.Bytes(), err
+	if err := (&png.Encoder{CompressionLevel: level}).Encode(&b, m); err != nil {
+		return nil, err
+	}
+	if len(r.ICC) > 0 {
+		return withProfile(b.Bytes(), r.ICC), nil
+	}
+	return b.Bytes(), nil
 }
 
 // interleave makes an image of planes.

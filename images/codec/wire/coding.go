@@ -51,6 +51,7 @@ func (m Hello) put(w *writer) {
 func (m Open) put(w *writer) {
 	w.u8(uint8(m.Format))
 	w.flag(m.Probe)
+	w.flag(m.Keep)
 	w.u16(uint16(m.Frames))
 	w.u64(m.Length)
 	w.u32(m.Deadline)
@@ -66,6 +67,7 @@ func (m Info) put(w *writer) {
 	w.flag(m.Alpha)
 	w.flag(m.ICC)
 	w.flag(m.Gray)
+	w.n(m.Profile)
 }
 
 func (m Target) put(w *writer) {
@@ -74,6 +76,7 @@ func (m Target) put(w *writer) {
 	}
 	w.u16(uint16(m.Frames))
 	w.u8(uint8(m.Planes))
+	w.n(m.Profile)
 	w.u64(m.Capacity)
 }
 
@@ -190,6 +193,7 @@ func (r *reader) open() Message {
 	return Open{
 		Format:   r.format(),
 		Probe:    r.flag("probe"),
+		Keep:     r.flag("keep"),
 		Frames:   r.within("frames", uint64(r.u16()), 1, MaxFrames),
 		Length:   r.data("length"),
 		Deadline: r.u32(),
@@ -207,6 +211,7 @@ func (r *reader) info() Message {
 		Alpha:       r.flag("alpha"),
 		ICC:         r.flag("icc"),
 		Gray:        r.flag("gray"),
+		Profile:     r.within("profile", uint64(r.u32()), 0, MaxICC),
 	}
 }
 
@@ -221,9 +226,10 @@ func (r *reader) target() Message {
 		Stride:     r.within("stride", uint64(r.u32()), 1, 2*MaxSide),
 		Frames:     r.within("frames", uint64(r.u16()), 1, MaxFrames),
 		Planes:     r.within("planes", uint64(r.u8()), 1, 4),
+		Profile:    r.within("profile", uint64(r.u32()), 0, MaxICC),
 		Capacity:   r.data("capacity"),
 	}
-	r.room("capacity", m.Capacity, m.Width, m.Height, m.Stride, m.Planes, m.Frames, 0)
+	r.room("capacity", m.Capacity, m.Width, m.Height, m.Stride, m.Planes, m.Frames, m.Profile)
 	return m
 }
 

@@ -9,7 +9,7 @@ import (
 
 // Version is the first byte of every message. Parent and worker are built
 // together; a worker of another version is refused at its Hello.
-const Version = 1
+const Version = 2
 
 // The bounds of what a message may say.
 const (
@@ -71,6 +71,7 @@ type Hello struct {
 type Open struct {
 	Format   images.Format
 	Probe    bool
+	Keep     bool   // the colour profile is handed out, not applied
 	Frames   int    // most frames that will be asked for, 1..MaxFrames
 	Length   uint64 // bytes of the file
 	Deadline uint32 // milliseconds after which the worker ends itself; 0: never
@@ -86,6 +87,7 @@ type Info struct {
 	Alpha         bool
 	ICC           bool
 	Gray          bool // planes will be one of grey (and alpha), else three
+	Profile       int  // bytes of the colour profile that is kept, 0..MaxICC; 0: there is none, or it is applied
 }
 
 // Target asks for the pixels of the file that is open; the memfd that takes
@@ -96,6 +98,7 @@ type Target struct {
 	Stride                              int // bytes from row to row of the result
 	Frames                              int
 	Planes                              int    // 1 grey, 2 grey+alpha, 3 RGB, 4 RGB+alpha
+	Profile                             int    // bytes of the colour profile as Info said, behind the planes
 	Capacity                            uint64 // bytes of the memfd
 }
 
@@ -103,7 +106,8 @@ type Target struct {
 type Drop struct{}
 
 // Done answers Target: the planes are in the memfd, frame after frame, plane
-// after plane, Height*Stride bytes each.
+// after plane, Height*Stride bytes each; behind all frames of the Target lies
+// the profile.
 type Done struct {
 	Truncated bool
 	Loop      int
