@@ -20,6 +20,7 @@ const (
 	DefaultWritesPending = 256
 	DefaultPendingBytes  = 32 << 20
 	DefaultTouchAfter    = 10 * time.Minute
+	DefaultSweepRate     = 20_000
 )
 
 // buckets is into how many directories a disk cache is spread: with 30 KB
@@ -47,15 +48,20 @@ type DiskConfig struct {
 	WritesPending int           // entries waiting to be written; more are dropped. Default 256
 	PendingBytes  int64         // their bytes; default 32 MiB
 	TouchAfter    time.Duration // a hit marks a file as used when its mark is older; default 10 min
-	Log           *slog.Logger  // required
+	SweepRate     int           // files that Sweep looks at in a second; default 20,000
+	// Refused says which originals no entry may be kept of, because they were
+	// taken down; nil: of every one it may. It is asked before and after each
+	// write, so that what was being made during a sweep does not stay.
+	Refused func(Label) bool
+	Log     *slog.Logger // required
 }
 
 // Disk keeps entries as one file each, bounded by bytes. A file is written
 // beside its place and renamed into it; a crash leaves a leftover that the
-// sweep removes, or a damaged file that Get finds out by its checksum.
+// count removes, or a damaged file that Get finds out by its checksum.
 //
 // Opening reads nothing. What an earlier run left is served at once; it is
-// counted by a sweep in the background, and until that knows the whole size
+// counted in the background, and until that knows the whole size
 // nothing is added, so that the bound holds at any moment. Memory does not
 // depend on the number of entries. Safe for concurrent use.
 type Disk struct {
@@ -65,12 +71,18 @@ type Disk struct {
 	pendingBytes atomic.Int64
 	bytes        atomic.Int64 // Invariant: ≤ BytesMax once swept
 	swept        atomic.Bool
-	hand         int // bucket to evict from next; Run's goroutine alone
+	counted      chan struct{} // closed when swept is set for the first time
+	hand         int           // bucket to evict from next; Run's goroutine alone
+
+	// files is held while files are written or removed, so that each is
+	// counted once. Lock order: files before mu.
+	files sync.Mutex
 
 	mu      sync.Mutex
 	pending map[Key]*Entry // queued and not yet on disk
 
 	hits, misses, writes, dropped, damaged, evictions, failures atomic.Uint64
+	looked, removed, refused                                    atomic.Uint64
 	failing                                                     bool // Run's goroutine alone
 }
 
@@ -93,6 +105,9 @@ func OpenDisk(cfg DiskConfig) (*Disk, error) {
 	if cfg.TouchAfter <= 0 {
 		cfg.TouchAfter = DefaultTouchAfter
 	}
+	if cfg.SweepRate <= 0 {
+		cfg.SweepRate = DefaultSweepRate
+	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("disk cache: %w", err)
 	}
@@ -100,6 +115,7 @@ func OpenDisk(cfg DiskConfig) (*Disk, error) {
 		cfg:     cfg,
 		queue:   make(chan pendingWrite, cfg.WritesPending),
 		pending: make(map[Key]*Entry),
+		counted: make(chan struct{}),
 	}, nil
 }
 
@@ -136,9 +152,11 @@ func (d *Disk) Get(key Key) (*Entry, bool) {
 	if err != nil {
 		d.damaged.Add(1)
 		d.misses.Add(1)
+		d.files.Lock()
 		if os.Remove(path) == nil {
 			d.bytes.Add(-int64(len(b)))
 		}
+		d.files.Unlock()
 		return nil, false
 	}
 	if now := time.Now(); now.Sub(modified) > d.cfg.TouchAfter {
@@ -177,15 +195,19 @@ func readFile(path string, max int64) ([]byte, time.Time, error) {
 }
 
 // Put queues an entry for writing and does not wait. It reports false when the
-// entry was dropped: the queue is full, the sweep is not over, or the entry is
-// larger than 1/8 of the cache.
+// entry was dropped: the queue is full, the count is not over, the entry is
+// larger than 1/8 of the cache, or its original was taken down.
 func (d *Disk) Put(key Key, e *Entry) bool {
 	if d == nil {
 		return false
 	}
 	size := EntrySize(e)
-	if !d.swept.Load() || size > d.cfg.BytesMax/entryShareMax {
+	if !d.swept.Load() || size > d.cfg.BytesMax/entryShareMax || !e.Label.valid() {
 		d.dropped.Add(1)
+		return false
+	}
+	if d.cfg.Refused != nil && d.cfg.Refused(e.Label) {
+		d.refused.Add(1)
 		return false
 	}
 	if d.pendingBytes.Add(size) > d.cfg.PendingBytes {
@@ -218,7 +240,7 @@ func (d *Disk) forget(key Key, e *Entry, size int64) {
 // Run counts what is there, then writes what Put queues, until ctx ends; then
 // it writes what is still queued and returns nil. Call it once.
 func (d *Disk) Run(ctx context.Context) error {
-	d.sweep(ctx)
+	d.count(ctx)
 	for {
 		select {
 		case w := <-d.queue:
@@ -237,8 +259,8 @@ func (d *Disk) Run(ctx context.Context) error {
 	}
 }
 
-// sweep counts the bytes of every bucket and removes leftovers of a crash.
-func (d *Disk) sweep(ctx context.Context) {
+// count counts the bytes of every bucket and removes leftovers of a crash.
+func (d *Disk) count(ctx context.Context) {
 	start := time.Now()
 	files := 0
 	for n := range buckets {
@@ -254,6 +276,7 @@ func (d *Disk) sweep(ctx context.Context) {
 		d.evict()
 	}
 	d.swept.Store(true)
+	close(d.counted)
 	if files > 0 {
 		d.cfg.Log.Info("disk cache counted", "dir", d.cfg.Dir, "entries", files, "bytes", d.bytes.Load(), "took", time.Since(start))
 	}
@@ -262,6 +285,15 @@ func (d *Disk) sweep(ctx context.Context) {
 func (d *Disk) write(w pendingWrite) {
 	size := EntrySize(w.entry)
 	defer d.forget(w.key, w.entry, size)
+	d.files.Lock()
+	defer d.files.Unlock()
+	d.mu.Lock()
+	_, wanted := d.pending[w.key] // else a sweep removed it
+	d.mu.Unlock()
+	if !wanted || d.cfg.Refused != nil && d.cfg.Refused(w.entry.Label) {
+		d.refused.Add(1)
+		return
+	}
 	path := d.path(w.key)
 	if st, err := os.Lstat(path); err == nil {
 		// A result's key names its bytes, but one made from a mezzanine or a
@@ -279,6 +311,10 @@ func (d *Disk) write(w pendingWrite) {
 	if err == nil {
 		d.bytes.Add(size)
 		d.writes.Add(1)
+		if d.cfg.Refused != nil && d.cfg.Refused(w.entry.Label) && os.Remove(path) == nil {
+			d.bytes.Add(-size) // taken down while it was written
+			d.refused.Add(1)
+		}
 	} else {
 		d.failures.Add(1)
 	}
@@ -307,7 +343,7 @@ func writeFile(path string, key Key, e *Entry) (err error) {
 	if err != nil {
 		return err
 	}
-	var room [entryHeaderSize]byte
+	var room [entryHeaderSize + 128]byte
 	_, err = f.Write(appendHeader(room[:0], key, e))
 	if err == nil {
 		_, err = f.Write(e.Data)
@@ -402,7 +438,7 @@ func (d *Disk) evictOldest(files []diskFile) (removed int) {
 	return removed
 }
 
-// Ready reports whether the sweep is over and entries are accepted.
+// Ready reports whether the count is over and entries are accepted.
 func (d *Disk) Ready() bool { return d != nil && d.swept.Load() }
 
 // DiskStats are the counters of a Disk since it was opened.
@@ -410,10 +446,13 @@ type DiskStats struct {
 	Hits      uint64 `json:"hits"`
 	Misses    uint64 `json:"misses"`
 	Writes    uint64 `json:"writes"`
-	Dropped   uint64 `json:"dropped"`  // queue full, sweeping, or too large
+	Dropped   uint64 `json:"dropped"`  // queue full, counting, or too large
 	Damaged   uint64 `json:"damaged"`  // wrong checksum, found when read
 	Failures  uint64 `json:"failures"` // of the file system
 	Evictions uint64 `json:"evictions"`
+	Looked    uint64 `json:"sweep_looked"`  // files that sweeps looked at
+	Removed   uint64 `json:"sweep_removed"` // entries that sweeps removed
+	Refused   uint64 `json:"refused"`       // not written, or removed again: the original was taken down
 	Bytes     int64  `json:"bytes"`
 	BytesMax  int64  `json:"bytes_max"`
 	Pending   int    `json:"pending"` // entries waiting to be written
@@ -426,7 +465,7 @@ func (d *Disk) Stats() DiskStats {
 	}
 	return DiskStats{
 		Hits: d.hits.Load(), Misses: d.misses.Load(), Writes: d.writes.Load(), Dropped: d.dropped.Load(),
-		Damaged: d.damaged.Load(), Failures: d.failures.Load(), Evictions: d.evictions.Load(),
+		Damaged: d.damaged.Load(), Failures: d.failures.Load(), Evictions: d.evictions.Load(), Looked: d.looked.Load(), Removed: d.removed.Load(), Refused: d.refused.Load(),
 		Bytes: d.bytes.Load(), BytesMax: d.cfg.BytesMax, Pending: len(d.queue),
 	}
 }

@@ -54,7 +54,8 @@ func eventually(t *testing.T, what string, cond func() bool) {
 
 func entry(fill byte, n int) *cache.Entry {
 	return &cache.Entry{
-		Data: bytes.Repeat([]byte{fill}, n), Format: 1, Flags: cache.FlagMezzanine, Width: 480, Height: 360,
+		Label: cache.Label{Source: "default", Key: "recipes/1.jpg", Owner: "u1"},
+		Data:  bytes.Repeat([]byte{fill}, n), Format: 1, Flags: cache.FlagMezzanine, Width: 480, Height: 360,
 		SourceWidth: 4000, SourceHeight: 3000, Modified: time.Unix(1_700_000_000, 0),
 	}
 }
@@ -96,7 +97,7 @@ func TestDiskSurvivesARestart(t *testing.T) {
 		t.Fatal("the entry did not survive the restart")
 	}
 	if got.Width != 480 || got.Height != 360 || got.SourceWidth != 4000 || got.SourceHeight != 3000 ||
-		got.Format != 1 || got.Flags != cache.FlagMezzanine || !got.Modified.Equal(want.Modified) {
+		got.Format != 1 || got.Flags != cache.FlagMezzanine || got.Label != want.Label || !got.Modified.Equal(want.Modified) {
 		t.Errorf("facts after the restart = %+v, want those of %+v", got, want)
 	}
 	if st := d.Stats(); st.Bytes != cache.EntrySize(want) {
@@ -139,6 +140,8 @@ func TestDiskFindsDamage(t *testing.T) {
 		"zeros, as after a crash":    func(b []byte) []byte { return make([]byte, len(b)) },
 		"one bit of the data":        func(b []byte) []byte { b[len(b)-3] ^= 4; return b },
 		"one bit of the width":       func(b []byte) []byte { b[32] ^= 1; return b },
+		"one bit of the label":       func(b []byte) []byte { b[75] ^= 1; return b },
+		"of the form before labels":  func(b []byte) []byte { b[3] = '1'; return b },
 		"bytes after the end":        func(b []byte) []byte { return append(b, 0) },
 		"file of another entry here": func([]byte) []byte { return cache.AppendEntry(nil, cache.Sum("other"), entry('y', 5)) },
 	}
@@ -274,6 +277,9 @@ func FuzzDecodeEntry(f *testing.F) {
 	good := cache.AppendEntry(nil, key, entry('x', 40))
 	f.Add(good)
 	f.Add(good[:30])
+	bare := entry('x', 3)
+	bare.Label = cache.Label{}
+	f.Add(cache.AppendEntry(nil, key, bare))
 	f.Add([]byte{})
 	f.Add(append(bytes.Clone(good), 1))
 	f.Fuzz(func(t *testing.T, b []byte) {

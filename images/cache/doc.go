@@ -7,7 +7,8 @@
 // answered from an older result. An Entry is a finished rendition with the few
 // facts that its HTTP answer needs. Memory is bounded by bytes and evicts by
 // SIEVE; Disk is bounded by bytes and evicts the least recently used of one
-// bucket at a time; Group coalesces.
+// bucket at a time; Group coalesces. A Label says of which original an entry
+// was made; a sweep removes the entries of those that were taken down.
 //
 // Invariants: every cache is bounded; nothing here is the only copy of
 // anything, so a lost or damaged entry is a miss and never an error; bytes

@@ -138,6 +138,38 @@ func (m *Memory[K, V]) Remove(key K) {
 	s.mu.Unlock()
 }
 
+// RemoveIf forgets what match says yes to, and says how many that was. match is
+// called with a read lock held: it must not use the cache, and hits go on
+// meanwhile. What is added during the call may be missed.
+func (m *Memory[K, V]) RemoveIf(match func(K, V) bool) (removed int) {
+	if m == nil {
+		return 0
+	}
+	for i := range m.shards {
+		s := &m.shards[i]
+		var found []*memoryNode[K, V]
+		s.mu.RLock()
+		for k, n := range s.nodes {
+			if match(k, n.value) {
+				found = append(found, n)
+			}
+		}
+		s.mu.RUnlock()
+		if len(found) == 0 {
+			continue
+		}
+		s.mu.Lock()
+		for _, n := range found {
+			if s.nodes[n.key] == n {
+				s.remove(n)
+				removed++
+			}
+		}
+		s.mu.Unlock()
+	}
+	return removed
+}
+
 // evict removes one entry. Preconditions: mu is held, the shard is not empty.
 func (s *memoryShard[K, V]) evict() {
 	n := s.hand
