@@ -1,0 +1,248 @@
+package shelf
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/internal/blob"
+)
+
+// copyBytes is the buffer of one upload. Unit: bytes.
+const copyBytes = 256 << 10
+
+// Body is a body on its way in, and what was announced of it.
+type Body struct {
+	Reader io.Reader
+	Size   int64 // bytes; -1: not announced
+	Max    int64 // bytes allowed; 0, or more than the shelf's: the shelf's
+
+	Sums []Sum // announced before the body
+	// Also are algorithms of sums that come behind the body; Trailer, called when
+	// the body has ended, gives those. nil: none.
+	Also    []Algorithm
+	Trailer func() ([]Sum, error)
+}
+
+// Write is what a put is to do besides storing the bytes.
+type Write struct {
+	If   Condition
+	Meta map[string]string // kept beside the object; MetaBytesMax in all
+	// Parts, when set, is what MD5 tells of an object that was put in parts.
+	Parts string
+	By    Actor
+}
+
+// Put stores a body under ref. The outcome is one of:
+//  1. nil: the object is durable, every reader sees it, and its change was told;
+//  2. an error of errors.go or blob, or validation's *images.Error: what was
+//     there before is still there, whole; only after blob.ErrUnavailable may the
+//     new one be there all the same.
+func (s *Shelf) Put(ctx context.Context, ref Ref, b Body, w Write) (Object, error) {
+	o, err := s.put(ctx, ref, b, w)
+	if err != nil {
+		s.counts.failed(err)
+		return Object{}, fmt.Errorf("put %s %q: %w", ref.Origin, ref.Key, err)
+	}
+	s.counts.bytesIn.Add(uint64(o.Size))
+	return o, nil
+}
+
+func (s *Shelf) put(ctx context.Context, ref Ref, b Body, w Write) (Object, error) {
+	store, err := s.origin(ref.Origin)
+	if err != nil {
+		return Object{}, err
+	}
+	// All that can be refused without the body is refused before it is read.
+	if err := blob.CheckKey(ref.Key); err != nil {
+		return Object{}, err
+	}
+	if b.Size > s.limit(b) {
+		return Object{}, fmt.Errorf("%w: %d bytes, limit %d", ErrTooLarge, b.Size, s.limit(b))
+	}
+	if w.If.set() {
+		if _, err := s.check(ctx, ref, w.If); err != nil {
+			return Object{}, err
+		}
+	}
+	if err := s.acquire(ctx); err != nil {
+		return Object{}, err
+	}
+	defer s.places.Release()
+	d, err := s.receive(ctx, b)
+	if err != nil {
+		return Object{}, err
+	}
+	defer d.discard()
+	if s.cfg.PicturesOnly {
+		if d.facts, err = d.validate(ctx, s.deps.Validate); err != nil {
+			return Object{}, err
+		}
+	}
+	return s.commit(ctx, store, ref, d, w)
+}
+
+func (s *Shelf) limit(b Body) int64 {
+	if b.Max > 0 && b.Max < s.cfg.BytesMax {
+		return b.Max
+	}
+	return s.cfg.BytesMax
+}
+
+// draft is a whole body in the staging directory, its checksums compared.
+type draft struct {
+	file  *os.File // locked, so that no sweep takes it
+	size  int64
+	md5   []byte
+	facts Facts
+	head  []byte // the first bytes, at most images.SniffLength
+}
+
+func (d *draft) discard() {
+	_ = os.Remove(d.file.Name()) // a sweep takes what stays
+	d.file.Close()
+}
+
+// receive writes a body to a staging file.
+func (s *Shelf) receive(ctx context.Context, b Body) (_ *draft, err error) {
+	f, err := os.OpenFile(filepath.Join(s.cfg.Dir, rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+	if err == nil {
+		err = lockFile(f)
+	}
+	if err != nil {
+		if f != nil {
+			f.Close()
+		}
+		return nil, disk(err)
+	}
+	d := &draft{file: f}
+	defer func() {
+		if err != nil {
+			d.discard()
+		}
+	}()
+	sums := hashes{}
+	sums.want(MD5)
+	for _, a := range b.Also {
+		sums.want(a)
+	}
+	for _, announced := range b.Sums {
+		sums.want(announced.Algorithm)
+	}
+	if err := s.fill(ctx, d, b, sums); err != nil {
+		return nil, err
+	}
+	if err := sums.check(b.Sums); err != nil {
+		return nil, err
+	}
+	if b.Trailer != nil {
+		late, err := b.Trailer()
+		if err == nil {
+			err = sums.check(late)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	d.md5 = sums[MD5].Sum(nil)
+	return d, nil
+}
+
+// fill copies the body to the draft, and to the checksums.
+func (s *Shelf) fill(ctx context.Context, d *draft, b Body, sums hashes) error {
+	limit := s.limit(b)
+	buf := make([]byte, copyBytes)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := b.Reader.Read(buf)
+		if d.size += int64(n); d.size > limit {
+			return fmt.Errorf("%w: limit %d", ErrTooLarge, limit)
+		}
+		if room := images.SniffLength - len(d.head); room > 0 {
+			d.head = append(d.head, buf[:min(n, room)]...)
+		}
+		_, _ = sums.Write(buf[:n])
+		if _, werr := d.file.Write(buf[:n]); werr != nil {
+			return disk(werr)
+		}
+		switch {
+		case errors.Is(err, io.EOF) && (b.Size < 0 || d.size == b.Size):
+			return nil
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return fmt.Errorf("%w: %d of %d bytes", ErrIncomplete, d.size, b.Size)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return fmt.Errorf("%w after %d bytes", ErrStalled, d.size)
+		case err != nil:
+			return err
+		case b.Size >= 0 && d.size > b.Size:
+			return fmt.Errorf("%w: more than %d bytes", ErrIncomplete, b.Size)
+		}
+	}
+}
+
+// commit makes a draft the object.
+func (s *Shelf) commit(ctx context.Context, store blob.Store, ref Ref, d *draft, w Write) (Object, error) {
+	format := images.Sniff(d.head)
+	note := note{parts: w.Parts, format: format, meta: w.Meta}
+	copy(note.md5[:], d.md5)
+	text, err := note.encode()
+	if err != nil {
+		return Object{}, err
+	}
+	how, in, err := s.place(ctx, store, ref, d, text, w.If)
+	if err != nil {
+		return Object{}, err
+	}
+	o := object(in, text)
+	if _, keeps := store.(blob.Noter); !keeps {
+		o = object(in, nil)
+	}
+	o.Facts = d.facts
+	o.Format, o.BodyMD5 = format, hex.EncodeToString(d.md5)
+	c := Change{Origin: ref.Origin, Key: ref.Key, How: how, By: w.By, Bytes: o.Size, ETag: o.ETag, Width: d.facts.Width, Height: d.facts.Height}
+	if format != images.FormatUnknown {
+		c.Format = format.String()
+	}
+	s.tell(ctx, c)
+	return o, nil
+}
+
+// place checks the condition and puts the draft in one step for other writers.
+func (s *Shelf) place(ctx context.Context, store blob.Store, ref Ref, d *draft, note []byte, c Condition) (How, blob.Info, error) {
+	defer s.lock(ref)()
+	how := Replaced
+	switch there, err := s.check(ctx, ref, c); {
+	case err != nil:
+		return how, blob.Info{}, err
+	case !there:
+		how = Created
+	}
+	in, err := blob.Info{}, errors.ErrUnsupported
+	if linker, ok := store.(blob.Noter); ok {
+		in, err = linker.PutFileNote(ctx, ref.Key, d.file.Name(), note)
+	}
+	if errors.Is(err, errors.ErrUnsupported) { // another file system, or not a directory at all
+		if _, err = d.file.Seek(0, io.SeekStart); err == nil {
+			opt := blob.PutOptions{ContentType: images.Sniff(d.head).MediaType(), Note: note}
+			in, err = store.Put(ctx, ref.Key, d.file, d.size, opt)
+		}
+	}
+	return how, in, disk(err)
+}
+
+// disk tells a full disk from the other errors of a file.
+func disk(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return err
+}
