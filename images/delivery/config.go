@@ -70,9 +70,17 @@ type Stage struct {
 	Duration time.Duration
 }
 
+// Made is what a Renderer gives for one rendition.
+type Made struct {
+	Rendering
+	Err error
+}
+
 // Renderer makes renditions; server puts render.Renderer here.
 type Renderer interface {
-	Render(ctx context.Context, src []byte, want images.Rendition) (Rendering, error)
+	// RenderSet makes renditions of one original, from one decode where it can,
+	// in the order of wants. An error of one is not one of the others.
+	RenderSet(ctx context.Context, src []byte, wants []images.Rendition) []Made
 }
 
 // Mezzanines keeps smaller JPEGs beside large originals.

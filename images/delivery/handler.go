@@ -20,6 +20,8 @@ type Handler struct {
 	deps Deps
 	work cache.Group[cache.Key, made]
 
+	batches batches
+
 	cacheControl, truncatedCacheControl []string
 	errorCacheControl                   []string
 }

@@ -30,11 +30,21 @@ import (
 // double renders by writing down what it was asked. Originals whose bytes
 // begin with a word make it misbehave.
 type double struct {
+	sets    atomic.Int32
 	renders atomic.Int32
 	hold    chan struct{} // not nil: wait here, or for the context
 }
 
-func (d *double) Render(ctx context.Context, src []byte, want images.Rendition) (delivery.Rendering, error) {
+func (d *double) RenderSet(ctx context.Context, src []byte, wants []images.Rendition) []delivery.Made {
+	d.sets.Add(1)
+	made := make([]delivery.Made, len(wants))
+	for i, want := range wants {
+		made[i].Rendering, made[i].Err = d.render(ctx, src, want)
+	}
+	return made
+}
+
+func (d *double) render(ctx context.Context, src []byte, want images.Rendition) (delivery.Rendering, error) {
 	d.renders.Add(1)
 	if d.hold != nil {
 		select {

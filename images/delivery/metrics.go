@@ -16,6 +16,8 @@ type Metrics struct {
 	bytes    prometheus.Counter
 	seconds  *prometheus.HistogramVec // outcome
 	stages   *prometheus.HistogramVec // stage
+	sets     prometheus.Counter
+	together prometheus.Counter
 
 	byOutcome [outcomeCount]prometheus.Counter
 	took      [outcomeCount]prometheus.Observer
@@ -40,6 +42,10 @@ func NewMetrics() *Metrics {
 		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "kamado_images_stage_seconds", Help: "Time of one stage of making a rendition.", Buckets: secondsBuckets}, []string{"stage"}),
 	}
+	m.sets = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "kamado_images_batches_total", Help: "Times that an original was read to make renditions of it."})
+	m.together = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "kamado_images_batched_total", Help: "Renditions made beside another one from the same read of an original."})
 	for o := range outcomeCount {
 		m.byOutcome[o] = m.requests.WithLabelValues(o.String())
 		m.took[o] = m.seconds.WithLabelValues(o.String())
@@ -57,17 +63,26 @@ func (m *Metrics) observe(v *visit, took time.Duration) {
 	}
 }
 
-// rendered counts the stages of a rendition once, however many share it.
-func (m *Metrics) rendered(t *timing) {
-	m.origin.Observe(t.origin.Seconds())
-	m.queue.Observe(t.queue.Seconds())
+// batched counts one batch of so many renditions.
+func (m *Metrics) batched(n int) {
+	m.sets.Inc()
+	m.together.Add(float64(n - 1))
+}
+
+// rendered counts the stages of a rendition once, however many share it; what a
+// batch shares is counted with its first.
+func (m *Metrics) rendered(t *timing, first bool) {
+	if first {
+		m.origin.Observe(t.origin.Seconds())
+		m.queue.Observe(t.queue.Seconds())
+	}
 	for _, s := range t.stages {
 		m.stages.WithLabelValues(s.Name).Observe(s.Duration.Seconds())
 	}
 }
 
 func (m *Metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.requests, m.errors, m.bytes, m.seconds, m.stages}
+	return []prometheus.Collector{m.requests, m.errors, m.bytes, m.seconds, m.stages, m.sets, m.together}
 }
 
 // Describe implements prometheus.Collector.

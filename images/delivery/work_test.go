@@ -59,13 +59,17 @@ func TestAHundredEqualRequestsAreOneRender(t *testing.T) {
 func TestAFullQueueSheds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, originals, func(_ *delivery.Config, d *delivery.Deps) { d.Places = queue.New(queue.Config{Places: 1, Waiting: 2}) })
+		many := map[string]string{}
+		for i := range 10 {
+			many[fmt.Sprintf("many/%d.jpg", i)] = "photo"
+		}
+		b := newBench(t, many, func(_ *delivery.Config, d *delivery.Deps) { d.Places = queue.New(queue.Config{Places: 1, Waiting: 2}) })
 		b.double.hold = make(chan struct{})
 		var wg sync.WaitGroup
 		var ok, shed atomic.Int32
 		for i := range 10 {
 			wg.Go(func() {
-				switch r := b.do(t, "GET", fmt.Sprintf("/recipes/1/%dx9", i+1)); r.StatusCode {
+				switch r := b.do(t, "GET", fmt.Sprintf("/many/%d/9x9", i)); r.StatusCode {
 				case 200:
 					ok.Add(1)
 				case 503:

@@ -198,16 +198,19 @@ func (s *Server) workers() int {
 // renderer is a render.Renderer as delivery wants it.
 type renderer struct{ r *render.Renderer }
 
-func (a renderer) Render(ctx context.Context, src []byte, want images.Rendition) (delivery.Rendering, error) {
-	res, err := a.r.Render(ctx, src, want)
-	if err != nil {
-		return delivery.Rendering{}, err
+func (a renderer) RenderSet(ctx context.Context, src []byte, wants []images.Rendition) []delivery.Made {
+	made := make([]delivery.Made, len(wants))
+	for i, out := range a.r.RenderSet(ctx, src, wants) {
+		res := out.Result
+		stages := make([]delivery.Stage, len(res.Stages))
+		for i, s := range res.Stages {
+			stages[i] = delivery.Stage(s)
+		}
+		made[i] = delivery.Made{Err: out.Err, Rendering: delivery.Rendering{
+			Data: res.Data, Format: res.Format, Width: res.Width, Height: res.Height, Truncated: res.Truncated, Stages: stages,
+		}}
 	}
-	stages := make([]delivery.Stage, len(res.Stages))
-	for i, s := range res.Stages {
-		stages[i] = delivery.Stage(s)
-	}
-	return delivery.Rendering{Data: res.Data, Format: res.Format, Width: res.Width, Height: res.Height, Truncated: res.Truncated, Stages: stages}, nil
+	return made
 }
 
 func (s *Server) renderMezzanine(ctx context.Context, src []byte, want images.Rendition) (mezzanine.Picture, error) {

@@ -1,0 +1,298 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/cache"
+	"github.com/kamado/kamado/images/origin"
+)
+
+// batchMax is how many renditions of one original are made from one read of
+// it. Unit: renditions. A page's sizes are fewer; more would hold a processor
+// for long.
+const batchMax = 16
+
+// batch is the renditions of one original that wait for a place together. They
+// are made with one place, from one read and, where the renderer can, from one
+// decode. Nobody waits for a batch to fill: it takes whoever comes until it has
+// its place.
+type batch struct {
+	original origin.Original
+	cancel   context.CancelFunc
+	ready    chan struct{} // closed when expected is 0
+
+	// Guarded by batches.mu.
+	members  []*member
+	expected int  // renditions of a set that are still on their way here
+	waiting  int  // members whose clients still wait
+	closed   bool // it has its place, or is full: nobody joins
+}
+
+// member is one rendition of a batch.
+type member struct {
+	task *task
+	of   *batch
+	done chan struct{} // closed when what follows is set
+	made made
+	err  error
+}
+
+// batches are the open batches by the identity of their original.
+type batches struct {
+	mu   sync.Mutex
+	open map[string]*batch
+}
+
+// join puts a task into the open batch of its original, or begins one that run
+// makes.
+func (bs *batches) join(ctx context.Context, t *task, run func(context.Context, *batch)) *member {
+	m := &member{task: t, done: make(chan struct{})}
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
+	id := t.original.Identity()
+	b := bs.open[id]
+	if b == nil {
+		b = bs.begin(ctx, id, t.original, 0, run)
+	}
+	m.of = b
+	b.members = append(b.members, m)
+	b.waiting++
+	if len(b.members) == batchMax {
+		bs.shut(id, b)
+	}
+	return m
+}
+
+// gather begins a batch that waits until so many have come, or said that they
+// do not: arrive is to be called for each.
+func (bs *batches) gather(ctx context.Context, o origin.Original, expected int, run func(context.Context, *batch)) (arrive func()) {
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
+	b := bs.begin(ctx, o.Identity(), o, expected, run)
+	return func() {
+		bs.mu.Lock()
+		defer bs.mu.Unlock()
+		if b.expected--; b.expected == 0 {
+			close(b.ready)
+		}
+	}
+}
+
+// begin starts a batch. Preconditions: mu is held.
+func (bs *batches) begin(ctx context.Context, id string, o origin.Original, expected int, run func(context.Context, *batch)) *batch {
+	// The work belongs to all members and must not end with the first.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	b := &batch{original: o, cancel: cancel, ready: make(chan struct{}), expected: expected}
+	if expected == 0 {
+		close(b.ready)
+	}
+	if bs.open == nil {
+		bs.open = make(map[string]*batch)
+	}
+	bs.open[id] = b
+	go run(ctx, b)
+	return b
+}
+
+// shut lets nobody join any more. Preconditions: mu is held.
+func (bs *batches) shut(id string, b *batch) {
+	b.closed = true
+	if bs.open[id] == b {
+		delete(bs.open, id)
+	}
+}
+
+// leave takes a member away whose client does not wait any more. The last one
+// ends the work.
+func (bs *batches) leave(m *member) {
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
+	b := m.of
+	b.waiting--
+	if b.waiting == 0 && b.expected == 0 {
+		bs.shut(b.original.Identity(), b)
+		b.cancel()
+	}
+}
+
+// take closes a batch and gives its members.
+func (bs *batches) take(b *batch) []*member {
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
+	bs.shut(b.original.Identity(), b)
+	return b.members
+}
+
+// first is a member of a batch that has some.
+func (bs *batches) first(b *batch) (*member, bool) {
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
+	if len(b.members) == 0 {
+		return nil, false
+	}
+	return b.members[0], true
+}
+
+// errBatchTime is the cause of a batch whose first member's time is over. Those
+// who came later have more time, and begin again.
+var errBatchTime = errors.New("time of the batch is over")
+
+// runBatch makes a batch. Remote originals are read before a place is claimed,
+// so that a slow origin keeps no processor idle.
+func (h *Handler) runBatch(ctx context.Context, b *batch) {
+	defer b.cancel()
+	select {
+	case <-b.ready:
+	case <-ctx.Done():
+	}
+	j := job{Handler: h, original: b.original}
+	var err error
+	defer func() {
+		j.release()
+		if v := recover(); v != nil {
+			err = &cache.PanicError{Value: v, Stack: debug.Stack()}
+		}
+		for _, m := range h.batches.take(b) {
+			m.finish(err)
+		}
+	}()
+	first, ok := h.batches.first(b)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithDeadlineCause(ctx, first.task.start.Add(h.cfg.Time), errBatchTime)
+	defer cancel()
+	if b.original.Remote() && !h.mezzanineServes(&b.original, first.task.want) {
+		if err = j.read(ctx); err != nil {
+			err = explain(ctx, err)
+			return
+		}
+	}
+	waiting := time.Now()
+	if err = h.deps.Places.Acquire(ctx); err != nil {
+		err = explain(ctx, err)
+		return
+	}
+	defer h.deps.Places.Release()
+	j.timing.queue = time.Since(waiting)
+	err = j.render(ctx, h.batches.take(b))
+}
+
+// finish tells a member that the batch is over. err is of what concerns all.
+// Preconditions: the batch is closed.
+func (m *member) finish(err error) {
+	select {
+	case <-m.done:
+	default:
+		if m.err = err; err == nil {
+			m.err = errNotMade
+		}
+		close(m.done)
+	}
+}
+
+// errNotMade would be a fault of this package: a member that nothing was made
+// for and no error tells why.
+var errNotMade = errors.New("delivery: a batch forgot a rendition")
+
+// job is a batch being made.
+type job struct {
+	*Handler
+	original origin.Original
+	body     *origin.Body // nil until the original was needed
+	timing   timing       // of what all members share
+}
+
+// read gets the original's bytes. A second call does nothing.
+func (j *job) read(ctx context.Context) error {
+	if j.body != nil {
+		return nil
+	}
+	began := time.Now()
+	defer func() { j.timing.origin += time.Since(began) }()
+	body, err := j.deps.Originals.Read(ctx, &j.original)
+	if err != nil {
+		return err
+	}
+	j.body, j.original = body, body.Original
+	if body.Cached {
+		j.timing.source = "original-cache"
+	}
+	return nil
+}
+
+func (j *job) release() {
+	if j.body != nil {
+		j.body.Release()
+	}
+}
+
+// mezzanineServes says whether a rendition needs no original.
+func (h *Handler) mezzanineServes(o *origin.Original, want images.Rendition) bool {
+	if h.deps.Mezzanines == nil {
+		return false
+	}
+	_, _, ok := h.deps.Mezzanines.Find(o, want)
+	return ok
+}
+
+// render makes the renditions of all members: from a mezzanine when one is large
+// enough for each of them, else from the original.
+func (j *job) render(ctx context.Context, members []*member) error {
+	data, wants, mezzanine := j.fromMezzanine(members)
+	if !mezzanine {
+		if err := j.read(ctx); err != nil {
+			return explain(ctx, err)
+		}
+		data = j.body.Data
+		for i, m := range members {
+			wants[i] = m.task.want
+			if m.task.plain {
+				wants[i].Format = j.plainFormat(data)
+			}
+		}
+	}
+	j.deps.Metrics.batched(len(members))
+	for i, res := range j.deps.Renderer.RenderSet(ctx, data, wants) {
+		m := members[i]
+		if res.Err != nil {
+			m.finish(explain(ctx, res.Err))
+			continue
+		}
+		m.made.timing = j.timing
+		m.made.timing.stages = res.Stages
+		j.deps.Metrics.rendered(&m.made.timing, i == 0)
+		if i == 0 && j.deps.Mezzanines != nil && !mezzanine && !res.Truncated {
+			j.deps.Mezzanines.Offer(&j.original, data)
+		}
+		m.made.result = j.keep(m.task, res.Rendering, mezzanine)
+		close(m.done)
+	}
+	return nil
+}
+
+// fromMezzanine finds the mezzanine and what to ask of it; ok is false when some
+// member needs the original, which then serves all.
+func (j *job) fromMezzanine(members []*member) (data []byte, wants []images.Rendition, ok bool) {
+	wants = make([]images.Rendition, len(members))
+	if j.deps.Mezzanines == nil || j.body != nil {
+		return nil, wants, false
+	}
+	began := time.Now()
+	defer func() { j.timing.origin += time.Since(began) }()
+	for i, m := range members {
+		if data, wants[i], ok = j.deps.Mezzanines.Find(&j.original, m.task.want); !ok {
+			return nil, wants, false
+		}
+		if m.task.plain {
+			wants[i].Format = j.plainFormat(data)
+		}
+	}
+	j.timing.source = "mezzanine"
+	return data, wants, true
+}
