@@ -259,10 +259,7 @@ func (f *Finder) Find(ctx context.Context, ref Ref) (Original, error) {
 // findRemote is Find at a remote source: answers are remembered, and equal
 // questions are asked once.
 func (f *Finder) findRemote(ctx context.Context, s *source, key string, literal bool, ref Ref) (Original, error) {
-	ak := answerKey{source: s.Name, key: key, version: ref.Version, literal: literal}
-	if f.cfg.Revisions != nil {
-		ak.kind, ak.owner = ref.Kind, ref.Owner
-	}
+	ak := f.answerKey(s, key, literal, ref)
 	if a, ok := f.answers.Get(ak); ok && f.cfg.Now().Before(a.until) {
 		if a.missing {
 			return Original{}, notFound()
@@ -287,6 +284,15 @@ func (f *Finder) findRemote(ctx context.Context, s *source, key string, literal 
 		return Original{}, err
 	}
 	return f.revise(o, ref) // a purge may lie between the shared answer and this caller
+}
+
+// answerKey is under which an answer of a remote source is remembered.
+func (f *Finder) answerKey(s *source, key string, literal bool, ref Ref) answerKey {
+	ak := answerKey{source: s.Name, key: key, version: ref.Version, literal: literal}
+	if f.cfg.Revisions != nil {
+		ak.kind, ak.owner = ref.Kind, ref.Owner
+	}
+	return ak
 }
 
 // revise gives an original the stamp of its revision, or says why it is not to

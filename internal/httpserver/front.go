@@ -86,26 +86,26 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func identify(w http.ResponseWriter, r *http.Request) {
 	id := r.Header[requestIDHeader]
 	if len(id) != 1 || !usableID(id[0]) {
-		id = []string{freshID()}
+		fresh := freshID()
+		id = []string{string(fresh[:])}
 		r.Header[requestIDHeader] = id
 	}
 	w.Header()[requestIDHeader] = id
 }
 
 // freshID is 16 hex digits. It identifies; it is no secret.
-func freshID() string {
-	var b [16]byte
+func freshID() (b [16]byte) {
 	n := rand.Uint64()
 	for i := range b {
 		b[i] = "0123456789abcdef"[n&15]
 		n >>= 4
 	}
-	return string(b[:])
+	return b
 }
 
 // usableID keeps what goes into logs and headers short and plain.
-func usableID(s string) bool {
-	if s == "" || len(s) > requestIDLenMax {
+func usableID[T string | []byte](s T) bool {
+	if len(s) == 0 || len(s) > requestIDLenMax {
 		return false
 	}
 	for i := range len(s) {
@@ -164,19 +164,10 @@ func (f *front) recovered(a *answer, r *http.Request, panicked any) {
 }
 
 func (f *front) access(r *http.Request, a *answer, took time.Duration) {
-	if f.accessLog == AccessLogOff || f.accessLog == AccessLogErrors && a.status < 500 {
-		return
+	if logs(f.accessLog, a.status) {
+		logAnswer(r.Context(), f.log, Answered{ID: RequestID(r), Method: r.Method, Path: r.URL.Path, Status: a.status,
+			Bytes: a.written, Took: took, Remote: r.RemoteAddr})
 	}
-	ctx, level := r.Context(), slog.LevelInfo
-	if a.status >= 500 {
-		level = slog.LevelWarn // seen also where nobody wants to see every request
-	}
-	if !f.log.Enabled(ctx, level) {
-		return
-	}
-	f.log.LogAttrs(ctx, level, "request", slog.String("id", RequestID(r)), slog.String("method", r.Method),
-		slog.String("path", r.URL.Path), slog.Int("status", a.status), slog.Int64("bytes", a.written),
-		slog.Duration("took", took), slog.String("remote", r.RemoteAddr))
 }
 
 // startSpan begins the server's span, as a child of the client's if it sent one (W3C Trace Context).

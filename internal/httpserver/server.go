@@ -31,6 +31,7 @@ type Deps struct {
 	Health     *Health
 	Registerer prometheus.Registerer
 	Tracer     trace.Tracer // nil: no spans
+	Front      Front        // nil: net/http answers everything
 }
 
 // Server serves one handler on one address.
@@ -42,10 +43,15 @@ type Server struct {
 	http    *http.Server
 	acme    *acme // nil without ACME
 
-	listener net.Listener
-	draining chan struct{} // closed when the server begins to stop
-	drain    func()        // closes draining, once
-	open     atomic.Int64  // connections
+	front Front // nil: none, or TLS or spans leave it nothing to do
+	gate  *Gate
+
+	listener  net.Listener
+	accepting net.Listener  // what net/http accepts from: listener, or what the front gives
+	stopping  atomic.Bool   // connections are closed behind their next answer
+	draining  chan struct{} // closed when the server begins to stop
+	drain     func()        // closes draining, once
+	open      atomic.Int64  // connections
 }
 
 // New makes a server; it does not listen yet. The error is about the configuration or the certificate's files.
@@ -79,6 +85,10 @@ func New(cfg Config, handler http.Handler, deps Deps) (*Server, error) {
 	}
 	s.http.Protocols.SetHTTP1(true)
 	s.http.Protocols.SetUnencryptedHTTP2(cfg.H2C)
+	s.gate = &Gate{s: s}
+	if deps.Tracer == nil && !cfg.TLS.Enabled() {
+		s.front = deps.Front
+	}
 	if cfg.TLS.Enabled() {
 		s.http.Protocols.SetHTTP2(true)
 		if err := s.setTLS(); err != nil {
@@ -124,7 +134,7 @@ func (s *Server) Listen(ctx context.Context) error {
 			return err
 		}
 	}
-	s.listener = l
+	s.listener, s.accepting = l, l
 	return nil
 }
 
@@ -150,9 +160,11 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.Listen(ctx); err != nil {
 		return err
 	}
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	stopFront := s.startFront(&wg, failed)
+	defer stopFront()
 	wg.Go(func() { failed <- s.serve() })
 	if s.acme != nil {
 		wg.Go(func() { failed <- s.acme.serve() })
@@ -166,7 +178,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("serve on %s: %w", s.Addr(), err)
 	case <-ctx.Done():
 	}
-	return s.stop(failed)
+	return s.stop(failed, stopFront)
 }
 
 // serve accepts connections until the server is shut down.
@@ -174,13 +186,14 @@ func (s *Server) serve() error {
 	if s.cfg.TLS.Enabled() {
 		return s.http.ServeTLS(s.listener, "", "")
 	}
-	return s.http.Serve(s.listener)
+	return s.http.Serve(s.accepting)
 }
 
 // stop drains: not ready, then no new connections, then no requests.
-func (s *Server) stop(failed <-chan error) error {
+func (s *Server) stop(failed <-chan error, stopFront func()) error {
 	// The load balancer needs its time once, not once for each listener of the process: they stop one after the other.
 	delay := s.cfg.DrainDelay - s.health.Drain()
+	s.stopping.Store(true)
 	s.http.SetKeepAlivesEnabled(false)
 	if delay > 0 {
 		s.log.Info("draining", "delay", delay)
@@ -192,6 +205,7 @@ func (s *Server) stop(failed <-chan error) error {
 		}
 	}
 	s.drain()
+	stopFront()
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
@@ -208,6 +222,12 @@ func (s *Server) stop(failed <-chan error) error {
 // connState counts connections and closes those over the bound before they are read from. It works here, and not around the
 // listener, because a wrapped connection would lose sendfile.
 func (s *Server) connState(c net.Conn, state http.ConnState) {
+	if f, ok := c.(Fronted); ok { // the front counts it
+		if state == http.StateIdle {
+			f.Idle()
+		}
+		return
+	}
 	switch state {
 	case http.StateNew:
 		s.metrics.connections.Inc()
