@@ -165,7 +165,7 @@ func (w *worker) open(id uint32, m wire.Open, fds []int) error {
 	if len(fds) != 1 {
 		return fmt.Errorf("open came with %d descriptors", len(fds))
 	}
-	if err := fault(fds, m.Length); err != nil {
+	if err := fault(id, fds, m.Length); err != nil {
 		return w.answer(id, nil, err)
 	}
 	data, unmap, err := w.mapped(fds[0], m.Length, unix.PROT_READ)
@@ -210,7 +210,7 @@ func (w *worker) save(id uint32, m wire.Save, fds []int) error {
 	if len(fds) != 2 {
 		return fmt.Errorf("save came with %d descriptors", len(fds))
 	}
-	if err := fault(fds, m.Length); err != nil {
+	if err := fault(id, fds, m.Length); err != nil {
 		return w.answer(id, nil, err)
 	}
 	in, unmapIn, err := w.mapped(fds[0], m.Length, unix.PROT_READ)

@@ -24,7 +24,6 @@ import (
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/codec"
 	"github.com/kamado/kamado/images/codec/codectest"
-	"github.com/kamado/kamado/images/codec/sandbox"
 	"github.com/kamado/kamado/internal/programtest"
 )
 
@@ -191,6 +190,8 @@ func TestFaults(t *testing.T) {
 		{"memory", codec.ErrMemory, images.TooLarge},
 		{"loop", context.DeadlineExceeded, images.Timeout},
 		{"garbage", nil, images.Internal},
+		{"stale", nil, images.Internal},
+		{"liar", nil, images.Internal},
 	} {
 		t.Run(c.kind, func(t *testing.T) {
 			eventually(t, "a spare", func() bool { return p.Stats().Idle >= 1 && p.Stats().Starting == 0 })
@@ -262,66 +263,6 @@ func TestKillUnderLoad(t *testing.T) {
 		t.Errorf("afterwards: %v", err)
 	}
 	t.Logf("%d kills, %d requests failed, %d good, %+v", kills.Load(), failed.Load(), good.Load(), p.Stats())
-}
-
-// TestEscapes: from inside a worker as it runs in production nothing leads
-// out.
-func TestEscapes(t *testing.T) {
-	for _, level := range sandbox.Levels() {
-		t.Run(level.String(), func(t *testing.T) {
-			p := newPool(t, func(c *codec.Config) { c.Path, c.Kill = faultyPath, false })
-			p.SetLevels(level)
-			_, err := p.Probe(t.Context(), []byte("KAMADO-FAULT:escape\x00"), images.PNG)
-			if errors.Is(err, codec.ErrNoWorker) {
-				t.Skipf("needs a machine that allows level %q: %v", level, err)
-			}
-			checkNoEscape(t, err)
-			checkNoEscape(t, escapeWhileSaving(t, p))
-			s := p.Stats()
-			t.Logf("walls: %v; missing: %v", s.Layers, s.Layers.Missing())
-			const always = sandbox.Seccomp | sandbox.NoNewPrivs | sandbox.Rlimits
-			if s.Layers&always != always {
-				t.Errorf("walls that hold everywhere are missing: %v", s.Layers.Missing())
-			}
-			if level == sandbox.LevelFull && s.Layers != sandbox.All {
-				t.Errorf("at the strongest level these are missing: %v", s.Layers.Missing())
-			}
-			if s.Died > 0 {
-				t.Errorf("the worker died: %+v", s)
-			}
-		})
-	}
-}
-
-func checkNoEscape(t *testing.T, err error) {
-	t.Helper()
-	if err == nil {
-		t.Fatal("no report")
-	}
-	_, report, found := strings.Cut(err.Error(), "tried ")
-	if !found || !strings.HasSuffix(report, "worked: ") {
-		t.Fatalf("report: %v", err)
-	}
-	t.Log("tried", report)
-}
-
-// escapeWhileSaving puts the wish into the planes of a picture, so that the
-// memory for the answer is there too.
-func escapeWhileSaving(t *testing.T, p *codec.Pool) error {
-	r := &codec.Raster{Frames: make([]codec.Frame, 1)}
-	r.Frames[0].Picture.Reset(2, false, 64, 8, 1, 1)
-	copy(r.Frames[0].Picture.Planes[0].Pix, "KAMADO-FAULT:escape\x00")
-	_, err := p.Save(t.Context(), codec.SaveRequest{Raster: r, Format: images.WebP})
-	return err
-}
-
-// TestUnforeseenCallKills: with Kill, which the other tests run under, a
-// forbidden call ends the worker; so those tests would see one.
-func TestUnforeseenCallKills(t *testing.T) {
-	p := newPool(t, func(c *codec.Config) { c.Path = faultyPath })
-	if _, err := p.Probe(t.Context(), []byte("KAMADO-FAULT:escape\x00"), images.PNG); !errors.Is(err, codec.ErrCrashed) {
-		t.Errorf("got %v, want a crash", err)
-	}
 }
 
 func TestQueueIsBounded(t *testing.T) {

@@ -158,10 +158,12 @@ func (t *talk) ask(ctx context.Context, first bool, m wire.Message, files ...mem
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, interrupted(t.op, err)
+	case errors.Is(err, wire.ErrMessage):
+		return nil, t.broken(err)
 	case err != nil:
 		return nil, t.lost(err)
 	case id != t.w.id:
-		return nil, t.lost(fmt.Errorf("answer to request %d, not %d", id, t.w.id))
+		return nil, t.broken(fmt.Errorf("answer to request %d, not %d", id, t.w.id))
 	}
 	if fail, ok := answer.(wire.Fail); ok {
 		t.settled = true
@@ -174,10 +176,15 @@ func (t *talk) ask(ctx context.Context, first bool, m wire.Message, files ...mem
 func (t *talk) lost(err error) error {
 	select {
 	case <-t.w.ended:
-	case <-time.After(time.Second): // dying takes a moment; a worker that lives on is broken
-		return images.Wrap(images.Internal, t.op, "", fmt.Errorf("talk with codec worker: %w", err))
+	case <-time.After(time.Second): // dying takes a moment
+		return t.broken(err)
 	}
 	return death(t.op, t.w.cmd.ProcessState, t.w.words.String())
+}
+
+// broken explains a worker that says what it must not; it is killed.
+func (t *talk) broken(err error) error {
+	return images.Wrap(images.Internal, t.op, "", fmt.Errorf("talk with codec worker: %w", err))
 }
 
 func (t *talk) open(ctx context.Context, data []byte, m wire.Open) (Info, error) {
@@ -207,7 +214,7 @@ func (t *talk) open(ctx context.Context, data []byte, m wire.Open) (Info, error)
 	}
 	info, ok := answer.(wire.Info)
 	if !ok {
-		return Info{}, t.lost(fmt.Errorf("open was answered by %T", answer))
+		return Info{}, t.broken(fmt.Errorf("open was answered by %T", answer))
 	}
 	t.settled, t.profile = m.Probe, info.Profile
 	return Info{Format: m.Format, Width: info.Width, Height: info.Height, Pages: info.Pages, Orientation: info.Orientation,
@@ -252,7 +259,7 @@ func (t *talk) pixels(ctx context.Context, info Info, target Target, frames, pro
 	}
 	done, ok := answer.(wire.Done)
 	if !ok || len(done.Delays) > frames {
-		return nil, t.lost(fmt.Errorf("target was answered by %T", answer))
+		return nil, t.broken(fmt.Errorf("target was answered by %T", answer))
 	}
 	t.settled = true
 	r, err := collect(out, shape, done, size)
@@ -322,7 +329,7 @@ func (t *talk) save(ctx context.Context, r SaveRequest) ([]byte, error) {
 	}
 	saved, ok := answer.(wire.Saved)
 	if !ok || saved.Length > m.Capacity || saved.Length == 0 {
-		return nil, t.lost(fmt.Errorf("save was answered by %T", answer))
+		return nil, t.broken(fmt.Errorf("save was answered by %T", answer))
 	}
 	t.settled = true
 	file := make([]byte, saved.Length)
