@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,16 +18,22 @@ import (
 func newImagesBenchCommand(a *app) *cobra.Command {
 	config := bench.Default()
 	var peers string
+	var markdown bool
 	cmd := &cobra.Command{
 		Use:   "bench --originals DIR",
 		Short: "Measure the cost of a picture beside the peers that are installed",
 		Long: `Measure the CPU of a picture, its bytes, its likeness to the original and the memory it takes: of this program as it
-is served with every cache off, and of those peers that are installed (sharp, vipsthumbnail, ImageMagick, nginx), on the
-same originals, alternating in one run. Only pictures that arrive whole and in the right size count; every ratio says
+is served with every cache off, and of those peers that are installed (imgproxy, sharp, vipsthumbnail, ImageMagick,
+nginx), on the same originals, alternating in one run. Only pictures that arrive whole and in the right size count; every ratio says
 whether the quality rule holds: mean ssimulacra2 >= the peer's - 0.5, mean PSNR >= the peer's - 0.3 dB, bytes <= 1.03x.
 
+Then the table of figures: each kind of work with what it costs, what is to be reached, and whether it is; beside the
+classes of originals that is large originals with warm mezzanines, five sizes at once, equal requests at once, the slowest
+of a hundred, memory, and finished renditions. --parts measures some of them.
+
 The originals are DIR/{kind}/{id}.jpg, best 4:3. The npm packages sharp and calc-s2-rust are looked for in --peers,
-$KAMADO_PEERS, .cache/peers, and .cache/peers beside the folder of this program; "./setup bench" puts them there.`,
+$KAMADO_PEERS, .cache/peers, and .cache/peers beside the folder of this program; "./setup bench" puts them there. imgproxy is the
+program of --imgproxy, $KAMADO_IMGPROXY, imgproxy/imgproxy in one of those folders, or the one on the path.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			program, release, err := measured()
@@ -32,7 +42,8 @@ $KAMADO_PEERS, .cache/peers, and .cache/peers beside the folder of this program;
 			}
 			config.Program, config.Version = program, release
 			config.Peers = benchPeers(peers, a.getenv("KAMADO_PEERS"), program)
-			config.Talk = a.benchTalk()
+			config.Imgproxy = cmp.Or(config.Imgproxy, a.getenv("KAMADO_IMGPROXY"))
+			config.Command, config.Talk = os.Args, a.benchTalk()
 			if err := config.Validate(); err != nil {
 				return usagef("%w", err)
 			}
@@ -43,13 +54,20 @@ $KAMADO_PEERS, .cache/peers, and .cache/peers beside the folder of this program;
 			case err != nil:
 				return err
 			}
-			return a.showBench(report)
+			if markdown {
+				_, err := io.WriteString(a.stdout, report.Markdown())
+				return err
+			}
+			return a.showPictures(report)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&config.Originals, "originals", "", "folder of {kind}/{id}.jpg")
 	flags.StringVar(&peers, "peers", "", "folder whose node_modules holds sharp and calc-s2-rust")
 	flags.StringSliceVar(&config.Only, "only", nil, "peers to measure, by name (default: all that are installed)")
+	flags.StringVar(&config.Imgproxy, "imgproxy", "", "the imgproxy executable")
+	flags.StringSliceVar(&config.Parts, "parts", nil, "parts to measure: "+strings.Join(bench.Parts, ", ")+" (default: all)")
+	flags.BoolVar(&markdown, "markdown", false, "print the report as a piece of Markdown")
 	flags.IntVar(&config.Rounds, "rounds", config.Rounds, "alternating rounds that count; one more warms up")
 	flags.IntVar(&config.Repeat, "repeat", config.Repeat, "how often a round repeats each original, at another size each time")
 	flags.IntVar(&config.Quality, "quality", config.Quality, "JPEG quality of the renditions")
@@ -57,6 +75,23 @@ $KAMADO_PEERS, .cache/peers, and .cache/peers beside the folder of this program;
 	_ = cmd.MarkFlagRequired("originals") // fails only for a flag that does not exist
 	return cmd
 }
+
+// showPictures prints what each class cost, then the table of figures.
+func (a *app) showPictures(report *bench.Report) error {
+	if a.output != outputJSON {
+		head, rows := report.Table()
+		if err := (table{head: head, rows: rows}).write(a.stdout); err != nil {
+			return err
+		}
+		fmt.Fprintln(a.stdout)
+	}
+	return a.showBench(figuresFirst{report})
+}
+
+// figuresFirst is a report whose table is that of the figures.
+type figuresFirst struct{ *bench.Report }
+
+func (r figuresFirst) Table() (head []string, rows [][]string) { return r.RowTable() }
 
 // benchPeers are the folders that may hold the npm packages, the named ones first.
 func benchPeers(flag, env, program string) []string {

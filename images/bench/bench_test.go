@@ -40,7 +40,7 @@ func serve(args []string) {
 	flags := flag.NewFlagSet("serve", flag.ExitOnError)
 	address := flags.String("http", "", "")
 	originals := flags.String("originals", "", "")
-	for _, name := range []string{"result-cache", "mezzanine", "original-cache"} {
+	for _, name := range []string{"result-cache", "mezzanine", "original-cache", "admin"} {
 		flags.String(name, "on", "")
 	}
 	flags.Bool("insecure-unsigned", false, "")

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -14,7 +16,10 @@ type Config struct {
 	Program   string   // the kamado executable that is measured
 	Version   string   // of that executable, for the report
 	Peers     []string // folders that may hold node_modules, tried in order
+	Imgproxy  string   // the imgproxy executable; empty: looked for in Peers and on the path
 	Only      []string // names of subjects to measure beside kamado; empty: all that are installed
+	Parts     []string // of Parts; empty: all
+	Command   []string // how the bench was called, for the report
 
 	Width, Height int // of the renditions in the middle of the jitter; 4:3
 	Quality       int // 1..100
@@ -33,6 +38,25 @@ const (
 	aspectHeight = 3
 	jitterSteps  = 6 // renditions are up to this many 4x3 steps smaller or larger
 )
+
+// The parts of a run. Classes are always measured first: the other figures lean on them.
+const (
+	PartClasses   = "classes"   // every class of originals, every cache off, beside every peer
+	PartMezzanine = "mezzanine" // large originals with warm mezzanines
+	PartSizes     = "sizes"     // five sizes of one large original at once
+	PartBurst     = "burst"     // equal requests at once: how often the original is decoded
+	PartLatency   = "latency"   // the slowest of a hundred at concurrency 4
+	PartMemory    = "memory"    // of all processes, of kamado and of imgproxy
+	PartCached    = "cached"    // finished renditions, beside nginx
+)
+
+// Parts are all parts, in the order of their measurement.
+var Parts = []string{PartClasses, PartMezzanine, PartSizes, PartBurst, PartLatency, PartMemory, PartCached}
+
+// measures says whether a part is asked for.
+func (c Config) measures(part string) bool {
+	return len(c.Parts) == 0 || slices.Contains(c.Parts, part)
+}
 
 // Default is the measurement that the project's figures are stated in.
 func Default() Config {
@@ -55,6 +79,9 @@ func (c Config) Validate() error {
 	complain(c.Quality >= 1 && c.Quality <= 100, "quality %d is not in 1..100", c.Quality)
 	complain(c.Rounds >= 1 && c.Rounds <= 1000, "rounds %d is not in 1..1000", c.Rounds)
 	complain(c.Repeat >= 1 && c.Repeat <= 100, "repeat %d is not in 1..100", c.Repeat)
+	for _, part := range c.Parts {
+		complain(slices.Contains(Parts, part), "part %q is none of %s", part, strings.Join(Parts, ", "))
+	}
 	complain(c.Timeout > 0, "timeout %s is not positive", c.Timeout)
 	return errors.Join(errs...)
 }

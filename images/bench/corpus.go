@@ -134,6 +134,7 @@ type coding struct {
 	subX, subY    int // luma samples per chroma sample
 	progressive   bool
 	restart       bool
+	optimised     bool // sequential, with Huffman tables that are not the ones of T.81 K.3
 }
 
 // class names what originals are compared among themselves. Baseline 4:2:0
@@ -149,6 +150,9 @@ func (c coding) class() string {
 	}
 	if c.progressive {
 		name += " progressive"
+	}
+	if c.optimised && !c.progressive { // progressive files always are
+		name += " optimised"
 	}
 	if c.restart {
 		name += " restart"
@@ -198,6 +202,8 @@ func parseCoding(b []byte) (coding, error) {
 				return c, errNoFrame
 			}
 			return c, nil
+		case marker == 0xc4:
+			c.optimised = c.optimised || !standardTables(body)
 		case marker == 0xdd && len(body) >= 2:
 			c.restart = body[0] != 0 || body[1] != 0
 		case marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc:
@@ -208,6 +214,32 @@ func parseCoding(b []byte) (coding, error) {
 		i += 2 + size
 	}
 	return c, errNoFrame
+}
+
+// standardBits are how many codes of each length the typical tables of T.81
+// K.3 have: DC and AC of luminance, then of chrominance. Nearly every encoder
+// that does not count symbols uses them, and no count gives the same four.
+var standardBits = [4][16]byte{
+	{0, 1, 5, 1, 1, 1, 1, 1, 1},
+	{0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 0x7d},
+	{0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+	{0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 0x77},
+}
+
+// standardTables walks the tables of one DHT segment (T.81 B.2.4.2).
+func standardTables(body []byte) bool {
+	for len(body) >= 17 {
+		bits := [16]byte(body[1:17])
+		if !slices.Contains(standardBits[:], bits) {
+			return false
+		}
+		values := 0
+		for _, n := range bits {
+			values += int(n)
+		}
+		body = body[min(len(body), 17+values):]
+	}
+	return true
 }
 
 // frame reads a start of frame (T.81 B.2.2): precision, height, width, and

@@ -20,11 +20,16 @@ type Report struct {
 	Schema   string    `json:"schema"`
 	Started  time.Time `json:"started"`
 	Machine  Machine   `json:"machine"`
+	Command  []string  `json:"command"`
 	Settings Settings  `json:"settings"`
 	Subjects []Subject `json:"subjects"`
 	Absent   []Absent  `json:"absent"` // peers that were not measured, and why
 	Classes  []Class   `json:"classes"`
 	Memory   []Memory  `json:"memory"`
+	Burst    *Burst    `json:"burst"`   // null when it was not measured; likewise the next two
+	Latency  *Latency  `json:"latency"` // of 1 MP originals
+	Cached   *Cached   `json:"cached"`
+	Rows     []Row     `json:"rows"` // the table of figures
 	Notes    []string  `json:"notes"`
 }
 
@@ -101,9 +106,38 @@ type Compared struct {
 	Broken []string `json:"rule_broken,omitempty"`
 }
 
-// Memory is the peak of kamado's processes while it makes the renditions of a
+// Burst is how often an original was decoded when many asked for the same
+// rendition of it at once, by the program's own metrics.
+type Burst struct {
+	Requests int    `json:"requests"`
+	Counted  int    `json:"counted"`
+	Decodes  Spread `json:"decodes"` // of a burst
+}
+
+// Latency is the 99th percentile of the time to a whole answer, in milliseconds
+// of the clock, over the rounds; Ratio is kamado's over imgproxy's.
+type Latency struct {
+	Concurrency int     `json:"concurrency"`
+	Requests    int     `json:"requests"` // of a subject in a round
+	Counted     int     `json:"counted"`  // of all of kamado's
+	Kamado      Spread  `json:"kamado_p99_ms"`
+	Imgproxy    *Spread `json:"imgproxy_p99_ms"` // null when it was not measured
+	Ratio       *Spread `json:"ratio"`
+}
+
+// Cached is how many finished renditions a second a core delivers, and nginx
+// of the same bytes from a file.
+type Cached struct {
+	Bytes  int    `json:"bytes"` // of the rendition
+	Kamado Spread `json:"kamado_rps"`
+	Nginx  Spread `json:"nginx_rps"`
+	Ratio  Spread `json:"ratio"` // kamado's over nginx's
+}
+
+// Memory is the peak of a subject's processes while it makes the renditions of a
 // class, started anew, with as many requests at once as there are cores.
 type Memory struct {
+	Subject     string `json:"subject"`
 	Class       string `json:"class"`
 	Concurrency int    `json:"concurrency"`
 	Requests    int    `json:"requests"`
@@ -189,9 +223,15 @@ func (r *Report) Lines() []string {
 	for _, a := range r.Absent {
 		lines = append(lines, fmt.Sprintf("%s: not measured: %s", a.Name, a.Why))
 	}
+	return append(lines, r.remarks()...)
+}
+
+// remarks are what the tables do not say: memory, what did not count, notes.
+func (r *Report) remarks() []string {
+	var lines []string
 	for _, m := range r.Memory {
-		lines = append(lines, fmt.Sprintf("memory, %s, %d at once: %.1f MB at most in %d processes, %.1f MB idle (PSS)",
-			m.Class, m.Concurrency, float64(m.Peak)/1e6, m.Processes, float64(m.Idle)/1e6))
+		lines = append(lines, fmt.Sprintf("memory, %s, %s, %d at once: %.1f MB at most in %d processes, %.1f MB idle (PSS)",
+			m.Subject, m.Class, m.Concurrency, float64(m.Peak)/1e6, m.Processes, float64(m.Idle)/1e6))
 	}
 	for _, c := range r.Classes {
 		for _, s := range c.Results {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"slices"
 	"time"
 )
@@ -43,7 +42,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	}
 	defer os.RemoveAll(work)
 	b := &bench{config: c, work: work, report: &Report{
-		Schema: Schema, Started: time.Now().UTC().Truncate(time.Second), Machine: thisMachine(), Notes: notes,
+		Schema: Schema, Started: time.Now().UTC().Truncate(time.Second), Machine: thisMachine(), Notes: notes, Command: c.Command,
 		Settings: Settings{
 			Size: fmt.Sprintf("%dx%d", c.Width, c.Height), Jitter: aspectWidth * jitterSteps,
 			Quality: c.Quality, Rounds: c.Rounds, Repeat: c.Repeat,
@@ -54,21 +53,25 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		return nil, err
 	}
 	groups := classes(originals)
-	for _, group := range groups {
-		class, err := b.class(ctx, group)
-		if err != nil {
+	if c.measures(PartClasses) {
+		for _, group := range groups {
+			class, err := b.class(ctx, group)
+			if err != nil {
+				return nil, err
+			}
+			b.report.Classes = append(b.report.Classes, class)
+		}
+	}
+	if err := b.parts(ctx, groups); err != nil {
+		return nil, err
+	}
+	b.close() // before memory is measured: only one subject runs then
+	if c.measures(PartMemory) {
+		if err := b.memories(ctx, groups); err != nil {
 			return nil, err
 		}
-		b.report.Classes = append(b.report.Classes, class)
 	}
-	b.close() // before memory is measured: only kamado runs then
-	for _, group := range groups {
-		m, err := b.memory(ctx, group)
-		if err != nil {
-			return nil, err
-		}
-		b.report.Memory = append(b.report.Memory, m)
-	}
+	b.report.setRows()
 	return b.report, nil
 }
 
@@ -88,6 +91,9 @@ func (b *bench) start(ctx context.Context) error {
 		name, how string
 		start     func() (subject, string, error)
 	}{
+		{"imgproxy", "over HTTP with as many workers as cores, its own defaults, originals from its local file system, no signatures", func() (subject, string, error) {
+			return given(startImgproxy(ctx, b.config))
+		}},
 		{"sharp", "in a warm Node.js process, one thread, no HTTP, reading the original not counted", func() (subject, string, error) {
 			return given(startSharp(ctx, b.config, b.work))
 		}},
@@ -153,31 +159,34 @@ type tally struct {
 	broken   error
 }
 
-// class runs the alternating rounds of one class and judges the pictures.
+// class runs the alternating rounds of one class with all subjects.
 func (b *bench) class(ctx context.Context, group []*original) (Class, error) {
-	name := group[0].class
-	tallies := make([]*tally, len(b.subjects))
-	for i, s := range b.subjects {
+	return b.measure(ctx, group[0].class, len(group), b.subjects, func(round int) []job { return jobs(b.config, group, round) })
+}
+
+// measure runs alternating rounds and judges the pictures; kamado is the first
+// of the subjects. Round 0 of batch warms up.
+func (b *bench) measure(ctx context.Context, name string, originals int, subjects []subject, batch func(round int) []job) (Class, error) {
+	tallies := make([]*tally, len(subjects))
+	for i, s := range subjects {
 		tallies[i] = &tally{subject: s, rejected: map[string]int{}}
 	}
 	for round := -1; round < b.config.Rounds; round++ {
 		fmt.Fprintf(b.config.Talk, "%s: round %d of %d\n", name, round+1, b.config.Rounds)
-		batch := jobs(b.config, group, round+1)
 		for i := range tallies {
 			t := tallies[(i+round+1)%len(tallies)]
-			if err := t.round(ctx, batch, round); err != nil {
+			if err := t.round(ctx, batch(round+1), round); err != nil {
 				return Class{}, err
 			}
 		}
 	}
 	fmt.Fprintf(b.config.Talk, "%s: judging\n", name)
-	batch := jobs(b.config, group, 1)
 	for _, t := range tallies {
-		if err := b.judgeTally(ctx, t, batch); err != nil {
+		if err := b.judgeTally(ctx, t, batch(1)); err != nil {
 			return Class{}, err
 		}
 	}
-	return classReport(name, len(group), tallies), nil
+	return classReport(name, originals, tallies), nil
 }
 
 // round does one batch. Round -1 warms up and is not counted; its failures will
@@ -315,51 +324,4 @@ func compare(ours, peer *tally) Compared {
 		x.Rule = RuleBroken
 	}
 	return x
-}
-
-// memoryRounds is how many times the class is asked for while memory is
-// watched, memorySample how often it is looked at.
-const (
-	memoryRounds = 3
-	memorySample = 5 * time.Millisecond
-)
-
-// memory watches kamado, started anew, under as many requests as cores.
-func (b *bench) memory(ctx context.Context, group []*original) (Memory, error) {
-	m := Memory{Class: group[0].class, Concurrency: runtime.NumCPU()}
-	fmt.Fprintf(b.config.Talk, "%s: memory\n", m.Class)
-	kamado, err := startKamado(ctx, b.config)
-	if err != nil {
-		return m, fmt.Errorf("%w: %w", ErrKamado, err)
-	}
-	defer kamado.close()
-	if m.Idle, _, err = kamado.tree().pss(); err != nil {
-		return m, fmt.Errorf("%w: read its memory: %w", ErrKamado, err)
-	}
-	done := make(chan []outcome)
-	go func() {
-		var all []outcome
-		for round := range memoryRounds {
-			all = append(all, kamado.load(ctx, jobs(b.config, group, round), m.Concurrency)...)
-		}
-		done <- all
-	}()
-	tick := time.NewTicker(memorySample)
-	defer tick.Stop()
-	for {
-		select {
-		case outcomes := <-done:
-			for _, o := range outcomes {
-				if m.Requests++; o.why == "" {
-					m.Counted++
-				}
-			}
-			return m, ctx.Err()
-		case <-tick.C:
-			if sum, n, err := kamado.tree().pss(); err == nil {
-				m.Samples++
-				m.Peak, m.Processes = max(m.Peak, sum), max(m.Processes, n)
-			}
-		}
-	}
 }

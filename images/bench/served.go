@@ -22,6 +22,7 @@ type served struct {
 	exited chan error // receives once
 	said   *tailWriter
 	base   string
+	admin  string // address of its metrics; empty: it has none
 	client *http.Client
 	path   func(job) string
 }
@@ -30,7 +31,7 @@ type served struct {
 // the cost of a connection is no part of a request's.
 func newServed(c Config, title, base string, cmd *exec.Cmd, path func(job) string) *served {
 	s := &served{title: title, config: c, cmd: cmd, base: base, path: path, said: &tailWriter{}, exited: make(chan error, 1)}
-	s.client = &http.Client{Timeout: c.Timeout, Transport: &http.Transport{DisableCompression: true}}
+	s.client = &http.Client{Timeout: c.Timeout, Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: burstRequests}}
 	cmd.Stdout, cmd.Stderr = s.said, s.said
 	return s
 }
@@ -85,6 +86,11 @@ func (s *served) get(ctx context.Context, path string) (int, []byte, error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	return s.do(req)
+}
+
+// do gives the status and the whole body of an answer.
+func (s *served) do(req *http.Request) (int, []byte, error) {
 	res, err := s.client.Do(req)
 	if err != nil {
 		return 0, nil, err
