@@ -79,7 +79,7 @@ func (b *body) broken(err error) error {
 	if cause := context.Cause(b.ctx); cause != nil {
 		err = cause
 	}
-	return unavailable(true, "body broke off after %d bytes: %w", b.read, err)
+	return unavailable(true, "body broke off after %d bytes: %v", b.read, err)
 }
 
 // Close may be called again.

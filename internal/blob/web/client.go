@@ -134,16 +134,17 @@ func unavailable(again bool, format string, args ...any) *fault {
 	return &fault{word: blob.ErrUnavailable, again: again, err: fmt.Errorf(format, args...)}
 }
 
-// networkFault classes an error of the transport.
+// networkFault classes an error of the transport. The error itself is only told:
+// its timeouts pass for the end of a context, which is the caller's.
 func networkFault(err error) error {
 	var dns *net.DNSError
 	switch {
 	case errors.Is(err, ErrRefused):
 		return &fault{word: blob.ErrDenied, err: err}
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return &fault{word: blob.ErrUnavailable, err: err}
+		return unavailable(false, "%v", err)
 	}
-	return &fault{word: blob.ErrUnavailable, again: true, err: err}
+	return unavailable(true, "%v", err)
 }
 
 // statusFault classes an answer that is no object.
