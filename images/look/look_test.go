@@ -262,16 +262,20 @@ func TestBordersAreFoundToThePixel(t *testing.T) {
 			if name == "gray" && tt.threshold == 1 && !tt.p.Alpha {
 				continue // luma of the noise is smaller than the noise
 			}
-			if got := look.Borders(p, tt.threshold); got != tt.want {
+			if got := look.Borders(p, image.Rectangle{}, tt.threshold); got != tt.want {
 				t.Errorf("%s, %s: inside is %v, want %v", tt.name, name, got, tt.want)
 			}
 		}
 	}
 	even := framed(image.Rect(10, 6, 50, 40), [4]uint8{240, 240, 240, 255}, [4]uint8{30, 90, 40, 255})
-	if got := look.Borders(models(t, even)["4:2:0"], 8); got != in {
+	if got := look.Borders(models(t, even)["4:2:0"], image.Rectangle{}, 8); got != in {
 		t.Errorf("4:2:0: inside is %v, want %v", got, in)
 	}
-	if n := testing.AllocsPerRun(5, func() { look.Borders(even, 8) }); n != 0 {
+	part := image.Rect(3, 2, 40, 48)
+	if got := look.Borders(even, part, 8); got != in.Intersect(part) {
+		t.Errorf("within %v: inside is %v, want %v", part, got, in.Intersect(part))
+	}
+	if n := testing.AllocsPerRun(5, func() { look.Borders(even, image.Rectangle{}, 8) }); n != 0 {
 		t.Errorf("%v allocations, want none", n)
 	}
 }
@@ -338,7 +342,7 @@ func TestAttentionOfAnyShape(t *testing.T) {
 		}
 		look.BlurHash(p, 4, 3)
 		look.ThumbHash(p)
-		look.Borders(p, 10)
+		look.Borders(p, image.Rectangle{}, 10)
 	}
 }
 
