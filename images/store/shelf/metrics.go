@@ -12,7 +12,7 @@ import (
 )
 
 // reasons are why a write failed, as a label; the last is all that is not listed.
-var reasons = []struct {
+var reasons = [...]struct {
 	name string
 	is   []error
 }{
@@ -30,20 +30,30 @@ var reasons = []struct {
 const (
 	reasonPicture = "picture"
 	reasonOther   = "other"
+
+	reasonPictureAt = len(reasons)
+	reasonOtherAt   = len(reasons) + 1
 )
 
 // counts are since the shelf was made.
 type counts struct {
 	bytesIn, bytesOut atomic.Uint64
 	changes           [howCount]atomic.Uint64
-	failures          [12]atomic.Uint64 // by place in reasons, then picture and other
+	failures          [reasonOtherAt + 1]atomic.Uint64 // by place in reasons, then picture and other
 }
 
-func (c *counts) failed(err error) { c.failures[reasonOf(err)].Add(1) }
+// failed counts a write that failed; one for a reason that nobody expects is said.
+func (s *Shelf) failed(err error, ref Ref, by Actor) {
+	reason := reasonOf(err)
+	s.counts.failures[reason].Add(1)
+	if reason == reasonOtherAt && by.Via != "s3" { // S3 says its own, with the request
+		s.deps.Log.Error("original could not be changed", "origin", ref.Origin, "key", ref.Key, "request_id", by.RequestID, "err", err)
+	}
+}
 
 func reasonOf(err error) int {
 	if refused(err) {
-		return len(reasons)
+		return reasonPictureAt
 	}
 	for i, r := range reasons {
 		for _, is := range r.is {
@@ -52,7 +62,7 @@ func reasonOf(err error) int {
 			}
 		}
 	}
-	return len(reasons) + 1
+	return reasonOtherAt
 }
 
 // Queue is the state of the queue of uploads.
@@ -89,12 +99,12 @@ func (s *Shelf) Collect(ch chan<- prometheus.Metric) {
 	for how := range howCount {
 		put(descChanges, prometheus.CounterValue, float64(s.counts.changes[how].Load()), how.String())
 	}
-	for i := range len(reasons) + 2 {
+	for i := range reasonOtherAt + 1 {
 		name := reasonOther
 		switch {
 		case i < len(reasons):
 			name = reasons[i].name
-		case i == len(reasons):
+		case i == reasonPictureAt:
 			name = reasonPicture
 		}
 		put(descFailed, prometheus.CounterValue, float64(s.counts.failures[i].Load()), name)

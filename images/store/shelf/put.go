@@ -48,7 +48,7 @@ type Write struct {
 func (s *Shelf) Put(ctx context.Context, ref Ref, b Body, w Write) (Object, error) {
 	o, err := s.put(ctx, ref, b, w)
 	if err != nil {
-		s.counts.failed(err)
+		s.failed(err, ref, w.By)
 		return Object{}, fmt.Errorf("put %s %q: %w", ref.Origin, ref.Key, err)
 	}
 	s.counts.bytesIn.Add(uint64(o.Size))
@@ -72,15 +72,11 @@ func (s *Shelf) put(ctx context.Context, ref Ref, b Body, w Write) (Object, erro
 			return Object{}, err
 		}
 	}
-	if err := s.acquire(ctx); err != nil {
-		return Object{}, err
-	}
-	defer s.places.Release()
-	d, err := s.receive(ctx, b)
+	d, err := s.draft(ctx, b)
 	if err != nil {
 		return Object{}, err
 	}
-	defer d.discard()
+	defer d.Close()
 	if s.cfg.PicturesOnly {
 		if d.facts, err = d.validate(ctx, s.deps.Validate); err != nil {
 			return Object{}, err
@@ -96,22 +92,60 @@ func (s *Shelf) limit(b Body) int64 {
 	return s.cfg.BytesMax
 }
 
-// draft is a whole body in the staging directory, its checksums compared.
-type draft struct {
+// Draft is a whole body in the staging directory, its checksums compared.
+type Draft struct {
+	Size int64
+	MD5  []byte
+
 	file  *os.File // locked, so that no sweep takes it
-	size  int64
-	md5   []byte
+	moved bool
 	facts Facts
 	head  []byte // the first bytes, at most images.SniffLength
 }
 
-func (d *draft) discard() {
-	_ = os.Remove(d.file.Name()) // a sweep takes what stays
+// Close gives the draft up.
+func (d *Draft) Close() {
+	if !d.moved {
+		_ = os.Remove(d.file.Name()) // a sweep takes what stays
+	}
 	d.file.Close()
 }
 
+// Move makes the draft durable under another name in the file system of the
+// staging directory; the directory there is the caller's to sync.
+func (d *Draft) Move(path string) error {
+	err := d.file.Sync()
+	if err == nil {
+		err = os.Rename(d.file.Name(), path)
+	}
+	d.moved = err == nil
+	return disk(err)
+}
+
+// Receive takes in a body that is not, or not yet, an object: a part. The caller
+// closes the draft.
+func (s *Shelf) Receive(ctx context.Context, b Body) (*Draft, error) {
+	if b.Size > s.limit(b) {
+		return nil, fmt.Errorf("%w: %d bytes, limit %d", ErrTooLarge, b.Size, s.limit(b))
+	}
+	d, err := s.draft(ctx, b)
+	if err != nil {
+		s.failed(err, Ref{}, Actor{})
+	}
+	return d, err
+}
+
+// draft waits for a place and receives.
+func (s *Shelf) draft(ctx context.Context, b Body) (*Draft, error) {
+	if err := s.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer s.places.Release()
+	return s.receive(ctx, b)
+}
+
 // receive writes a body to a staging file.
-func (s *Shelf) receive(ctx context.Context, b Body) (_ *draft, err error) {
+func (s *Shelf) receive(ctx context.Context, b Body) (_ *Draft, err error) {
 	f, err := os.OpenFile(filepath.Join(s.cfg.Dir, rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
 	if err == nil {
 		err = lockFile(f)
@@ -122,10 +156,10 @@ func (s *Shelf) receive(ctx context.Context, b Body) (_ *draft, err error) {
 		}
 		return nil, disk(err)
 	}
-	d := &draft{file: f}
+	d := &Draft{file: f}
 	defer func() {
 		if err != nil {
-			d.discard()
+			d.Close()
 		}
 	}()
 	sums := hashes{}
@@ -151,12 +185,12 @@ func (s *Shelf) receive(ctx context.Context, b Body) (_ *draft, err error) {
 			return nil, err
 		}
 	}
-	d.md5 = sums[MD5].Sum(nil)
+	d.MD5 = sums[MD5].Sum(nil)
 	return d, nil
 }
 
 // fill copies the body to the draft, and to the checksums.
-func (s *Shelf) fill(ctx context.Context, d *draft, b Body, sums hashes) error {
+func (s *Shelf) fill(ctx context.Context, d *Draft, b Body, sums hashes) error {
 	limit := s.limit(b)
 	buf := make([]byte, copyBytes)
 	for {
@@ -164,7 +198,7 @@ func (s *Shelf) fill(ctx context.Context, d *draft, b Body, sums hashes) error {
 			return err
 		}
 		n, err := b.Reader.Read(buf)
-		if d.size += int64(n); d.size > limit {
+		if d.Size += int64(n); d.Size > limit {
 			return fmt.Errorf("%w: limit %d", ErrTooLarge, limit)
 		}
 		if room := images.SniffLength - len(d.head); room > 0 {
@@ -175,25 +209,25 @@ func (s *Shelf) fill(ctx context.Context, d *draft, b Body, sums hashes) error {
 			return disk(werr)
 		}
 		switch {
-		case errors.Is(err, io.EOF) && (b.Size < 0 || d.size == b.Size):
+		case errors.Is(err, io.EOF) && (b.Size < 0 || d.Size == b.Size):
 			return nil
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return fmt.Errorf("%w: %d of %d bytes", ErrIncomplete, d.size, b.Size)
+			return fmt.Errorf("%w: %d of %d bytes", ErrIncomplete, d.Size, b.Size)
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return fmt.Errorf("%w after %d bytes", ErrStalled, d.size)
+			return fmt.Errorf("%w after %d bytes", ErrStalled, d.Size)
 		case err != nil:
 			return err
-		case b.Size >= 0 && d.size > b.Size:
+		case b.Size >= 0 && d.Size > b.Size:
 			return fmt.Errorf("%w: more than %d bytes", ErrIncomplete, b.Size)
 		}
 	}
 }
 
 // commit makes a draft the object.
-func (s *Shelf) commit(ctx context.Context, store blob.Store, ref Ref, d *draft, w Write) (Object, error) {
+func (s *Shelf) commit(ctx context.Context, store blob.Store, ref Ref, d *Draft, w Write) (Object, error) {
 	format := images.Sniff(d.head)
 	note := note{parts: w.Parts, format: format, meta: w.Meta}
-	copy(note.md5[:], d.md5)
+	copy(note.md5[:], d.MD5)
 	text, err := note.encode()
 	if err != nil {
 		return Object{}, err
@@ -207,7 +241,7 @@ func (s *Shelf) commit(ctx context.Context, store blob.Store, ref Ref, d *draft,
 		o = object(in, nil)
 	}
 	o.Facts = d.facts
-	o.Format, o.BodyMD5 = format, hex.EncodeToString(d.md5)
+	o.Format, o.BodyMD5 = format, hex.EncodeToString(d.MD5)
 	c := Change{Origin: ref.Origin, Key: ref.Key, How: how, By: w.By, Bytes: o.Size, ETag: o.ETag, Width: d.facts.Width, Height: d.facts.Height}
 	if format != images.FormatUnknown {
 		c.Format = format.String()
@@ -217,7 +251,7 @@ func (s *Shelf) commit(ctx context.Context, store blob.Store, ref Ref, d *draft,
 }
 
 // place checks the condition and puts the draft in one step for other writers.
-func (s *Shelf) place(ctx context.Context, store blob.Store, ref Ref, d *draft, note []byte, c Condition) (How, blob.Info, error) {
+func (s *Shelf) place(ctx context.Context, store blob.Store, ref Ref, d *Draft, note []byte, c Condition) (How, blob.Info, error) {
 	defer s.lock(ref)()
 	how := Replaced
 	switch there, err := s.check(ctx, ref, c); {
@@ -233,7 +267,7 @@ func (s *Shelf) place(ctx context.Context, store blob.Store, ref Ref, d *draft, 
 	if errors.Is(err, errors.ErrUnsupported) { // another file system, or not a directory at all
 		if _, err = d.file.Seek(0, io.SeekStart); err == nil {
 			opt := blob.PutOptions{ContentType: images.Sniff(d.head).MediaType(), Note: note}
-			in, err = store.Put(ctx, ref.Key, d.file, d.size, opt)
+			in, err = store.Put(ctx, ref.Key, d.file, d.Size, opt)
 		}
 	}
 	return how, in, disk(err)
@@ -245,4 +279,38 @@ func disk(err error) error {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	return err
+}
+
+// Accepts says whether an object with this name and metadata could be stored, for
+// uploads whose bytes come later.
+func (s *Shelf) Accepts(ref Ref, meta map[string]string) error {
+	if _, err := s.origin(ref.Origin); err != nil {
+		return err
+	}
+	if err := blob.CheckKey(ref.Key); err != nil {
+		return err
+	}
+	_, err := note{meta: meta}.encode()
+	return err
+}
+
+// Check compares the announced checksums with a body that was read whole, for
+// bodies that are not stored.
+func (b Body) Check(data []byte) error {
+	sums := hashes{}
+	for _, s := range b.Sums {
+		sums.want(s.Algorithm)
+	}
+	for _, a := range b.Also {
+		sums.want(a)
+	}
+	_, _ = sums.Write(data)
+	if err := sums.check(b.Sums); err != nil || b.Trailer == nil {
+		return err
+	}
+	late, err := b.Trailer()
+	if err != nil {
+		return err
+	}
+	return sums.check(late)
 }

@@ -120,7 +120,7 @@ func (s *Shelf) Entry(ctx context.Context, origin string, in blob.Info) Object {
 func (s *Shelf) Delete(ctx context.Context, ref Ref, c Condition, by Actor) error {
 	err := s.remove(ctx, ref, c)
 	if err != nil {
-		s.counts.failed(err)
+		s.failed(err, ref, by)
 		return fmt.Errorf("delete %s %q: %w", ref.Origin, ref.Key, err)
 	}
 	s.tell(ctx, Change{Origin: ref.Origin, Key: ref.Key, How: Deleted, By: by})

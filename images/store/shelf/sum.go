@@ -10,6 +10,7 @@ import (
 	"hash"
 	"hash/crc32"
 	"hash/crc64"
+	"net/http"
 )
 
 // Algorithm is a checksum that a client may announce.
@@ -134,4 +135,26 @@ func (h hashes) check(sums []Sum) error {
 		}
 	}
 	return nil
+}
+
+// Announced reads Content-MD5 and x-amz-checksum-*.
+func Announced(h http.Header) ([]Sum, error) {
+	var sums []Sum
+	if text := h.Get("Content-MD5"); text != "" {
+		s, err := ParseSum(MD5, text)
+		if err != nil {
+			return nil, err
+		}
+		sums = append(sums, s)
+	}
+	for _, a := range Algorithms {
+		if text := h.Get("X-Amz-Checksum-" + string(a)); text != "" {
+			s, err := ParseSum(a, text)
+			if err != nil {
+				return nil, err
+			}
+			sums = append(sums, s)
+		}
+	}
+	return sums, nil
 }

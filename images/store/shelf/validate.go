@@ -12,11 +12,11 @@ import (
 
 // validate shows the draft's bytes to the judge of pictures through a mapping: a
 // header is a few pages, and pages of the file's cache are not memory of ours.
-func (d *draft) validate(ctx context.Context, judge func(context.Context, []byte) (Facts, error)) (facts Facts, err error) {
-	if d.size == 0 {
+func (d *Draft) validate(ctx context.Context, judge func(context.Context, []byte) (Facts, error)) (facts Facts, err error) {
+	if d.Size == 0 {
 		return judge(ctx, nil)
 	}
-	data, err := syscall.Mmap(int(d.file.Fd()), 0, int(d.size), syscall.PROT_READ, syscall.MAP_SHARED)
+	data, err := syscall.Mmap(int(d.file.Fd()), 0, int(d.Size), syscall.PROT_READ, syscall.MAP_SHARED)
 	if err != nil {
 		return Facts{}, fmt.Errorf("map the staging file: %w", err)
 	}
