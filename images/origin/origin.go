@@ -30,7 +30,8 @@ const (
 	cooldown             = time.Second
 	failuresMax          = 16
 	failureWindow        = 10 * time.Second
-	answerBytes          = 256 // rough size of a remembered answer
+	hostsMax             = 1024 // error budgets of the hosts in URL keys, for each source
+	answerBytes          = 256  // rough size of a remembered answer
 	originalOverheadByte = 256
 )
 
@@ -58,8 +59,12 @@ type Route struct {
 
 // Config is what a Finder needs.
 type Config struct {
-	Sources  []Source
-	Routes   []Route
+	Sources []Source
+	Routes  []Route
+	// URLs names the source of originals whose key is a whole URL (http:// or
+	// https://); such a key goes there whatever the routes say. Empty: they are
+	// keys like others, which no store has.
+	URLs     string
 	BytesMax int64 // of an original; default 64 MiB
 	// CacheBytes bounds the originals of remote sources kept in memory; 0: none.
 	CacheBytes int64
@@ -92,17 +97,13 @@ type Finder struct {
 	cfg     Config
 	sources map[string]*source
 	routes  map[routeKey]target
+	urls    *source // of Config.URLs; nil: none
 	answers *cache.Memory[answerKey, answer]
 	bodies  *cache.Memory[bodyKey, []byte]
 	asking  cache.Group[answerKey, Original]
 	reading cache.Group[bodyKey, *remoteBody]
 	fetches *queue.Queue
 	buffers bufferPool
-}
-
-type source struct {
-	Source
-	budget *budget
 }
 
 type routeKey struct{ kind, host string }
@@ -196,7 +197,10 @@ func New(cfg Config) (*Finder, error) {
 		if len(s.Names) == 0 {
 			s.Names = Names
 		}
-		f.sources[s.Name] = &source{Source: s, budget: newBudget(failuresMax, failureWindow, cooldown)}
+		f.sources[s.Name] = newSource(s)
+	}
+	if f.urls = f.sources[cfg.URLs]; cfg.URLs != "" && f.urls == nil {
+		return nil, fmt.Errorf("originals named by URLs: no origin is named %q", cfg.URLs)
 	}
 	for _, r := range cfg.Routes {
 		s := f.sources[r.Source]
@@ -239,6 +243,9 @@ func bareHost(host string) string {
 //  6. the error of Config.Revisions, as it is.
 func (f *Finder) Find(ctx context.Context, ref Ref) (Original, error) {
 	t, ok := f.route(ref.Host, ref.Kind)
+	if f.urls != nil && isURL(ref.Key) {
+		t, ok = target{source: f.urls}, true
+	}
 	if !ok {
 		return Original{}, images.Errorf(images.NotFound, "no originals of the kind %q are served here", ref.Kind)
 	}
@@ -333,9 +340,12 @@ func (f *Finder) ask(ctx context.Context, s *source, key string, literal bool) (
 // stat asks a source about one key, within its budget and timeout.
 func (f *Finder) stat(ctx context.Context, s *source, key string) (info blob.Info, err error) {
 	if !s.Remote {
-		return s.Store.Stat(ctx, key)
+		began := time.Now()
+		info, err = s.Store.Stat(ctx, key)
+		s.record.add(f.cfg.Now(), time.Since(began), err, ctx.Err() != nil)
+		return info, err
 	}
-	err = f.spend(ctx, s, func(ctx context.Context) error {
+	err = f.spend(ctx, s, key, func(ctx context.Context) error {
 		info, err = s.Store.Stat(ctx, key)
 		return err
 	})
@@ -343,18 +353,23 @@ func (f *Finder) stat(ctx context.Context, s *source, key string) (info blob.Inf
 }
 
 // spend does a call to a remote source when its error budget allows.
-func (f *Finder) spend(ctx context.Context, s *source, call func(context.Context) error) error {
-	if !s.budget.allow(f.cfg.Now()) {
+func (f *Finder) spend(ctx context.Context, s *source, key string, call func(context.Context) error) error {
+	b := s.budgetOf(key)
+	if !b.allow(f.cfg.Now()) {
+		s.record.spare()
 		return errBudget
 	}
 	callCtx, cancel := context.WithTimeoutCause(ctx, s.Timeout, errSlow)
 	defer cancel()
+	began := time.Now()
 	err := call(callCtx)
 	if err != nil && ctx.Err() == nil && context.Cause(callCtx) == errSlow {
 		err = fmt.Errorf("%w after %v: %w", errSlow, s.Timeout, err)
 	}
 	// A caller that left says nothing about the source.
-	s.budget.report(f.cfg.Now(), err == nil || !sourceFault(err), ctx.Err() != nil)
+	left, now := ctx.Err() != nil, f.cfg.Now()
+	b.report(now, err == nil || !sourceFault(err), left)
+	s.record.add(now, time.Since(began), err, left)
 	return err
 }
 
@@ -365,7 +380,7 @@ var (
 
 // sourceFault says whether an error speaks against the source as a whole.
 func sourceFault(err error) bool {
-	return !errors.Is(err, blob.ErrNotFound) && !errors.Is(err, blob.ErrInvalidKey) && !errors.Is(err, blob.ErrTooLarge)
+	return err != nil && !errors.Is(err, blob.ErrNotFound) && !errors.Is(err, blob.ErrInvalidKey) && !errors.Is(err, blob.ErrTooLarge)
 }
 
 // sourceError turns a store's error into the room's.
@@ -388,6 +403,10 @@ func sourceError(s *source, op string, err error) error {
 		return images.Wrap(images.Unavailable, op, "the origin cut the original short", err)
 	case errors.Is(err, blob.ErrDenied):
 		return images.Wrap(images.Unavailable, op, "the origin refuses access", err)
+	case errors.Is(err, errors.ErrUnsupported):
+		return &images.Error{Op: op, Kind: images.Invalid, Detail: "this origin cannot do that", Err: err}
+	case errors.Is(err, blob.ErrUnavailable):
+		// Before the ends of contexts: timeouts of the network pass for one.
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/cache"
@@ -63,6 +64,8 @@ func (f *Finder) Read(ctx context.Context, o *Original) (*Body, error) {
 func (f *Finder) readLocal(ctx context.Context, s *source, o *Original) (*Body, error) {
 	buf := f.buffers.get(o.Size)
 	var err error
+	began := time.Now()
+	defer func() { s.record.add(f.cfg.Now(), time.Since(began), err, ctx.Err() != nil) }()
 	for range readTries {
 		var data []byte
 		var info blob.Info
@@ -90,15 +93,15 @@ type remoteBody struct {
 	data     []byte
 }
 
-// readRemote reads and caches. A body cut short, and a source that failed once,
-// are tried again.
+// readRemote reads and caches. A body that broke off is read again once.
 func (f *Finder) readRemote(ctx context.Context, s *source, o *Original) (*remoteBody, error) {
 	var err error
 	for range readTries {
 		var data []byte
 		var info blob.Info
-		err = f.spend(ctx, s, func(ctx context.Context) (err error) {
-			data, info, err = blob.GetAll(ctx, s.Store, o.Key, nil, f.cfg.BytesMax)
+		broke := false
+		err = f.spend(ctx, s, o.Key, func(ctx context.Context) (err error) {
+			data, info, broke, err = f.readOnce(ctx, s, o)
 			return err
 		})
 		if err == nil {
@@ -106,11 +109,28 @@ func (f *Finder) readRemote(ctx context.Context, s *source, o *Original) (*remot
 			f.keep(body.original.bodyKey(), data)
 			return body, nil
 		}
-		if ctx.Err() != nil || !errors.Is(err, blob.ErrShort) {
+		if ctx.Err() != nil || !broke || errors.Is(err, errSlow) {
 			break
 		}
 	}
 	return nil, sourceError(s, "read", err)
+}
+
+// readOnce reads an original; broke says that the body began and did not end well.
+func (f *Finder) readOnce(ctx context.Context, s *source, o *Original) (data []byte, info blob.Info, broke bool, err error) {
+	obj, err := s.Store.Get(ctx, o.Key)
+	if err != nil {
+		return nil, info, false, err
+	}
+	data, err = blob.ReadAll(nil, obj, f.cfg.BytesMax)
+	if cerr := obj.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil && obj.ETag == o.ETag && obj.Size != o.Size {
+		// One version has one length: a server announced a wrong one.
+		err = fmt.Errorf("%w: %d bytes, %d were announced for this version", blob.ErrShort, obj.Size, o.Size)
+	}
+	return data, blob.Info{Key: o.Key, Size: obj.Size, ETag: obj.ETag, ModTime: obj.ModTime}, !errors.Is(err, blob.ErrTooLarge), err
 }
 
 // cached looks for the bytes of a remote original in memory, then on disk.

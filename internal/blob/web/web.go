@@ -208,6 +208,9 @@ func (s *Store) head(f *flight, u *url.URL) (blob.Info, error) {
 	if err := s.checkObject(resp); err != nil {
 		return blob.Info{}, err
 	}
+	if resp.ContentLength == 0 {
+		return blob.Info{}, errAskByGet // many programs say so to HEAD, whatever they have
+	}
 	return s.told(u, resp.Header, resp.ContentLength)
 }
 
