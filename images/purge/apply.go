@@ -31,9 +31,6 @@ func (t *Table) apply(o Order, seq uint64) {
 	}
 	h := &held{Order: o, seq: seq}
 	t.replace(before, h)
-	if r == nil {
-		t.index.count[o.Target.Scope].Add(1)
-	}
 	t.set(e, r.with(h))
 	if o.Action == Takedown {
 		t.unswept = max(t.unswept, seq)
@@ -48,6 +45,13 @@ func (t *Table) set(e *entry, r *registers) {
 	}
 	if r != nil {
 		t.digest ^= r.mark
+	}
+	if s := e.target.Scope; s != ScopeAll && (r == nil) != (e.regs.Load() == nil) {
+		by := 1
+		if r == nil {
+			by = -1
+		}
+		defer t.index.live(s, by)
 	}
 	e.regs.Store(r)
 }
@@ -118,19 +122,21 @@ func (t *Table) raise(floor ID) {
 		}
 		t.replace(r.purge, nil)
 		if r.hold == nil {
-			t.index.count[e.target.Scope].Add(-1)
 			t.set(e, nil)
 			return
 		}
 		t.set(e, (&registers{hold: r.hold}).computed())
 	}
-	t.index.each(drop)
-	drop(t.all)
-	size := 64
-	for size < 2*(t.purges+t.holds+1) {
-		size *= 2
+	for i := range t.index.tables {
+		table := &t.index.tables[i]
+		table.each(drop)
+		size := tableMin
+		for size < 4*table.live {
+			size *= 2
+		}
+		table.rebuild(size)
 	}
-	t.index.rebuild(size)
+	drop(t.all)
 }
 
 // bound folds the oldest purges when there are too many, forgets nodes of the

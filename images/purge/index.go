@@ -59,31 +59,48 @@ func (r *registers) computed() *registers {
 }
 
 // index finds entries by target. Lookups take no lock and make no garbage; one
-// writer adds. It is a hash table with open addressing, at most half full, that
-// is replaced by a larger one.
+// writer adds. Each scope has a table of its own, because those of kinds, owners
+// and prefixes are small and asked for with every request.
 type index struct {
-	seed  maphash.Seed
-	basis uint64 // of the hashes of prefixes
-	table atomic.Pointer[[]atomic.Pointer[entry]]
-	// count is how many entries of each scope there are, so that a scope
-	// without any costs a lookup one load.
-	count [scopeEnd]atomic.Int64
+	seed   maphash.Seed
+	basis  uint64 // of the hashes of prefixes
+	tables [scopeEnd]table
+	// scopes has a bit for each scope of which there is an entry with registers.
+	scopes atomic.Uint32
 	// lengths has a bit for each length that a prefix has. It is never cleared:
 	// a length without a prefix costs one probe.
 	lengths [keyBytesMax/64 + 1]atomic.Uint64
-	n       int
 }
+
+// table is a hash table with open addressing, at most half full, that is
+// replaced by a larger one.
+type table struct {
+	slots atomic.Pointer[[]atomic.Pointer[entry]]
+	n     int // entries
+	live  int // entries with registers
+}
+
+// tableMin is the least number of slots. Invariant: a power of two.
+const tableMin = 16
 
 func newIndex() *index {
 	x := &index{seed: maphash.MakeSeed()}
 	x.basis = maphash.String(x.seed, "prefix")
-	x.reset(64)
+	for i := range x.tables {
+		x.tables[i].rebuild(tableMin)
+	}
 	return x
 }
 
-func (x *index) reset(size int) {
-	t := make([]atomic.Pointer[entry], size)
-	x.table.Store(&t)
+// live says that one entry more, or less, of a scope has registers.
+func (x *index) live(s Scope, by int) {
+	t := &x.tables[s]
+	t.live += by
+	if t.live > 0 {
+		x.scopes.Or(1 << s)
+	} else {
+		x.scopes.And(^uint32(1 << s))
+	}
 }
 
 // fnvPrime is of FNV-1a with 64 bits: prefixes need a hash that goes on byte by
@@ -110,69 +127,67 @@ func mix(h uint64) uint64 { return h ^ bits.RotateLeft64(h, 32)*0x9E3779B97F4A7C
 
 // find gives the entry of a target, or nil.
 func (x *index) find(hash uint64, scope Scope, source, name string) *entry {
-	table := *x.table.Load()
-	mask := uint64(len(table) - 1)
+	slots := *x.tables[scope].slots.Load()
+	mask := uint64(len(slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
-		e := table[i].Load()
+		e := slots[i&uint64(len(slots)-1)].Load()
 		if e == nil {
 			return nil
 		}
-		if e.hash == hash && e.target.Scope == scope && e.target.Name == name && e.target.Source == source {
+		if e.hash == hash && e.target.Name == name && e.target.Source == source {
 			return e
 		}
 	}
 }
 
 // get gives the entry of a target, adding it if need be. For the one writer.
-func (x *index) get(t Target) *entry {
-	hash := x.hash(t)
-	if e := x.find(hash, t.Scope, t.Source, t.Name); e != nil {
+func (x *index) get(target Target) *entry {
+	hash := x.hash(target)
+	if e := x.find(hash, target.Scope, target.Source, target.Name); e != nil {
 		return e
 	}
-	table := *x.table.Load()
-	if 2*(x.n+1) > len(table) {
-		x.rebuild(2 * len(table))
-		table = *x.table.Load()
+	t := &x.tables[target.Scope]
+	if slots := *t.slots.Load(); 2*(t.n+1) > len(slots) {
+		t.rebuild(2 * len(slots))
 	}
-	e := &entry{target: t, hash: hash}
-	place(table, e)
-	x.n++
-	if t.Scope == ScopePrefix {
-		x.lengths[len(t.Name)/64].Or(1 << (len(t.Name) % 64))
+	e := &entry{target: target, hash: hash}
+	place(*t.slots.Load(), e)
+	t.n++
+	if target.Scope == ScopePrefix {
+		x.lengths[len(target.Name)/64].Or(1 << (len(target.Name) % 64))
 	}
 	return e
 }
 
-func place(table []atomic.Pointer[entry], e *entry) {
-	mask := uint64(len(table) - 1)
+func place(slots []atomic.Pointer[entry], e *entry) {
+	mask := uint64(len(slots) - 1)
 	i := e.hash & mask
-	for table[i].Load() != nil {
+	for slots[i].Load() != nil {
 		i = (i + 1) & mask
 	}
-	table[i].Store(e)
+	slots[i].Store(e)
 }
 
-// rebuild makes a table of a size, without entries that have no registers.
+// rebuild makes the table of a size, without entries that have no registers.
 // Readers go on with the old one.
-func (x *index) rebuild(size int) {
-	old := *x.table.Load()
-	t := make([]atomic.Pointer[entry], size)
-	n := 0
-	for i := range old {
-		if e := old[i].Load(); e != nil && e.regs.Load() != nil {
-			place(t, e)
-			n++
-		}
-	}
-	x.n = n
-	x.table.Store(&t)
+func (t *table) rebuild(size int) {
+	slots := make([]atomic.Pointer[entry], size)
+	t.n = 0
+	t.each(func(e *entry) {
+		place(slots, e)
+		t.n++
+	})
+	t.slots.Store(&slots)
 }
 
 // each calls f with every entry that has registers. For the one writer.
-func (x *index) each(f func(*entry)) {
-	table := *x.table.Load()
-	for i := range table {
-		if e := table[i].Load(); e != nil && e.regs.Load() != nil {
+func (t *table) each(f func(*entry)) {
+	old := t.slots.Load()
+	if old == nil {
+		return
+	}
+	for i := range *old {
+		if e := (*old)[i].Load(); e != nil && e.regs.Load() != nil {
 			f(e)
 		}
 	}

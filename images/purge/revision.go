@@ -32,11 +32,15 @@ func (t *Table) Revision(source, key, kind, owner string) (string, error) {
 	if b.gone {
 		return "", errGone
 	}
-	if t.index.empty() {
+	scopes := t.index.scopes.Load()
+	if scopes == 0 {
 		return b.stamp, nil
 	}
+	if kind == "" && t.cfg.KindOf != nil && scopes&(1<<ScopeKind) != 0 {
+		kind = t.cfg.KindOf(source, key)
+	}
 	m := matching{mark: b.mark, stamp: b.stamp}
-	t.index.match(&m, source, key, t.kindOf(source, key, kind), owner)
+	t.index.match(&m, scopes, source, key, kind, owner)
 	if m.gone {
 		return "", errGone
 	}
@@ -51,13 +55,6 @@ func (t *Table) Revision(source, key, kind, owner string) (string, error) {
 func (t *Table) Refused(source, key, kind, owner string) bool {
 	_, err := t.Revision(source, key, kind, owner)
 	return err != nil
-}
-
-func (t *Table) kindOf(source, key, kind string) string {
-	if kind == "" && t.cfg.KindOf != nil && t.index.count[ScopeKind].Load() > 0 {
-		return t.cfg.KindOf(source, key)
-	}
-	return kind
 }
 
 // matching collects the registers that match an original.
@@ -84,30 +81,22 @@ func (m *matching) add(e *entry) {
 	}
 }
 
-// empty says whether no order but those of all is held.
-func (x *index) empty() bool {
-	for s := ScopeKey; s < ScopeAll; s++ {
-		if x.count[s].Load() != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-func (x *index) match(m *matching, source, key, kind, owner string) {
-	if x.count[ScopeKey].Load() > 0 {
+// match adds the entries that match an original. scopes has a bit for each scope
+// to look at.
+func (x *index) match(m *matching, scopes uint32, source, key, kind, owner string) {
+	if scopes&(1<<ScopeKey) != 0 {
 		m.add(x.find(x.exact(ScopeKey, key), ScopeKey, source, key))
 	}
-	if kind != "" && x.count[ScopeKind].Load() > 0 {
+	if kind != "" && scopes&(1<<ScopeKind) != 0 {
 		m.add(x.find(x.exact(ScopeKind, kind), ScopeKind, "", kind))
 	}
-	if owner != "" && x.count[ScopeOwner].Load() > 0 {
+	if owner != "" && scopes&(1<<ScopeOwner) != 0 {
 		m.add(x.find(x.exact(ScopeOwner, owner), ScopeOwner, "", owner))
 	}
-	if x.count[ScopeOrigin].Load() > 0 {
+	if scopes&(1<<ScopeOrigin) != 0 {
 		m.add(x.find(x.exact(ScopeOrigin, source), ScopeOrigin, "", source))
 	}
-	if x.count[ScopePrefix].Load() > 0 {
+	if scopes&(1<<ScopePrefix) != 0 {
 		x.matchPrefixes(m, source, key)
 	}
 }
