@@ -172,11 +172,16 @@ func (t *talk) ask(ctx context.Context, first bool, m wire.Message, files ...mem
 	return answer, nil
 }
 
+// dyingTime is how long a worker that has closed its socket may take to end:
+// on a busy machine a killed process needs more than a second. One that still
+// lives then is broken.
+const dyingTime = 10 * time.Second
+
 // lost explains a talk that broke off: nearly always the worker has died.
 func (t *talk) lost(err error) error {
 	select {
 	case <-t.w.ended:
-	case <-time.After(time.Second): // dying takes a moment
+	case <-time.After(dyingTime):
 		return t.broken(err)
 	}
 	return death(t.op, t.w.cmd.ProcessState, t.w.words.String())
