@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Forever, as a count for Inject, means until Heal.
@@ -105,11 +106,15 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer resp.Body.Close()
+	copyHead(w, resp)
+	_, _ = io.Copy(w, resp.Body)
+}
+
+func copyHead(w http.ResponseWriter, resp *http.Response) {
 	for k, v := range resp.Header {
 		w.Header()[k] = v
 	}
 	w.WriteHeader(resp.StatusCode)
-	_, _ = io.Copy(w, resp.Body)
 }
 
 func (p *Proxy) forward(r *http.Request) (*http.Response, error) {
@@ -152,14 +157,61 @@ func (p *Proxy) Stall(n int64) Fault {
 			panic(http.ErrAbortHandler)
 		}
 		defer resp.Body.Close()
-		for k, v := range resp.Header {
-			w.Header()[k] = v
-		}
-		w.WriteHeader(resp.StatusCode)
+		copyHead(w, resp)
 		_, _ = io.CopyN(w, resp.Body, n)
 		_ = http.NewResponseController(w).Flush()
 		p.hold(r)
 		panic(http.ErrAbortHandler)
+	}
+}
+
+// Drip gives the head and then the body in pieces of n bytes, with a pause after
+// each.
+func (p *Proxy) Drip(n int64, pause time.Duration) Fault {
+	return func(w http.ResponseWriter, r *http.Request, forward func() (*http.Response, error)) {
+		resp, err := forward()
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		defer resp.Body.Close()
+		copyHead(w, resp)
+		tick := time.NewTicker(pause)
+		defer tick.Stop()
+		for {
+			if _, err := io.CopyN(w, resp.Body, n); err != nil {
+				return
+			}
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-tick.C:
+			case <-r.Context().Done():
+				return
+			case <-p.closed:
+				return
+			}
+		}
+	}
+}
+
+// Slow answers after a wait, and then well.
+func (p *Proxy) Slow(wait time.Duration) Fault {
+	return func(w http.ResponseWriter, r *http.Request, forward func() (*http.Response, error)) {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		case <-p.closed:
+			panic(http.ErrAbortHandler)
+		}
+		resp, err := forward()
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		defer resp.Body.Close()
+		copyHead(w, resp)
+		_, _ = io.Copy(w, resp.Body)
 	}
 }
 
