@@ -50,8 +50,8 @@ static int read_file(kc_job *job, double scale, int shrink, VipsImage **out)
 		return vips_heifload_buffer(data, n, out, "access", VIPS_ACCESS_SEQUENTIAL, NULL);
 	case KC_TIFF:
 		return vips_tiffload_buffer(data, n, out, "access", VIPS_ACCESS_SEQUENTIAL, NULL);
-	case KC_SVG: /* 96 dots an inch: CSS Values 3, 6.2 */
-		return vips_svgload_buffer(data, n, out, "dpi", 96.0, "scale", scale, NULL);
+	case KC_SVG: /* lengths come in pixels alone, which 72 dots an inch leave as they are */
+		return vips_svgload_buffer(data, n, out, "dpi", 72.0, "scale", scale, NULL);
 	}
 	vips_error("kamado-codec", "format %d is not read", job->format);
 	return -1;

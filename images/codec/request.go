@@ -29,7 +29,11 @@ func (p *Pool) Probe(ctx context.Context, data []byte, format images.Format) (In
 	if err := unknown("probe", format); err != nil {
 		return info, err
 	}
-	err := p.with(ctx, "probe", func(ctx context.Context, t *talk) error {
+	data, err := p.harmless(data, format)
+	if err != nil {
+		return info, err
+	}
+	err = p.with(ctx, "probe", func(ctx context.Context, t *talk) error {
 		var err error
 		info, err = t.open(ctx, data, wire.Open{Format: format, Probe: true, Frames: 1})
 		return err
@@ -46,10 +50,14 @@ func (p *Pool) Load(ctx context.Context, r LoadRequest) (*Raster, Info, error) {
 	if err := unknown("load", r.Format); err != nil {
 		return nil, info, err
 	}
-	err := p.with(ctx, "load", func(ctx context.Context, t *talk) error {
+	data, err := p.harmless(r.Data, r.Format)
+	if err != nil {
+		return nil, info, err
+	}
+	err = p.with(ctx, "load", func(ctx context.Context, t *talk) error {
 		frames := min(max(r.Frames, 1), wire.MaxFrames)
 		var err error
-		if info, err = t.open(ctx, r.Data, wire.Open{Format: r.Format, Frames: frames, Keep: r.KeepProfile}); err != nil {
+		if info, err = t.open(ctx, data, wire.Open{Format: r.Format, Frames: frames, Keep: r.KeepProfile}); err != nil {
 			return err
 		}
 		target, err := r.Resolve(info)

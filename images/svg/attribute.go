@@ -93,11 +93,11 @@ func (n *node) take(name, v string) (string, bool) {
 		v = strings.TrimSpace(v)
 		refs, ok := value(name, v)
 		n.refs = append(n.refs, refs...)
-		return v, ok && v != ""
+		return inPixels(name, v), ok && v != ""
 	case attributes[name]:
 		v = strings.TrimSpace(v)
 		refs, ok := value(name, v)
-		return v, ok && refs == nil
+		return inPixels(name, v), ok && refs == nil
 	}
 	return "", false
 }

@@ -111,6 +111,8 @@ func TestWhatIsKept(t *testing.T) {
 		{"style sheet", `<style type="text/css"><![CDATA[ /* a */ .st0 , g > .b { fill:#FF0000 !important; behavior:url(#x) } ]]></style>`, `<style>.st0,g &gt; .b{fill:#FF0000}</style>`},
 		{"filter", `<filter id="f" x="-10%"><feGaussianBlur in="SourceAlpha" stdDeviation="2"/></filter>`, `<feGaussianBlur in="SourceAlpha" stdDeviation="2">`},
 		{"link's content", `<a href="http://x/"><circle r="1"/></a>`, `<g><circle r="1"></circle></g>`},
+		{"lengths", `<rect x="1in" y="50%" width="72pt" rx="1em" style="stroke-width:25.4mm;stroke-dasharray:1in,6pt"/>`,
+			`<rect x="96" y="50%" width="96" rx="1em" style="stroke-width:96;stroke-dasharray:96 8">`},
 		{"dashes", `<path d="M0,0 1.5.5-3" stroke-dasharray="5, 3"/>`, `stroke-dasharray="5, 3"`},
 		{"small numbers", `<path d="M0 0h1e-9"/>`, `1e-9`},
 	} {

@@ -26,6 +26,29 @@ func length(s string) (v float64, ok bool) {
 	return v * unit, err == nil && known && v > 0
 }
 
+// lengths are attributes and properties that hold lengths.
+var lengths = words("x y width height rx ry cx cy r x1 y1 x2 y2 fx fy fr markerWidth markerHeight refX refY stroke-width stroke-dasharray stroke-dashoffset")
+
+// inPixels writes lengths without units that depend on a resolution: what 1 mm
+// is differs between renderers.
+func inPixels(name, v string) string {
+	if !lengths[name] || !strings.ContainsAny(v, "tcmniqTCMNIQ") {
+		return v
+	}
+	fields := strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\r' })
+	for i, f := range fields {
+		unit := strings.ToLower(strings.TrimLeft(f, "+-.0123456789eE"))
+		number := strings.TrimSuffix(strings.ToLower(f), unit)
+		factor, known := units[unit]
+		n, err := strconv.ParseFloat(number, 64)
+		if unit == "" || unit == "em" || unit == "ex" || !known || err != nil || math.Abs(n) > coordinateMax {
+			continue
+		}
+		fields[i] = strconv.FormatFloat(n*factor, 'f', -1, 64)
+	}
+	return strings.Join(fields, " ")
+}
+
 // size is the width and height of a drawing, and the viewBox that goes with
 // them (SVG 2, 8.2 and 8.12).
 func size(attr map[string]string) (width, height float64, viewBox string, err error) {

@@ -111,7 +111,7 @@ func declarations(s string) (kept string, refs []reference) {
 		if b.Len() > 0 {
 			b.WriteByte(';')
 		}
-		b.WriteString(name + ":" + v)
+		b.WriteString(name + ":" + inPixels(name, v))
 	}
 	return b.String(), refs
 }

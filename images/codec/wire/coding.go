@@ -155,7 +155,7 @@ func (r *reader) data(name string) uint64 {
 	return uint64(r.within(name, r.u64(), 0, MaxData))
 }
 func (r *reader) format() images.Format {
-	return images.Format(r.within("format", uint64(r.u8()), uint64(images.JPEG), uint64(images.ICO)))
+	return images.Format(r.within("format", uint64(r.u8()), uint64(images.JPEG), uint64(images.SVG)))
 }
 
 func (r *reader) text() string {
