@@ -88,6 +88,16 @@ type Ranger interface {
 	GetRange(ctx context.Context, key string, offset, length int64) (*Object, error)
 }
 
+// Walker is the optional ability to list everything in one go. It is for stores
+// where a page costs more than its objects do: in a directory of n names, each
+// page reads them all.
+type Walker interface {
+	// Walk calls visit with each object whose key begins with prefix and is
+	// greater than after, in the order and with the promises of List. It ends
+	// with visit's first error, which it returns as it is.
+	Walk(ctx context.Context, prefix, after string, visit func(Info) error) error
+}
+
 // Linker is the optional ability to share whole files with a directory outside
 // of the store without copying bytes: fs has it, for directories of its own file
 // system. Both names are one file from then on, so nobody may write to it.

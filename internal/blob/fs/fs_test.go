@@ -3,8 +3,10 @@ package fs_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -292,5 +294,28 @@ func TestNoteOfAFileThatIsRewrittenInPlace(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(dir, "k"), []byte("more"), 0o644))
 	if note, in, err := s.Note(t.Context(), "k"); err != nil || note != nil || in.Size != 4 {
 		t.Errorf("Note of other bytes = %q, %+v, %v, want none", note, in, err)
+	}
+}
+
+// TestAWalkKeepsFewNames reads a directory of more names than are kept several
+// times over.
+func TestAWalkKeepsFewNames(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var want []string
+	for i := range 2000 {
+		key := fmt.Sprintf("d%d/%d", i%3, i*7919%2000)
+		must(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(key)), 0o755))
+		must(t, os.WriteFile(filepath.Join(dir, key), nil, 0o644))
+		want = append(want, key)
+	}
+	slices.Sort(want)
+	s := open(t, dir)
+	for _, namesMax := range []int{5, 100, 666, 667, 668, 5000} {
+		var got []string
+		err := s.WalkBy(t.Context(), namesMax, func(in blob.Info) error { got = append(got, in.Key); return nil })
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("with %d names kept: %d objects, %v, want %d in order", namesMax, len(got), err, len(want))
+		}
 	}
 }
