@@ -120,6 +120,14 @@ type Negotiation struct {
 	Formats []Format `toml:"formats"`
 	// Whether URLs that name no format are negotiated, TOFU ones included. It multiplies what a CDN has to keep.
 	All bool `toml:"all"`
+	// Formats that are made when a processor is free, for the next request; meanwhile the client gets the next one of formats.
+	Background []Format `toml:"background"`
+	// How much of one processor that may take, more than 0 up to 1.
+	BackgroundShare float64 `toml:"background_share"`
+	// Whether client hints (density of the screen, width on the page) and Save-Data change pictures that are negotiated.
+	Hints bool `toml:"hints"`
+	// Most quality for clients that save data, where hints is set. 0: no bound.
+	SaveDataQuality int `toml:"save_data_quality"`
 }
 
 // Cache bounds one cache. Both sizes 0: it is off.
@@ -163,6 +171,12 @@ type Caching struct {
 	Immutable bool `toml:"immutable"`
 	// How long a rendition of an original that was cut short may be kept: it may be whole next time.
 	TruncatedMaxAge time.Duration `toml:"truncated_max_age"`
+	// How long a picture may be kept while one in a better format is being made.
+	PassingMaxAge time.Duration `toml:"passing_max_age"`
+	// How much longer caches may show a picture while they ask for it anew. 0: not said.
+	StaleWhileRevalidate time.Duration `toml:"stale_while_revalidate"`
+	// How much longer caches may show a picture when this service fails. 0: not said.
+	StaleIfError time.Duration `toml:"stale_if_error"`
 	// How long "no such original" and the like of originals that cannot be shown may be kept.
 	ErrorMaxAge time.Duration `toml:"error_max_age"`
 	// Picture shown instead of an error to clients that want a picture, with the error's status. Empty: a plain one.
@@ -179,12 +193,14 @@ func Default() Config {
 		TOFU:        TOFU{Generation: "auto"},
 		Native:      true,
 		Quality:     Qualities{JPEG: 80, WebP: 78, AVIF: 60},
-		Negotiation: Negotiation{Formats: []Format{AVIF, WebP}},
+		Negotiation: Negotiation{Formats: []Format{AVIF, WebP}, Background: []Format{AVIF}, BackgroundShare: 0.25, SaveDataQuality: 50},
 		Limits:      DefaultLimits(),
 		ResultCache: Cache{Memory: 64 * unit.MiB, Disk: unit.GiB},
 		Mezzanine:   Mezzanine{Disk: unit.GiB},
 		Codec:       Codec{Idle: 30 * time.Second, Memory: 512 * unit.MiB},
-		Caching:     Caching{MaxAge: 30 * 24 * time.Hour, TruncatedMaxAge: time.Minute, ErrorMaxAge: 10 * time.Second},
+		Caching: Caching{
+			MaxAge: 30 * 24 * time.Hour, TruncatedMaxAge: time.Minute, PassingMaxAge: time.Minute, ErrorMaxAge: 10 * time.Second,
+		},
 	}
 }
 
@@ -236,6 +252,17 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("negotiation.formats: %s cannot be written", f))
 		}
 	}
+	for _, f := range c.Negotiation.Background {
+		if !slices.Contains(c.Negotiation.Formats, f) {
+			errs = append(errs, fmt.Errorf("negotiation.background: %s is not one of negotiation.formats", f))
+		}
+	}
+	if s := c.Negotiation.BackgroundShare; !(s > 0 && s <= 1) {
+		errs = append(errs, fmt.Errorf("negotiation.background_share must be more than 0 and at most 1, not %v", s))
+	}
+	if q := c.Negotiation.SaveDataQuality; q < 0 || q > 100 {
+		errs = append(errs, fmt.Errorf("negotiation.save_data_quality must be between 0 and 100, not %d", q))
+	}
 	for _, q := range []struct {
 		name    string
 		quality int
@@ -250,7 +277,9 @@ func (c Config) Validate() error {
 		"mezzanine.disk": int64(c.Mezzanine.Disk),
 		"codec.workers":  int64(c.Codec.Workers), "codec.idle": int64(c.Codec.Idle),
 		"caching.max_age": int64(c.Caching.MaxAge), "caching.truncated_max_age": int64(c.Caching.TruncatedMaxAge),
-		"caching.error_max_age": int64(c.Caching.ErrorMaxAge),
+		"caching.passing_max_age": int64(c.Caching.PassingMaxAge), "caching.stale_while_revalidate": int64(c.Caching.StaleWhileRevalidate),
+		"caching.stale_if_error": int64(c.Caching.StaleIfError),
+		"caching.error_max_age":  int64(c.Caching.ErrorMaxAge),
 	} {
 		if v < 0 {
 			errs = append(errs, fmt.Errorf("%s must not be negative", name))

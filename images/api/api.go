@@ -53,6 +53,8 @@ type Deps struct {
 	Probe func(ctx context.Context, data []byte) (Facts, error)
 	// Stats gives the state of the service: something that becomes JSON.
 	Stats func() any
+	// Many makes pictures as if each had been requested.
+	Many func(r *http.Request, urls []*url.URL) []delivery.One
 	// Sign gives a path with its signature; nil: URLs are not signed here.
 	Sign func(u *url.URL, expires time.Time) (string, error)
 }
@@ -101,6 +103,7 @@ func New(deps Deps) http.Handler {
 	read("originals", a.originals)
 	read("info/{key...}", a.info)
 	read("stats", func(*http.Request) (any, error) { return deps.Stats(), nil })
+	mux.Handle("POST "+Prefix+"multi", http.HandlerFunc(a.multi))
 	mux.Handle("POST "+Prefix+"sign", deps.Guard.Require(answer(a.sign)))
 	return mux
 }

@@ -54,55 +54,59 @@ func (bs *batches) join(ctx context.Context, t *task, run func(context.Context, 
 	m := &member{task: t, done: make(chan struct{})}
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
-	id := t.original.Identity()
-	b := bs.open[id]
-	if b == nil {
-		b = bs.begin(ctx, id, t.original, 0, run)
+	b := t.set
+	if b == nil || b.closed {
+		if b = bs.open[t.original.Identity()]; b == nil {
+			b = bs.begin(ctx, t.original, 0, run)
+		}
 	}
 	m.of = b
 	b.members = append(b.members, m)
 	b.waiting++
 	if len(b.members) == batchMax {
-		bs.shut(id, b)
+		bs.shut(b)
 	}
 	return m
 }
 
-// gather begins a batch that waits until so many have come, or said that they
-// do not: arrive is to be called for each.
-func (bs *batches) gather(ctx context.Context, o origin.Original, expected int, run func(context.Context, *batch)) (arrive func()) {
+// gather begins a batch for so many tasks, of which each arrives once: when it
+// has joined, or when it is known not to. Nobody else joins it, or an equal
+// request from elsewhere could wait in it for one that waits for that request.
+func (bs *batches) gather(ctx context.Context, o origin.Original, expected int, run func(context.Context, *batch)) *batch {
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
-	b := bs.begin(ctx, o.Identity(), o, expected, run)
-	return func() {
-		bs.mu.Lock()
-		defer bs.mu.Unlock()
-		if b.expected--; b.expected == 0 {
-			close(b.ready)
-		}
+	return bs.begin(ctx, o, expected, run)
+}
+
+// arrive counts a task of a set.
+func (bs *batches) arrive(b *batch) {
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
+	if b.expected--; b.expected == 0 {
+		close(b.ready)
 	}
 }
 
 // begin starts a batch. Preconditions: mu is held.
-func (bs *batches) begin(ctx context.Context, id string, o origin.Original, expected int, run func(context.Context, *batch)) *batch {
+func (bs *batches) begin(ctx context.Context, o origin.Original, expected int, run func(context.Context, *batch)) *batch {
 	// The work belongs to all members and must not end with the first.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	b := &batch{original: o, cancel: cancel, ready: make(chan struct{}), expected: expected}
 	if expected == 0 {
 		close(b.ready)
+		if bs.open == nil {
+			bs.open = make(map[string]*batch)
+		}
+		bs.open[o.Identity()] = b
 	}
-	if bs.open == nil {
-		bs.open = make(map[string]*batch)
-	}
-	bs.open[id] = b
 	go run(ctx, b)
 	return b
 }
 
 // shut lets nobody join any more. Preconditions: mu is held.
-func (bs *batches) shut(id string, b *batch) {
+func (bs *batches) shut(b *batch) {
 	b.closed = true
-	if bs.open[id] == b {
+	if id := b.original.Identity(); bs.open[id] == b {
 		delete(bs.open, id)
 	}
 }
@@ -115,7 +119,7 @@ func (bs *batches) leave(m *member) {
 	b := m.of
 	b.waiting--
 	if b.waiting == 0 && b.expected == 0 {
-		bs.shut(b.original.Identity(), b)
+		bs.shut(b)
 		b.cancel()
 	}
 }
@@ -124,7 +128,7 @@ func (bs *batches) leave(m *member) {
 func (bs *batches) take(b *batch) []*member {
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
-	bs.shut(b.original.Identity(), b)
+	bs.shut(b)
 	return b.members
 }
 

@@ -12,6 +12,15 @@ import (
 	"github.com/kamado/kamado/images/queue"
 )
 
+// Keeper keeps answers that may be given again, in front of the handler;
+// front.Front is one. Its methods must not wait.
+type Keeper interface {
+	// Wants says whether Keep is worth calling for a request.
+	Wants(r *http.Request) bool
+	// Keep offers the answer that the request got.
+	Keep(r *http.Request, a *Answer)
+}
+
 // Config is how answers look.
 type Config struct {
 	Caching images.Caching
@@ -19,6 +28,17 @@ type Config struct {
 	Negotiable []images.Format
 	// NegotiateAll negotiates every URL that names no format.
 	NegotiateAll bool
+	// Background are those of Negotiable that are made when a processor is free,
+	// for the next request; the client gets another format meanwhile.
+	Background []images.Format
+	// BackgroundShare is how much of one processor that may take, more than 0
+	// up to 1. Default: that of images.Default.
+	BackgroundShare float64
+	// Hints lets client hints and Save-Data change what is negotiated.
+	Hints bool
+	// SaveDataQuality is the most quality for clients that save data; 0: as for
+	// all others.
+	SaveDataQuality int
 	// Time bounds the work for one rendition. Default 20 s.
 	Time time.Duration
 	// Salt is whatever changes the bytes of a rendition and is neither in the
@@ -49,6 +69,10 @@ type Deps struct {
 	Memory     *cache.Memory[cache.Key, *Result] // nil: off
 	Disk       *cache.Disk                       // nil: off
 	Mezzanines Mezzanines                        // nil: off
+
+	Keeper Keeper // of answers that may be given again; nil: none
+	// Tags are the tokens of Surrogate-Key, by which a CDN purges; nil: none.
+	Tags func(source, key, kind, owner string) []string
 
 	Metrics *Metrics    // nil: none
 	Events  func(Event) // nil: nobody listens. Must not wait

@@ -20,10 +20,12 @@ type Handler struct {
 	deps Deps
 	work cache.Group[cache.Key, made]
 
-	batches batches
+	batches  batches
+	upgrades upgrades
 
-	cacheControl, truncatedCacheControl []string
-	errorCacheControl                   []string
+	cacheControl, truncatedCacheControl, passingCacheControl, errorCacheControl []string
+
+	vary []string // of negotiated answers
 }
 
 // Header values that never change, shared by all answers.
@@ -33,6 +35,7 @@ var (
 	valueExposed = []string{"Server-Timing, X-Request-Id"}
 	valueBytes   = []string{"bytes"}
 	valueAccept  = []string{"Accept"}
+	valueHints   = []string{acceptedHints}
 )
 
 // New makes a Handler.
@@ -43,20 +46,45 @@ func New(cfg Config, deps Deps) *Handler {
 	if deps.Metrics == nil {
 		deps.Metrics = NewMetrics()
 	}
-	h := &Handler{cfg: cfg, deps: deps}
-	h.cacheControl = []string{maxAge(cfg.Caching.MaxAge, cfg.Caching.Immutable)}
-	h.truncatedCacheControl = []string{maxAge(min(cfg.Caching.TruncatedMaxAge, cfg.Caching.MaxAge), false)}
-	h.errorCacheControl = []string{maxAge(cfg.Caching.ErrorMaxAge, false)}
+	if cfg.BackgroundShare <= 0 || cfg.BackgroundShare > 1 {
+		cfg.BackgroundShare = images.Default().Negotiation.BackgroundShare
+	}
+	h := &Handler{cfg: cfg, deps: deps, vary: valueAccept}
+	h.upgrades.pending = make(chan *task, upgradesPending)
+	h.upgrades.queued = make(map[cache.Key]struct{})
+	if cfg.Hints {
+		h.vary = []string{"Accept, " + hintNames}
+	}
+	c := cfg.Caching
+	stale := staleness(c)
+	h.cacheControl = []string{maxAge(c.MaxAge, c.Immutable) + stale}
+	h.truncatedCacheControl = []string{maxAge(min(c.TruncatedMaxAge, c.MaxAge), false)}
+	h.passingCacheControl = []string{maxAge(min(c.PassingMaxAge, c.MaxAge), false)}
+	h.errorCacheControl = []string{maxAge(c.ErrorMaxAge, false)}
 	return h
 }
 
 func maxAge(d time.Duration, immutable bool) string {
-	v := "public, max-age=" + strconv.FormatInt(int64(d/time.Second), 10)
+	v := "public, max-age=" + seconds(d)
 	if immutable {
 		v += ", immutable"
 	}
 	return v
 }
+
+// staleness is what caches may do with an answer that is too old (RFC 5861).
+func staleness(c images.Caching) string {
+	v := ""
+	if c.StaleWhileRevalidate > 0 {
+		v += ", stale-while-revalidate=" + seconds(c.StaleWhileRevalidate)
+	}
+	if c.StaleIfError > 0 {
+		v += ", stale-if-error=" + seconds(c.StaleIfError)
+	}
+	return v
+}
+
+func seconds(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) }
 
 // visit is one request on its way. It lives on the stack of ServeHTTP.
 type visit struct {
@@ -69,8 +97,23 @@ type visit struct {
 	bytes    int
 	format   string
 	detail   string
-	varies   bool // Accept decided something
+	varies   bool // Accept or a hint decided something
 	plain    bool // Accept named none of the formats that could be chosen
+	passing  bool // a better format is being made
+	spelling string
+	key      cache.Key
+	set      *batch // see task
+	arrive   func()
+	err      error // of Many
+}
+
+// spell names the result that is wanted.
+func (v *visit) spell(h *Handler) {
+	v.spelling = v.req.Rendition.String()
+	if v.plain {
+		v.spelling += plainMark
+	}
+	v.key = h.key(v.spelling, &v.original)
 }
 
 // ServeHTTP implements http.Handler.
@@ -104,29 +147,16 @@ func (h *Handler) tell(r *http.Request, v *visit) {
 
 // serve answers with a picture or returns an error before it wrote anything.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, v *visit) (err error) {
-	if v.req, err = h.deps.Parse(r); err != nil {
+	if err := h.find(r, v); err != nil {
 		return err
 	}
-	h.negotiate(r, v)
-	v.original, err = h.deps.Originals.Find(r.Context(), origin.Ref{
-		Host: r.Host, Kind: v.req.Kind, ID: v.req.ID, Key: v.req.Key, Version: v.req.Version,
-	})
-	if err != nil {
-		return err
-	}
-	v.timing.origin = time.Since(v.start)
-	spelling := v.req.Rendition.String()
-	if v.plain {
-		spelling += plainMark
-	}
-	key := h.key(spelling, &v.original)
 	if match := r.Header["If-None-Match"]; len(match) > 0 {
-		if tag, flags, ok := matches(match, key, v.req.Version); ok {
+		if tag, flags, ok := matches(match, v.key, v.req.Version); ok {
 			h.notModified(w, v, tag, flags)
 			return nil
 		}
 	}
-	res, err := h.result(r.Context(), v, key, spelling)
+	res, err := h.result(r.Context(), r, v)
 	if err != nil {
 		return err
 	}
@@ -140,7 +170,7 @@ const plainMark = "\x00plain"
 
 // key names the result of a rendition of an original.
 func (h *Handler) key(spelling string, o *origin.Original) cache.Key {
-	return cache.Sum(h.cfg.Salt, spelling, o.Source, o.Key, o.ETag)
+	return cache.Sum(h.cfg.Salt, spelling, o.Identity())
 }
 
 // resultFlags are the ways in which a result of one key may have come to be;
@@ -201,25 +231,30 @@ func (h *Handler) open(header http.Header, v *visit) {
 	header["Access-Control-Expose-Headers"] = valueExposed
 	header["Timing-Allow-Origin"] = valueAny
 	if v.varies {
-		header["Vary"] = valueAccept
+		header["Vary"] = h.vary
+		if h.cfg.Hints {
+			header["Accept-Ch"] = valueHints
+		}
+	}
+	if h.deps.Tags != nil && v.original.Key != "" {
+		header["Surrogate-Key"] = []string{strings.Join(h.deps.Tags(v.original.Source, v.original.Key, v.req.Kind, v.req.Owner), " ")}
 	}
 }
 
-// result finds the result of a key in the caches, or has it made.
-func (h *Handler) result(ctx context.Context, v *visit, key cache.Key, spelling string) (*Result, error) {
-	if res, ok := h.deps.Memory.Get(key); ok {
-		v.outcome = OutcomeMemory
+// result finds the result that is wanted in the caches, or has it made.
+func (h *Handler) result(ctx context.Context, r *http.Request, v *visit) (*Result, error) {
+	if res, ok := h.cached(v); ok {
 		return res, nil
 	}
-	if e, ok := h.deps.Disk.Get(key); ok {
-		v.outcome = OutcomeDisk
-		res := h.newResult(key, v.original.Key, e)
-		h.deps.Memory.Add(key, res, res.cost())
-		return res, nil
+	if h.later(v) {
+		h.interim(r, v)
+		if res, ok := h.cached(v); ok {
+			return res, nil
+		}
 	}
 	// The shared work must not hold on to this request: it may outlive it.
-	t := task{start: v.start, original: v.original, want: v.req.Rendition, plain: v.plain, key: key, spelling: spelling}
-	done, shared, err := h.work.Do(ctx, key, func(ctx context.Context) (made, error) { return h.make(ctx, &t) })
+	t := task{start: v.start, original: v.original, want: v.req.Rendition, plain: v.plain, key: v.key, spelling: v.spelling, set: v.set, arrive: v.arrive}
+	done, shared, err := h.work.Do(ctx, v.key, func(ctx context.Context) (made, error) { return h.make(ctx, &t) })
 	v.outcome = OutcomeRendered
 	if shared {
 		v.outcome = OutcomeShared
@@ -229,6 +264,21 @@ func (h *Handler) result(ctx context.Context, v *visit, key cache.Key, spelling 
 	}
 	v.timing.add(done.timing)
 	return done.result, nil
+}
+
+// cached finds a result in the caches.
+func (h *Handler) cached(v *visit) (*Result, bool) {
+	if res, ok := h.deps.Memory.Get(v.key); ok {
+		v.outcome = OutcomeMemory
+		return res, true
+	}
+	if e, ok := h.deps.Disk.Get(v.key); ok {
+		v.outcome = OutcomeDisk
+		res := h.newResult(v.key, v.original.Key, e)
+		h.deps.Memory.Add(v.key, res, res.cost())
+		return res, true
+	}
+	return nil, false
 }
 
 // conditions are the request headers that http.ServeContent knows what to do
@@ -241,6 +291,9 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, v *visit, res *R
 	header["Content-Type"] = res.contentType
 	header["Content-Disposition"] = res.disposition
 	header["Cache-Control"] = h.untilExpiry(res.cacheControl, v)
+	if v.passing {
+		header["Cache-Control"] = h.untilExpiry(h.passingCacheControl, v)
+	}
 	header["X-Content-Type-Options"] = valueNosniff
 	header["Accept-Ranges"] = valueBytes
 	h.open(header, v)

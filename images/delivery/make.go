@@ -26,7 +26,8 @@ type task struct {
 	plain    bool // not in a format that would have had to be negotiated
 	key      cache.Key
 	spelling string
-	arrive   func() // tells the set that the task belongs to that it has joined its batch; nil: none
+	set      *batch // of which it is one of several that came in one request; nil: it came alone
+	arrive   func() // tells the set that the task has come
 }
 
 // errTime is the cause of a context whose time for one rendition is over.
@@ -35,6 +36,10 @@ var errTime = errors.New("time for one rendition is over")
 // make has a rendition made, within the time that is left to the request that
 // started it.
 func (h *Handler) make(ctx context.Context, t *task) (made, error) {
+	// Equal work may have ended between the look into the cache and this.
+	if res, ok := h.deps.Memory.Get(t.key); ok {
+		return made{result: res}, nil
+	}
 	ctx, cancel := context.WithDeadlineCause(ctx, t.start.Add(h.cfg.Time), errTime)
 	defer cancel()
 	for {

@@ -18,10 +18,18 @@ func (h *Handler) negotiate(r *http.Request, v *visit) {
 		return
 	}
 	v.varies = true
-	want.AutoFormat = false
-	v.plain = true
+	if h.cfg.Hints {
+		h.hints(r, want)
+	}
+	h.choose(r, v, func(images.Format) bool { return true })
+}
+
+// choose settles the format: the best that the client takes and may allows.
+func (h *Handler) choose(r *http.Request, v *visit, may func(images.Format) bool) {
+	want := &v.req.Rendition
+	want.AutoFormat, want.Format, v.plain = false, images.FormatUnknown, true
 	for _, f := range h.cfg.Negotiable {
-		if accepts(r.Header["Accept"], f.MediaType()) {
+		if may(f) && accepts(r.Header["Accept"], f.MediaType()) {
 			want.Format, v.plain = f, false
 			break
 		}

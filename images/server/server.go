@@ -94,6 +94,7 @@ type Server struct {
 	mezzDisk   *cache.Disk
 	mezzanines *mezzanine.Store // nil: off
 	handler    http.Handler
+	pictures   *delivery.Handler
 
 	closers []func() error
 }
@@ -165,8 +166,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.mezzanines != nil {
 		g.Add("mezzanines", s.mezzanines.Run)
 	}
-	// A group without members would end at once.
-	g.Add("images", func(ctx context.Context) error { <-ctx.Done(); return nil })
+	g.Add("images upgrades", s.pictures.Run)
 	return g.Run(ctx)
 }
 
@@ -247,14 +247,16 @@ func (s *Server) openHandler() error {
 	}
 	pictures := delivery.New(delivery.Config{
 		Caching: cfg.Caching, Negotiable: cfg.Negotiation.Formats, NegotiateAll: cfg.Negotiation.All,
+		Background: cfg.Negotiation.Background, BackgroundShare: cfg.Negotiation.BackgroundShare,
+		Hints: cfg.Negotiation.Hints, SaveDataQuality: cfg.Negotiation.SaveDataQuality,
 		Time: time.Duration(cfg.Limits.Time), Fallback: fallback,
 		Salt: fmt.Sprint(renderVersion, cfg.Quality, cfg.Limits.MaxFrames),
 	}, deps)
-	s.handler = pictures
+	s.handler, s.pictures = pictures, pictures
 	if s.deps.Guard == nil {
 		return nil
 	}
-	apiDeps := api.Deps{Guard: s.deps.Guard, Originals: s.originals, Probe: s.probe, Stats: func() any { return s.Stats() }}
+	apiDeps := api.Deps{Guard: s.deps.Guard, Originals: s.originals, Probe: s.probe, Stats: func() any { return s.Stats() }, Many: pictures.Many}
 	if s.keys != nil {
 		apiDeps.Sign = func(u *url.URL, expires time.Time) (string, error) { return s.grammar.Sign(u, expires, s.keys.Sign) }
 	}

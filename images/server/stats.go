@@ -7,6 +7,7 @@ import (
 
 	"github.com/kamado/kamado/images/cache"
 	"github.com/kamado/kamado/images/codec"
+	"github.com/kamado/kamado/images/delivery"
 	"github.com/kamado/kamado/images/mezzanine"
 	"github.com/kamado/kamado/images/origin"
 	"github.com/kamado/kamado/images/queue"
@@ -14,17 +15,18 @@ import (
 
 // Stats is the state of the room.
 type Stats struct {
-	Queue      queue.Stats       `json:"queue"`
-	Memory     cache.MemoryStats `json:"result_cache_memory"`
-	Disk       cache.DiskStats   `json:"result_cache_disk"`
-	Originals  origin.Stats      `json:"origin"`
-	Mezzanines mezzanine.Stats   `json:"mezzanine"`
-	Codec      *codec.Stats      `json:"codec,omitempty"` // absent without kamado-codec
+	Queue      queue.Stats           `json:"queue"`
+	Memory     cache.MemoryStats     `json:"result_cache_memory"`
+	Disk       cache.DiskStats       `json:"result_cache_disk"`
+	Originals  origin.Stats          `json:"origin"`
+	Mezzanines mezzanine.Stats       `json:"mezzanine"`
+	Upgrades   delivery.UpgradeStats `json:"upgrades"`
+	Codec      *codec.Stats          `json:"codec,omitempty"` // absent without kamado-codec
 }
 
 // Stats reads the state.
 func (s *Server) Stats() Stats {
-	st := Stats{Queue: s.places.Stats(), Memory: s.memory.Stats(), Disk: s.disk.Stats(), Originals: s.originals.Stats(), Mezzanines: s.mezzanines.Stats()}
+	st := Stats{Queue: s.places.Stats(), Memory: s.memory.Stats(), Disk: s.disk.Stats(), Originals: s.originals.Stats(), Mezzanines: s.mezzanines.Stats(), Upgrades: s.pictures.Upgrades()}
 	if s.pool != nil {
 		c := s.pool.Stats()
 		st.Codec = &c
@@ -67,6 +69,8 @@ var (
 	descDamaged   = desc("cache_damaged_total", "Entries on disk with a wrong checksum, removed when read.", "cache")
 	descFailures  = desc("cache_failures_total", "Failures of the cache's file system.", "cache")
 	descMezzanine = desc("mezzanines_total", "Mezzanines by what became of them: made, found, failed, dropped.", "event")
+	descUpgrades  = desc("upgrades_total", "Renditions in formats that are made in the background: made, failed, dropped.", "event")
+	descPending   = desc("upgrades_pending", "Renditions that wait to be made in the background.")
 	descSpent     = desc("origin_budget_spent", "1 while an origin fails too often and is not asked.", "origin")
 	descWorkers   = desc("codec_workers", "Codec workers by state: busy, idle, starting.", "state")
 	descCodec     = desc("codec_events_total", "Codec workers and their requests by event: started, failed, died, killed, answered, refused.", "event")
@@ -76,7 +80,7 @@ var (
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descBusy, descPlaces, descWaiting, descAdmitted, descShed, descWaited, descHits, descMisses, descEvictions, descBytes, descBytesMax,
-		descDropped, descDamaged, descFailures, descMezzanine, descSpent, descWorkers, descCodec,
+		descDropped, descDamaged, descFailures, descMezzanine, descUpgrades, descPending, descSpent, descWorkers, descCodec,
 	} {
 		ch <- d
 	}
@@ -119,6 +123,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for event, n := range map[string]uint64{"made": st.Mezzanines.Made, "found": st.Mezzanines.Found, "failed": st.Mezzanines.Failed, "dropped": st.Mezzanines.Dropped} {
 		put(descMezzanine, counter, float64(n), event)
 	}
+	for event, n := range map[string]uint64{"made": st.Upgrades.Made, "failed": st.Upgrades.Failed, "dropped": st.Upgrades.Dropped} {
+		put(descUpgrades, counter, float64(n), event)
+	}
+	put(descPending, gauge, float64(st.Upgrades.Pending))
 	for _, o := range st.Originals.Sources {
 		spent := 0.0
 		if o.Spent {
