@@ -36,3 +36,12 @@ func New(files [][]byte) (*Fonts, error) {
 	}
 	return f, nil
 }
+
+// Default is New without files.
+func Default() *Fonts {
+	f, err := New(nil)
+	if err != nil {
+		panic("lettering: the font that is built in is a font: " + err.Error())
+	}
+	return f
+}

@@ -246,6 +246,19 @@ func Flatten(p *plane.Picture, background Color) {
 	p.Alpha = false
 }
 
+// AddAlpha gives a Gray or RGB picture without alpha one that is opaque.
+func AddAlpha(p *plane.Picture) {
+	if p.Alpha {
+		return
+	}
+	p.Alpha = true
+	alpha := p.AlphaPlane()
+	alpha.Reset(p.Width, p.Height, 1, 1)
+	for y := range alpha.Height {
+		fillRow(alpha.Row(y), 255)
+	}
+}
+
 // mix is under*(1-a) + over*a for a in 0..255, rounded.
 func mix(under, over uint8, a uint32) uint8 {
 	v := uint32(under)*(255-a) + uint32(over)*a + 127

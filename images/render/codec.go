@@ -9,32 +9,64 @@ import (
 
 // fromCodec is the way of every picture that images/jpeg does not decode.
 func (j *job) fromCodec(ctx context.Context, src []byte) (Result, error) {
-	var plan images.Plan
-	req := codec.LoadRequest{
-		Data:   src,
-		Format: j.format,
-		Frames: j.frames(),
-		Geometry: func(info codec.Info) (codec.Target, error) {
-			var err error
-			plan, err = j.admit(info)
-			before := plan.Before()
-			return codec.Target{Crop: before.Crop, Width: before.Width, Height: before.Height}, err
-		},
+	if j.want.Undecided() {
+		whole, plan, err := j.decideCodec(ctx, src)
+		if err != nil {
+			return Result{}, err
+		}
+		if whole != nil {
+			return j.fromLoaded(ctx, *whole, plan)
+		}
 	}
-	var loaded *codec.Raster
-	err := j.codec(func(c Codec) (err error) {
-		loaded, _, err = c.Load(ctx, req)
-		return err
+	var plan images.Plan
+	loaded, _, err := j.load(ctx, src, j.frames(), func(info codec.Info) (codec.Target, error) {
+		var err error
+		plan, err = j.admit(info)
+		before := plan.Before()
+		return codec.Target{Crop: before.Crop, Width: before.Width, Height: before.Height}, err
 	})
 	if err != nil {
 		return Result{}, err
 	}
 	j.lap("decode")
-	if err := j.claim(ctx, scratchOfPlan(plan)); err != nil {
+	if err := j.claim(ctx, scratchOfPlan(plan)+j.scratchOfText(plan)); err != nil {
 		return Result{}, err
 	}
 	res, err := j.finishFrames(ctx, loaded, plan)
 	res.Truncated = loaded.Truncated
+	return res, err
+}
+
+// load asks the Codecs for pixels.
+func (j *job) load(ctx context.Context, src []byte, frames int, geometry func(codec.Info) (codec.Target, error)) (*codec.Raster, codec.Info, error) {
+	req := codec.LoadRequest{
+		Data: src, Format: j.format, Frames: frames, Geometry: geometry,
+		KeepProfile: j.want.Profile == images.ProfileKeep,
+	}
+	var loaded *codec.Raster
+	var info codec.Info
+	err := j.codec(func(c Codec) (err error) {
+		loaded, info, err = c.Load(ctx, req)
+		return err
+	})
+	if err != nil {
+		return nil, info, err
+	}
+	j.profile = loaded.ICC
+	return loaded, info, nil
+}
+
+// fromLoaded makes a rendition from a still picture that was loaded upright.
+func (j *job) fromLoaded(ctx context.Context, got view, plan images.Plan) (Result, error) {
+	if err := j.claim(ctx, scratchOfPlan(plan)+j.scratchOfText(plan)); err != nil {
+		return Result{}, err
+	}
+	if err := j.resize(got, plan.Before(), 1); err != nil {
+		return Result{}, err
+	}
+	sized := &codec.Raster{Frames: []codec.Frame{{Picture: *own(&j.ws.resized, nil, j.ws)}}}
+	res, err := j.finishFrames(ctx, sized, plan)
+	res.Truncated = got.truncated
 	return res, err
 }
 

@@ -64,15 +64,26 @@ func own(pic, frame *plane.Picture, ws *workspace) *plane.Picture {
 }
 
 // finish does to a picture of its final size what is left: sharpen, blur,
-// background, canvas, watermark. The result is pic or memory of the workspace.
+// blocks, colours, background, canvas, watermark, text. The result is pic or memory
+// of the workspace.
 func (j *job) finish(pic *plane.Picture, plan images.Plan) (*plane.Picture, error) {
 	want := j.want
 	mark, known := j.cfg.Watermarks[want.Watermark.Name]
 	if want.Watermark.Name != "" && !known {
 		return nil, images.Invalidf("watermark", "there is no watermark called %q", want.Watermark.Name)
 	}
+	words := want.Text.Words != ""
+	if pic.Model == plane.CMYK && (want.Colours != images.Colours{} || known || words) {
+		if err := j.convert(&pic, plane.RGB); err != nil {
+			return nil, err
+		}
+	}
 	j.ws.raster.Sharpen(pic, want.Sharpen)
 	j.ws.raster.Blur(pic, want.Blur)
+	raster.Pixelate(pic, want.Pixelate)
+	if want.Colours != (images.Colours{}) {
+		raster.Adjust(pic, raster.Filters(want.Colours))
+	}
 	background := raster.Color(images.White)
 	if want.HasBackground {
 		background = raster.Color(want.Background)
@@ -81,14 +92,14 @@ func (j *job) finish(pic *plane.Picture, plan images.Plan) (*plane.Picture, erro
 		raster.Flatten(pic, background)
 	}
 	// Colour laid over grey needs a model that has colour.
-	if pic.Model == plane.Gray && (known || plan.Padded() && !background.Neutral()) {
+	coloured := known || plan.Padded() && !background.Neutral() || words && !raster.Color(want.Text.Color).Neutral()
+	if pic.Model == plane.Gray && coloured {
 		if err := j.convert(&pic, plane.RGB); err != nil {
 			return nil, err
 		}
 	}
 	if plan.Padded() {
-		next := j.other(pic)
-		err := raster.Pad(next, pic, plan.CanvasWidth, plan.CanvasHeight, plan.OffsetX, plan.OffsetY, background, !want.HasBackground)
+		next, err := j.pad(pic, plan, background)
 		if err != nil {
 			return nil, err
 		}
@@ -99,10 +110,58 @@ func (j *job) finish(pic *plane.Picture, plan images.Plan) (*plane.Picture, erro
 			return nil, err
 		}
 	}
-	if want.Sharpen > 0 || want.Blur > 0 || plan.Padded() || known {
+	if words {
+		if err := j.write(pic); err != nil {
+			return nil, err
+		}
+	}
+	if want.Sharpen > 0 || want.Blur > 0 || want.Pixelate > 1 || want.Colours != (images.Colours{}) || plan.Padded() || known || words {
 		j.lap("finish")
 	}
 	return pic, nil
+}
+
+// pad puts a picture on its canvas. Where the rendition has no background and
+// its format has alpha, the canvas is transparent, also around a picture that
+// has no alpha.
+func (j *job) pad(pic *plane.Picture, plan images.Plan, background raster.Color) (*plane.Picture, error) {
+	clear := !j.want.HasBackground && j.want.Format.Alpha()
+	if clear && !pic.Alpha {
+		if pic.Model != plane.Gray && pic.Model != plane.RGB {
+			if err := j.convert(&pic, plane.RGB); err != nil {
+				return nil, err
+			}
+		}
+		raster.AddAlpha(pic)
+	}
+	next := j.other(pic)
+	err := raster.Pad(next, pic, plan.CanvasWidth, plan.CanvasHeight, plan.OffsetX, plan.OffsetY, background, clear)
+	return next, err
+}
+
+// write draws the rendition's text and lays it over.
+func (j *job) write(base *plane.Picture) error {
+	t := j.want.Text
+	if !j.lettered {
+		scale := j.want.DPR
+		if scale == 0 {
+			scale = 1
+		}
+		j.letters, j.lettersAt = j.cfg.Fonts.Draw(t, base.Width, base.Height, scale)
+		j.lettered = true
+	}
+	if j.letters == nil {
+		return nil
+	}
+	return raster.Composite(base, j.letters, j.lettersAt.X, j.lettersAt.Y, t.Opacity)
+}
+
+// scratchOfText is the memory of a text's mark at most.
+func (j *job) scratchOfText(plan images.Plan) int {
+	if j.want.Text.Words == "" {
+		return 0
+	}
+	return 4 * plan.CanvasWidth * plan.CanvasHeight
 }
 
 // other is memory of the workspace that is not pic.
@@ -146,15 +205,17 @@ func (j *job) saveJPEG(pic *plane.Picture) (Result, error) {
 			return Result{}, err
 		}
 	}
-	var err error
-	j.ws.out, err = j.ws.encoder.Encode(j.ws.out[:0], pic, jpeg.EncodeOptions{Quality: j.want.Quality, Exif: j.rights})
+	opt := jpeg.EncodeOptions{Exif: j.rights, ICC: j.written(pic.Model == plane.Gray)}
+	data, quality, err := j.within(func(quality int) (_ []byte, err error) {
+		opt.Quality = quality
+		j.ws.out, err = j.ws.encoder.Encode(j.ws.out[:0], pic, opt)
+		return j.ws.out, err
+	})
 	if err != nil {
 		return Result{}, err
 	}
-	data := make([]byte, len(j.ws.out))
-	copy(data, j.ws.out)
 	j.lap("encode")
-	return Result{Data: data, Format: images.JPEG, Quality: j.want.Quality, Width: pic.Width, Height: pic.Height, Frames: 1, Stages: j.stages}, nil
+	return Result{Data: data, Format: images.JPEG, Quality: quality, Width: pic.Width, Height: pic.Height, Frames: 1, Stages: j.stages}, nil
 }
 
 // saveFrames writes pictures with a Codec, which takes Gray and RGB.
@@ -170,16 +231,20 @@ func (j *job) saveFrames(ctx context.Context, out *codec.Raster) (Result, error)
 		}
 		out.Frames[i].Picture = converted
 	}
-	req := codec.SaveRequest{Raster: out, Format: j.want.Format, Quality: j.want.Quality}
-	var data []byte
-	err := j.codec(func(c Codec) (err error) {
-		data, err = c.Save(ctx, req)
-		return err
+	gray := out.Frames[0].Picture.Model == plane.Gray
+	req := codec.SaveRequest{Raster: out, Format: j.want.Format, ICC: j.written(gray)}
+	data, quality, err := j.within(func(quality int) (data []byte, err error) {
+		req.Quality = quality
+		err = j.codec(func(c Codec) (err error) {
+			data, err = c.Save(ctx, req)
+			return err
+		})
+		return data, err
 	})
 	if err != nil {
 		return Result{}, err
 	}
 	j.lap("encode")
 	first := &out.Frames[0].Picture
-	return Result{Data: data, Format: j.want.Format, Quality: j.want.Quality, Width: first.Width, Height: first.Height, Frames: len(out.Frames), Stages: j.stages}, nil
+	return Result{Data: data, Format: j.want.Format, Quality: quality, Width: first.Width, Height: first.Height, Frames: len(out.Frames), Stages: j.stages}, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/exif"
+	"github.com/kamado/kamado/images/icc"
 	"github.com/kamado/kamado/images/jpeg"
 	"github.com/kamado/kamado/images/plane"
 	"github.com/kamado/kamado/images/resample"
@@ -49,81 +50,145 @@ func dctScale(reduction float64, quality int) int {
 	return 8
 }
 
-// fromJPEG is the way of most pictures: everything in this process.
-func (j *job) fromJPEG(ctx context.Context, src []byte) (Result, error) {
+// jpegSource is a JPEG whose header was read.
+type jpegSource struct {
+	data    []byte
+	info    jpeg.Info
+	width   int // upright
+	height  int
+	colours *icc.Transform // to sRGB; nil when nothing has to be done
+}
+
+// openJPEG reads the header, and refuses what is over a limit or for a Codec.
+func (j *job) openJPEG(src []byte) (jpegSource, error) {
 	info, err := jpeg.ReadInfo(src)
 	if err != nil {
-		return Result{}, jpegError(err)
+		return jpegSource{}, jpegError(err)
 	}
-	colours, err := j.profiles.transform(info.ICC)
-	if !j.alone && (info.Components == 4 || err != nil) {
-		return Result{}, errNeedsCodec
+	in := jpegSource{data: src, info: info}
+	in.width, in.height = images.Orientation(info.Orientation).Size(info.Width, info.Height)
+	if info.Components != 4 && j.keeps(info.ICC, info.Components == 1) {
+		j.profile = info.ICC
+	} else if in.colours, err = j.profiles.transform(info.ICC); err != nil && !j.alone {
+		return in, errNeedsCodec
+	}
+	if info.Components == 4 && !j.alone {
+		return in, errNeedsCodec
 	}
 	if err := j.cfg.Limits.CheckOriginal(info.Width, info.Height); err != nil {
-		return Result{}, err
+		return in, err
 	}
 	if j.want.Metadata == images.MetadataCopyright {
 		j.rights = exif.Rights(info.Exif)
 	}
-	plan, err := j.want.Plan(images.Orientation(info.Orientation).Size(info.Width, info.Height))
+	return in, nil
+}
+
+// planJPEG makes the plan of a rendition whose geometry is decided.
+func (j *job) planJPEG(in jpegSource) (images.Plan, error) {
+	plan, err := j.want.Plan(in.width, in.height)
 	if err == nil {
 		err = j.cfg.Limits.CheckPlan(plan)
 	}
+	return plan, err
+}
+
+// fromJPEG is the way of most pictures: everything in this process.
+func (j *job) fromJPEG(ctx context.Context, src []byte) (Result, error) {
+	in, err := j.openJPEG(src)
 	if err != nil {
 		return Result{}, err
 	}
-	pic, truncated, err := j.decodeJPEG(ctx, src, info, plan, colours != nil)
-	if err == nil {
-		pic, err = j.toSRGB(pic, colours)
+	var seen jpegSight
+	if j.want.Undecided() {
+		if err := j.decideJPEG(ctx, in, &seen); err != nil {
+			return Result{}, err
+		}
 	}
+	plan, err := j.planJPEG(in)
+	if err != nil {
+		return Result{}, err
+	}
+	var got view
+	if seen.whole && plan.Turn <= images.Upright {
+		got = seen.view
+	} else if got, err = j.decodeJPEG(ctx, in, plan, dctScale(plan.Reduction(), j.want.Quality)); err != nil {
+		return Result{}, err
+	}
+	return j.renderView(ctx, in, got, plan)
+}
+
+// view is a picture decoded from an original: so many samples for each of its
+// pixels, sample (0,0) at origin.
+type view struct {
+	pic            *plane.Picture
+	scaleX, scaleY float64
+	origin         image.Point
+	truncated      bool
+}
+
+// decodeJPEG decodes what a plan needs, at n/8.
+func (j *job) decodeJPEG(ctx context.Context, in jpegSource, plan images.Plan, n int) (view, error) {
+	region := reach(plan, float64(n)/8)
+	pixels := in.width * in.height
+	if !region.Empty() {
+		pixels = region.Dx() * region.Dy()
+	}
+	if err := j.claim(ctx, scratchOfJPEG(in.info, n, pixels, plan)+j.scratchOfText(plan)); err != nil {
+		return view{}, err
+	}
+	return j.decodeRegion(ctx, in, n, plan.Turn, region)
+}
+
+// decodeRegion decodes a part of a picture, turned, at n/8 into the workspace.
+func (j *job) decodeRegion(ctx context.Context, in jpegSource, n int, turn images.Orientation, region image.Rectangle) (view, error) {
+	got, err := j.ws.decoder.Decode(&j.ws.decoded, in.data, jpeg.DecodeOptions{
+		Scale:     n,
+		Orient:    int(images.Orientation(in.info.Orientation).Then(turn)),
+		MaxPixels: j.cfg.Limits.MaxPixels,
+		Interrupt: ctx.Err,
+		Region:    region,
+	})
+	if err != nil {
+		return view{}, jpegError(err)
+	}
+	j.lap("decode")
+	scale := float64(n) / 8
+	return view{&j.ws.decoded, scale, scale, got.Origin, got.Truncated}, nil
+}
+
+// renderView makes the rendition from what was decoded of a JPEG.
+func (j *job) renderView(ctx context.Context, in jpegSource, got view, plan images.Plan) (Result, error) {
+	// Chroma at full resolution for what continues in RGB.
+	sub := 2
+	if in.colours != nil || j.want.Format != images.JPEG {
+		sub = 1
+	}
+	if err := j.resize(got, plan, sub); err != nil {
+		return Result{}, err
+	}
+	pic, err := j.toSRGB(&j.ws.resized, in.colours)
 	if err != nil {
 		return Result{}, err
 	}
 	res, err := j.finishAndSave(ctx, pic, plan)
-	res.Truncated = truncated
+	res.Truncated = got.truncated
 	return res, err
 }
 
-// decodeJPEG decodes and resizes. full asks for chroma at full resolution,
-// for what continues in RGB.
-func (j *job) decodeJPEG(ctx context.Context, src []byte, info jpeg.Info, plan images.Plan, full bool) (*plane.Picture, bool, error) {
-	n := dctScale(plan.Reduction(), j.want.Quality)
-	scale := float64(n) / 8
-	opt := jpeg.DecodeOptions{
-		Scale:     n,
-		Orient:    int(images.Orientation(info.Orientation).Then(plan.Turn)),
-		MaxPixels: j.cfg.Limits.MaxPixels,
-		Interrupt: ctx.Err,
-		Region:    reach(plan, scale),
-	}
-	pixels := info.Width * info.Height
-	if !opt.Region.Empty() {
-		pixels = opt.Region.Dx() * opt.Region.Dy()
-	}
-	if err := j.claim(ctx, scratchOfJPEG(info, n, pixels, plan)); err != nil {
-		return nil, false, err
-	}
-	got, err := j.ws.decoder.Decode(&j.ws.decoded, src, opt)
-	if err != nil {
-		return nil, false, jpegError(err)
-	}
-	j.lap("decode")
-	subX, subY := 2, 2
-	if full || j.want.Format != images.JPEG {
-		subX, subY = 1, 1
-	}
+// resize brings a plan's window to its size, in the workspace's resized.
+func (j *job) resize(got view, plan images.Plan, sub int) error {
 	win := resample.Window{
-		X:      (plan.Window.X - float64(got.Origin.X)) * scale,
-		Y:      (plan.Window.Y - float64(got.Origin.Y)) * scale,
-		Width:  plan.Window.Width * scale,
-		Height: plan.Window.Height * scale,
+		X:      (plan.Window.X - float64(got.origin.X)) * got.scaleX,
+		Y:      (plan.Window.Y - float64(got.origin.Y)) * got.scaleY,
+		Width:  plan.Window.Width * got.scaleX,
+		Height: plan.Window.Height * got.scaleY,
 	}
-	err = j.ws.resampler.Picture(&j.ws.resized, &j.ws.decoded, win, plan.Width, plan.Height, subX, subY, resample.Lanczos3)
-	if err != nil {
-		return nil, false, err
+	err := j.ws.resampler.Picture(&j.ws.resized, got.pic, win, plan.Width, plan.Height, sub, sub, resample.Lanczos3)
+	if err == nil {
+		j.lap("resize")
 	}
-	j.lap("resize")
-	return &j.ws.resized, got.Truncated, nil
+	return err
 }
 
 // reach is the part of the source that the filter reads: the crop and three

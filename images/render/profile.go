@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/icc"
 	"github.com/kamado/kamado/images/plane"
 )
@@ -58,6 +59,36 @@ func (p *profiles) transform(profile []byte) (*icc.Transform, error) {
 	}
 	p.ready[key] = t
 	return t, nil
+}
+
+// keptMax bounds a profile that is written into renditions: those of RGB and
+// grey pictures have some kilobytes, and a thumbnail should not have a
+// megabyte. A longer one is applied instead. Unit: bytes.
+const keptMax = 256 << 10
+
+// keeps says whether the rendition is to have the original's profile: it asks
+// for it, and it is one for the picture's model.
+func (j *job) keeps(profile []byte, gray bool) bool {
+	return j.want.Profile == images.ProfileKeep && len(profile) <= keptMax && fits(profile, gray)
+}
+
+// fits says whether a profile is for grey or RGB planes, by its header's data colour space
+// (ICC.1:2010 7.2.6).
+func fits(profile []byte, gray bool) bool {
+	space := "RGB "
+	if gray {
+		space = "GRAY"
+	}
+	return len(profile) >= 128 && string(profile[16:20]) == space
+}
+
+// written is the profile to write beside planes of a model; laying colour
+// over grey can have changed that.
+func (j *job) written(gray bool) []byte {
+	if !fits(j.profile, gray) {
+		return nil
+	}
+	return j.profile
 }
 
 // toSRGB applies a transform at the rendition's size. A profile for another

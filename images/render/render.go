@@ -3,6 +3,7 @@ package render
 import (
 	"context"
 	"errors"
+	"image"
 	"time"
 
 	"github.com/kamado/kamado/images"
@@ -76,6 +77,9 @@ func New(cfg Config) *Renderer {
 	if cfg.Scratch <= 0 {
 		cfg.Scratch = cfg.Workspaces * DefaultScratch
 	}
+	if cfg.Fonts == nil {
+		cfg.Fonts = lettering.Default()
+	}
 	return &Renderer{cfg: cfg, scratch: scratch{limit: cfg.Scratch, keep: cfg.Workspaces}}
 }
 
@@ -88,25 +92,38 @@ func New(cfg Config) *Renderer {
 // codec worker died, in which case trying again may succeed; Invalid when
 // want names what this service does not have.
 func (r *Renderer) Render(ctx context.Context, src []byte, want images.Rendition) (Result, error) {
-	if len(src) == 0 {
-		return Result{}, images.Errorf(images.Unprocessable, "the original is empty")
+	format, err := r.sniff(src)
+	if err != nil {
+		return Result{}, err
 	}
-	if int64(len(src)) > int64(r.cfg.Limits.MaxBytes) {
-		return Result{}, &images.Error{Kind: images.TooLarge, Part: "max_bytes",
-			Detail: "the original has more bytes than allowed"}
-	}
-	format := images.Sniff(src[:min(len(src), images.SniffLength)])
-	if format == images.FormatUnknown {
-		return Result{}, images.Errorf(images.Unprocessable, "the original is not a picture in a format that is known here")
-	}
-	want = want.Resolve(format, r.cfg.Qualities)
-	job := job{Renderer: r, want: want, format: format, started: time.Now()}
+	job := r.job(format, want)
 	defer job.giveBack()
 	res, err := job.run(ctx, src)
 	if err != nil {
 		return Result{}, explain(ctx, err)
 	}
 	return res, nil
+}
+
+// sniff tells the format of an original, if it is one and not too long.
+func (r *Renderer) sniff(src []byte) (images.Format, error) {
+	if len(src) == 0 {
+		return 0, images.Errorf(images.Unprocessable, "the original is empty")
+	}
+	if int64(len(src)) > int64(r.cfg.Limits.MaxBytes) {
+		return 0, &images.Error{Kind: images.TooLarge, Part: "max_bytes",
+			Detail: "the original has more bytes than allowed"}
+	}
+	format := images.Sniff(src[:min(len(src), images.SniffLength)])
+	if format == images.FormatUnknown {
+		return 0, images.Errorf(images.Unprocessable, "the original is not a picture in a format that is known here")
+	}
+	return format, nil
+}
+
+// job begins a rendition.
+func (r *Renderer) job(format images.Format, want images.Rendition) *job {
+	return &job{Renderer: r, want: want.Resolve(format, r.cfg.Qualities), format: format, started: time.Now()}
 }
 
 // job is one rendition on its way.
@@ -117,8 +134,15 @@ type job struct {
 	format  images.Format // of the original
 	started time.Time
 	rights  []byte // Exif payload to write, nil for none
+	profile []byte // colour profile to write, nil for none: the pixels are in it
 	alone   bool   // no Codec can read it: decode a JPEG here even where its colours are then only near
 	stages  []Stage
+
+	// The mark of the text, once it was drawn: all frames have the same. It is
+	// nil when nothing of the text is seen.
+	lettered  bool
+	letters   *plane.Picture
+	lettersAt image.Point
 }
 
 // claim gets the job a workspace that may grow to need bytes.

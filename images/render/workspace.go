@@ -7,6 +7,9 @@ import (
 	"github.com/kamado/kamado/images/resample"
 )
 
+// halvesMax is how many times the decoded picture of a set is halved at most.
+const halvesMax = 3
+
 // workspace is the scratch memory of one rendition.
 type workspace struct {
 	decoder   jpeg.Decoder
@@ -18,6 +21,7 @@ type workspace struct {
 	resized plane.Picture
 	spare   plane.Picture // the other one of resized, for steps that cannot work in place
 	rgb     plane.Picture
+	halves  [halvesMax]plane.Picture // of decoded, for sets
 	out     []byte
 
 	reserved int // bytes of scratch.used; more than bytes() at first
@@ -28,7 +32,11 @@ type workspace struct {
 // only.
 func (ws *workspace) bytes() int {
 	n := cap(ws.out) + ws.decoder.Kept() + ws.encoder.Kept()
-	for _, p := range []*plane.Picture{&ws.decoded, &ws.resized, &ws.spare, &ws.rgb} {
+	pictures := [4 + halvesMax]*plane.Picture{&ws.decoded, &ws.resized, &ws.spare, &ws.rgb}
+	for i := range ws.halves {
+		pictures[4+i] = &ws.halves[i]
+	}
+	for _, p := range pictures {
 		for i := range p.Planes {
 			n += cap(p.Planes[i].Pix)
 		}

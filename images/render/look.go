@@ -1,0 +1,170 @@
+package render
+
+import (
+	"context"
+	"image"
+
+	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/codec"
+	"github.com/kamado/kamado/images/look"
+	"github.com/kamado/kamado/images/plane"
+	"github.com/kamado/kamado/images/raster"
+)
+
+// lookSide is how many pixels the longer side of a picture should have at
+// least for its eye and its colours to be found. Details that draw the eye are larger.
+const lookSide = 160
+
+// jpegSight is what was decoded of a JPEG to look at it; the renditions of a
+// set share it.
+type jpegSight struct {
+	view
+	whole bool // at full size, in the job's workspace
+}
+
+// decideJPEG puts what is seen in the place of Trim and Smart. Borders are
+// exact to the pixel, so finding them takes the picture at full size.
+func (j *job) decideJPEG(ctx context.Context, in jpegSource, seen *jpegSight) error {
+	n := 8
+	if j.want.Trim == 0 {
+		n = smallScale(in.width, in.height)
+	}
+	if seen.pic == nil || j.want.Trim > 0 {
+		need := scratchOfJPEG(in.info, n, in.width*in.height, roughPlan(j.want, in.width, in.height))
+		if err := j.claim(ctx, need); err != nil {
+			return err
+		}
+		started := j.started
+		got, err := j.decodeRegion(ctx, in, n, images.Upright, image.Rectangle{})
+		if err != nil {
+			return err
+		}
+		j.stages, j.started = nil, started // all of it is looking
+		*seen = jpegSight{got, n == 8}
+	}
+	err := j.decide(seen.pic, seen.scaleX, in.width, in.height)
+	j.lap("look")
+	return err
+}
+
+// roughPlan is a plan of about the size that the decided one will have, for what memory
+// it takes.
+func roughPlan(want images.Rendition, width, height int) images.Plan {
+	plan, err := want.Plan(width, height)
+	if err != nil {
+		return images.Plan{Width: width, Height: height}
+	}
+	return plan
+}
+
+// smallScale is the smallest N for which N/8 of a picture is large enough to
+// look at.
+func smallScale(width, height int) int {
+	for _, n := range [...]int{1, 2, 4} {
+		if max(width, height)*n/8 >= lookSide {
+			return n
+		}
+	}
+	return 8
+}
+
+// decideCodec is decideJPEG for what a Codec loads. The picture comes back when
+// the rendition can be made of it.
+func (j *job) decideCodec(ctx context.Context, src []byte) (*view, images.Plan, error) {
+	trim := j.want.Trim > 0
+	loaded, info, err := j.load(ctx, src, 1, func(info codec.Info) (codec.Target, error) {
+		t := codec.Target{Width: info.Width, Height: info.Height}
+		if !trim {
+			t.Width, t.Height = smallSize(info.Width, info.Height)
+		}
+		return t, j.cfg.Limits.CheckOriginal(info.Width, info.Height)
+	})
+	if err != nil {
+		return nil, images.Plan{}, err
+	}
+	pic := &loaded.Frames[0].Picture
+	err = j.decide(pic, float64(pic.Width)/float64(info.Width), info.Width, info.Height)
+	j.lap("look")
+	if err != nil || !trim || min(info.Pages, j.frames()) > 1 {
+		return nil, images.Plan{}, err
+	}
+	plan, err := j.admit(info)
+	return &view{pic: pic, scaleX: 1, scaleY: 1, truncated: loaded.Truncated}, plan, err
+}
+
+// smallSize is the size at which a picture is looked at, its shape kept.
+func smallSize(width, height int) (int, int) {
+	longer := max(width, height)
+	if longer <= lookSide {
+		return width, height
+	}
+	side := func(v int) int { return max(1, (2*v*lookSide+longer)/(2*longer)) }
+	return side(width), side(height)
+}
+
+// decide looks at an upright picture with scale samples for each pixel of the
+// original of width x height. With Trim the scale is 1.
+func (j *job) decide(pic *plane.Picture, scale float64, width, height int) error {
+	var inside image.Rectangle
+	want := j.want
+	if want.Trim > 0 {
+		inside = look.Borders(pic, want.Region, want.Trim)
+		want.Region, want.Trim = inside, 0
+	}
+	eyeX, eyeY := 0.5, 0.5
+	if want.Undecided() {
+		part, shareX, shareY, err := gaze(want, width, height)
+		if err != nil {
+			return err
+		}
+		eyeX, eyeY = eye(pic, scale, part, shareX, shareY)
+		eyeX = (float64(part.Min.X) + eyeX*float64(part.Dx())) / float64(width)
+		eyeY = (float64(part.Min.Y) + eyeY*float64(part.Dy())) / float64(height)
+	}
+	j.want = j.want.Decide(inside, width, height, eyeX, eyeY)
+	return nil
+}
+
+// gaze is where to look for what draws the eye: the part of the upright
+// original that can be shown, and how large the window is that will be cut out of it,
+// as shares of the part's sides.
+func gaze(want images.Rendition, width, height int) (part image.Rectangle, shareX, shareY float64, err error) {
+	seen, shown := images.Rendition{Region: want.Region}, want
+	if want.Cut.Gravity == images.Smart {
+		shown = seen
+		shown.Cut = want.Cut
+		shown.Cut.Gravity = images.Center
+	} else {
+		seen.Cut = want.Cut
+		shown.Gravity = images.Center
+	}
+	all, err := seen.Plan(width, height)
+	if err != nil {
+		return part, 0, 0, err
+	}
+	plan, err := shown.Plan(width, height)
+	if err != nil {
+		return part, 0, 0, err
+	}
+	part = all.Crop
+	window := plan.Before().Window
+	return part, window.Width / float64(part.Dx()), window.Height / float64(part.Dy()), nil
+}
+
+// eye is the point of a part that draws the eye, as shares of the part's sides.
+func eye(pic *plane.Picture, scale float64, part image.Rectangle, shareX, shareY float64) (x, y float64) {
+	all := image.Rect(0, 0, pic.Width, pic.Height)
+	at := func(v int) int { return int(float64(v) * scale) }
+	r := image.Rect(at(part.Min.X), at(part.Min.Y), at(part.Max.X), at(part.Max.Y)).Intersect(all)
+	if r.Empty() {
+		return 0.5, 0.5 // less than a sample
+	}
+	if r != all {
+		var cut plane.Picture
+		if err := raster.Crop(&cut, pic, r); err != nil {
+			return 0.5, 0.5
+		}
+		pic = &cut
+	}
+	return look.Attention(pic, shareX, shareY)
+}
