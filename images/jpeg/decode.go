@@ -56,7 +56,8 @@ type Decoder struct {
 	head  scanHeader // of the scan being decoded
 	bits  bitReader
 	cache tableCache
-	skip  *skipScratch
+
+	building *tableScratch // nil until tables are built
 
 	scaling
 	orient  orientation
@@ -70,6 +71,7 @@ type Decoder struct {
 	plan    [mcuBlocksMax]blockPlan
 	past    [mcuBlocksMax]blockPlan // the same for MCUs that nobody needs: all samples go to line[0]
 	planned int
+	kernel  blockKernel
 	pred    [componentsMax]int32
 	dequant [componentsMax][2 * blockSize]uint32
 

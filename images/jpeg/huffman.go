@@ -9,7 +9,7 @@ const (
 	// skipUseMax is how many bits a lookup of skip may use at most: a refill
 	// (56 bits) is good for three of them, and for four of the others.
 	skipUseMax = 18
-	valBits    = 12 // one AC symbol with its value, and the end-of-block after it
+	valBits    = 11 // one or two AC symbols with their values, and the end-of-block after them
 )
 
 // The tables of AC symbols code where a lookup leads as an advance of the
@@ -43,8 +43,11 @@ type huffTable struct {
 	dc [1 << dcBits]int16
 	// skip: advance<<8 | bits used, of all the symbols that the index shows.
 	skip [1 << skipBits]uint16
-	// val: value<<16 | advance<<8 | bits used, of one symbol and, where the
-	// index shows it, the end-of-block that follows.
+	// val: of one or two symbols and, where the index shows it, the
+	// end-of-block that follows. Bits 0-7: bits used; 8-15: advance;
+	// 16-21: value of the first symbol; 22-26: value of the second;
+	// 27-31: advance of the second alone. Without a second, its part is zero,
+	// and what is stored for it is then stored again by the first.
 	val [1 << valBits]uint32
 }
 
@@ -247,26 +250,50 @@ func follow(dst, next []uint16, e uint16) {
 	}
 }
 
+// tableScratch is what building tables needs besides them.
+type tableScratch struct {
+	fewer skipScratch
+	one   valScratch
+}
+
 // skipScratch holds the tables of fewer index bits while one is built: the
 // table for w bits is at 1<<w.
 type skipScratch [2 << skipBits]uint16
 
 func (s *skipScratch) of(w int) []uint16 { return s[1<<w : 2<<w] }
 
+// Largest absolute values that an entry of val can hold. Others are slow:
+// they take seven bits or more, so few lookups can show them.
+const (
+	valFirstMax  = 31
+	valSecondMax = 15
+)
+
+// valScratch holds one symbol for each index while val is built:
+// value<<16 | advance<<8 | bits used.
+type valScratch [1 << valBits]int32
+
 // buildVal fills the table of AC values.
-func (t *huffTable) buildVal() {
+func (t *huffTable) buildVal(one *valScratch) {
 	if t.hasVal {
 		return
 	}
 	t.hasVal = true
+	t.fillOne(one)
 	for i := range t.val {
-		t.val[i] = advanceSlow << 8
+		t.val[i] = joinVal(one, i)
 	}
-	eobCode, eobLen := t.find(0)
+}
+
+// fillOne fills the table of single symbols.
+func (t *huffTable) fillOne(one *valScratch) {
+	for i := range one {
+		one[i] = advanceSlow << 8
+	}
 	t.eachCode(valBits, func(code, l int, symbol uint8) {
 		advance, size := acAdvance(symbol)
 		rest := valBits - l - size
-		if rest < 0 {
+		if rest < 0 || size > 5 {
 			return
 		}
 		at := code << (valBits - l)
@@ -275,27 +302,39 @@ func (t *huffTable) buildVal() {
 			if size > 0 {
 				value = extend(v, size)
 			}
-			e := uint32(uint16(int16(value)))<<16 | uint32(advance<<8|(l+size))
-			span := t.val[at+v<<rest:][:1<<rest]
+			e := int32(value<<16 | advance<<8 | (l + size))
+			span := one[at+v<<rest:][:1<<rest]
 			for i := range span {
 				span[i] = e
-			}
-			if advance < advanceEOB && eobLen > 0 && eobLen <= rest {
-				n := 1 << (rest - eobLen)
-				for i := range n {
-					span[eobCode*n+i] = e + advanceEOB<<8 + uint32(eobLen)
-				}
 			}
 		}
 	})
 }
 
-// find returns the code of a symbol; length 0 when the table lacks it.
-func (t *huffTable) find(symbol uint8) (code, length int) {
-	t.eachCode(16, func(c, l int, s uint8) {
-		if s == symbol && length == 0 {
-			code, length = c, l
-		}
-	})
-	return code, length
+// joinVal makes the entry of val for index i.
+func joinVal(one *valScratch, i int) uint32 {
+	first := one[i]
+	used, advance := int(first&255), uint32(first>>8&255)
+	e := uint32(first>>16&63)<<16 | advance<<8 | uint32(used)
+	if advance >= advanceEOB {
+		return e
+	}
+	second := one[i<<used&(1<<valBits-1)]
+	n, step, value := int(second&255), uint32(second>>8&255), second>>16
+	if used+n > valBits || step == advanceSlow {
+		return e
+	}
+	if step == advanceEOB {
+		return e + advanceEOB<<8 + uint32(n)
+	}
+	if value > valSecondMax || value < -valSecondMax {
+		return e
+	}
+	e += step<<27 | uint32(value&31)<<22 | step<<8 | uint32(n)
+	used += n
+	third := one[i<<used&(1<<valBits-1)]
+	if n := int(third & 255); third>>8&255 == advanceEOB && used+n <= valBits {
+		e += advanceEOB<<8 + uint32(n)
+	}
+	return e
 }

@@ -138,12 +138,12 @@ func (d *Decoder) tables(c *component) (dc, ac *huffTable, err error) {
 		return nil, nil, err
 	}
 	dc.buildDC()
-	if d.skip == nil {
-		d.skip = new(skipScratch)
+	if d.building == nil {
+		d.building = new(tableScratch)
 	}
-	ac.buildSkip(d.skip)
+	ac.buildSkip(&d.building.fewer)
 	if d.n > 1 {
-		ac.buildVal()
+		ac.buildVal(&d.building.one)
 	}
 	return dc, ac, nil
 }

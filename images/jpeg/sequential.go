@@ -34,6 +34,9 @@ var rangeLimit = func() (t [1024]uint8) {
 // written to line; AC coefficients are stepped over. It returns the MCU at
 // which the interval ran out of data, or m1.
 func (d *Decoder) runDC(plan []blockPlan, m0, m1 int) int {
+	if useDecodeKernels {
+		return d.runKernel(plan, m0, m1, true)
+	}
 	b := &d.bits
 	line := d.line
 	pos, acc, count := b.pos, b.acc, b.count
@@ -138,6 +141,9 @@ func endIndex(k uint) uint {
 func (d *Decoder) runCoefs(m0, m1 int) int {
 	b := &d.bits
 	plan := d.plan[:d.planned]
+	if useDecodeKernels {
+		return d.runKernel(plan, m0, m1, false)
+	}
 	coefs := d.coefs
 	limit, lay := d.limit<<8, d.lay
 	pos, acc, count := b.pos, b.acc, b.count
@@ -170,39 +176,45 @@ func (d *Decoder) runCoefs(m0, m1 int) int {
 			diff += *p.pred
 			*p.pred = diff
 			block := coefs[p.base+lay.offset(m*p.step+p.first):]
-			block[0] = int16(diff * p.quantDC)
+			dc := int16(diff * p.quantDC) // stored last: coefficients that nobody wants go to its place
 
 			t := p.ac
 			s := uint(1 << 8) // index<<8 | bits used since the last refill
-			var e uint
+			var e uint32
 		values:
 			for {
-				e = uint(t.val[acc>>(64-valBits)])
+				e = t.val[acc>>(64-valBits)]
 				acc <<= e & 63
-				s += e & 0xFFFF
+				s += uint(e) & 0xFFFF
 				if s >= limit {
 					break
 				}
 				q := p.dequant[s>>8&127]
-				block[q&0xFFFF] += int16(int32(e)>>16) * int16(q>>16)
+				block[q&0xFFFF] = int16(int32(e<<5)>>27) * int16(q>>16)
+				q = p.dequant[(s>>8-uint(e>>27))&127]
+				block[q&0xFFFF] = int16(int32(e<<10)>>26) * int16(q>>16)
 
-				e = uint(t.val[acc>>(64-valBits)])
+				e = t.val[acc>>(64-valBits)]
 				acc <<= e & 63
-				s += e & 0xFFFF
+				s += uint(e) & 0xFFFF
 				if s >= limit {
 					break
 				}
 				q = p.dequant[s>>8&127]
-				block[q&0xFFFF] += int16(int32(e)>>16) * int16(q>>16)
+				block[q&0xFFFF] = int16(int32(e<<5)>>27) * int16(q>>16)
+				q = p.dequant[(s>>8-uint(e>>27))&127]
+				block[q&0xFFFF] = int16(int32(e<<10)>>26) * int16(q>>16)
 
-				e = uint(t.val[acc>>(64-valBits)])
+				e = t.val[acc>>(64-valBits)]
 				acc <<= e & 63
-				s += e & 0xFFFF
+				s += uint(e) & 0xFFFF
 				if s >= limit {
 					break
 				}
 				q = p.dequant[s>>8&127]
-				block[q&0xFFFF] += int16(int32(e)>>16) * int16(q>>16)
+				block[q&0xFFFF] = int16(int32(e<<5)>>27) * int16(q>>16)
+				q = p.dequant[(s>>8-uint(e>>27))&127]
+				block[q&0xFFFF] = int16(int32(e<<10)>>26) * int16(q>>16)
 
 				count -= s & 255
 				s &^= 255
@@ -213,23 +225,28 @@ func (d *Decoder) runCoefs(m0, m1 int) int {
 			count -= s & 255
 			if k := s >> 8; k-advanceEOB < blockSize || k <= blockSize {
 				q := p.dequant[k&127]
-				block[q&0xFFFF] += int16(int32(e)>>16) * int16(q>>16)
+				block[q&0xFFFF] += int16(int32(e<<5)>>27) * int16(q>>16)
+				q = p.dequant[(k-uint(e>>27))&127]
+				block[q&0xFFFF] += int16(int32(e<<10)>>26) * int16(q>>16)
 				if k >= blockSize {
+					block[0] = dc
 					continue
 				}
 				s &^= 255
 			} else {
-				b.pos, b.count = pos, count+e&63
+				b.pos, b.count = pos, count+uint(e)&63
 				b.seek(b.bitPos())
-				s = b.valueOne(t, k-e>>8&255, block, p.dequant) << 8
+				s = b.valueOne(t, k-uint(e)>>8&255, block, p.dequant) << 8
 				pos, acc, count = b.pos, b.acc, b.count
 				if s == blockEnd {
+					block[0] = dc
 					continue
 				}
 				if s < limit {
 					goto values
 				}
 			}
+			var step uint
 		skips:
 			for s < blockEnd {
 				count -= s & 255
@@ -237,30 +254,31 @@ func (d *Decoder) runCoefs(m0, m1 int) int {
 				acc |= binary.BigEndian.Uint64(b.window[pos:]) >> (count & 63)
 				pos += int((63 - count) >> 3)
 				count |= 56
-				e = uint(t.skip[acc>>(64-skipBits)])
-				acc <<= e & 63
-				s += e
+				step = uint(t.skip[acc>>(64-skipBits)])
+				acc <<= step & 63
+				s += step
 				if s >= blockEnd {
 					break
 				}
-				e = uint(t.skip[acc>>(64-skipBits)])
-				acc <<= e & 63
-				s += e
+				step = uint(t.skip[acc>>(64-skipBits)])
+				acc <<= step & 63
+				s += step
 				if s >= blockEnd {
 					break
 				}
-				e = uint(t.skip[acc>>(64-skipBits)])
-				acc <<= e & 63
-				s += e
+				step = uint(t.skip[acc>>(64-skipBits)])
+				acc <<= step & 63
+				s += step
 			}
 			count -= s & 255
 			k := s >> 8
 			if k-advanceEOB < blockSize || k == blockSize {
+				block[0] = dc
 				continue
 			}
-			b.pos, b.count = pos, count+e&63
+			b.pos, b.count = pos, count+step&63
 			b.seek(b.bitPos())
-			s = b.skipOne(t, k-e>>8) << 8
+			s = b.skipOne(t, k-step>>8) << 8
 			pos, acc, count = b.pos, b.acc, b.count
 			goto skips
 		}
