@@ -262,6 +262,10 @@ func (s *Shelf) place(ctx context.Context, store blob.Store, ref Ref, d *Draft, 
 	}
 	in, err := blob.Info{}, errors.ErrUnsupported
 	if linker, ok := store.(blob.Noter); ok {
+		// The store takes the lock itself. Until it has, the file's age keeps sweeps away.
+		if err := unlockFile(d.file); err != nil {
+			return how, blob.Info{}, err
+		}
 		in, err = linker.PutFileNote(ctx, ref.Key, d.file.Name(), note)
 	}
 	if errors.Is(err, errors.ErrUnsupported) { // another file system, or not a directory at all

@@ -31,8 +31,13 @@ const (
 // by chance 1:256, which costs one of them the other's rename.
 const stripes = 256
 
-// sweepEvery is how often leftovers of dead processes are looked for.
-const sweepEvery = time.Hour
+// sweepEvery is how often leftovers of dead processes are looked for, and leftoverAge
+// how long ago such a file was written at least: between one lock and the next a
+// file at work has none for an instant.
+const (
+	sweepEvery  = 10 * time.Minute
+	leftoverAge = time.Minute
+)
 
 // Facts are what the header of a picture says.
 type Facts struct {
@@ -125,7 +130,7 @@ func (s *Shelf) BytesMax() int64 { return s.cfg.BytesMax }
 func (s *Shelf) Stall() time.Duration { return s.cfg.Stall }
 
 // Run removes what dead processes left in the staging directory, now and each
-// hour, until ctx ends.
+// ten minutes, until ctx ends.
 func (s *Shelf) Run(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -149,7 +154,7 @@ func (s *Shelf) sweep() {
 	}
 	removed := 0
 	for _, name := range names {
-		if !name.Type().IsRegular() {
+		if st, err := name.Info(); err != nil || !st.Mode().IsRegular() || time.Since(st.ModTime()) < leftoverAge {
 			continue
 		}
 		path := filepath.Join(s.cfg.Dir, name.Name())
@@ -168,6 +173,8 @@ func (s *Shelf) sweep() {
 }
 
 func lockFile(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
+
+func unlockFile(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
 
 func (s *Shelf) origin(name string) (blob.Store, error) {
 	store := s.deps.Origins[name]
