@@ -21,6 +21,7 @@ import (
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/delivery"
 	"github.com/kamado/kamado/images/origin"
+	"github.com/kamado/kamado/images/traffic"
 	"github.com/kamado/kamado/internal/httpserver"
 )
 
@@ -53,6 +54,8 @@ type Deps struct {
 	Probe func(ctx context.Context, data []byte) (Facts, error)
 	// Stats gives the state of the service: something that becomes JSON.
 	Stats func() any
+	// Traffic tells what was asked lately, with so many of the originals.
+	Traffic func(top int) traffic.Report
 	// Many makes pictures as if each had been requested.
 	Many func(r *http.Request, urls []*url.URL) []delivery.One
 	// Sign gives a path with its signature; nil: URLs are not signed here.
@@ -103,6 +106,7 @@ func New(deps Deps) http.Handler {
 	read("originals", a.originals)
 	read("info/{key...}", a.info)
 	read("stats", func(*http.Request) (any, error) { return deps.Stats(), nil })
+	read("traffic", a.traffic)
 	mux.Handle("POST "+Prefix+"multi", http.HandlerFunc(a.multi))
 	mux.Handle("POST "+Prefix+"sign", deps.Guard.Require(answer(a.sign)))
 	return mux
@@ -132,6 +136,20 @@ func (a *api) originals(r *http.Request) (any, error) {
 		page.Next = list[len(list)-1].Key
 	}
 	return page, nil
+}
+
+// trafficTop is how many originals traffic tells of where nothing is said.
+const trafficTop = 20
+
+func (a *api) traffic(r *http.Request) (any, error) {
+	top := trafficTop
+	if s := r.URL.Query().Get("top"); s != "" {
+		var ok bool
+		if top, ok = images.ParseInt(s, pageMax); !ok || top == 0 {
+			return nil, images.Invalidf("top", "%q is not a number from 1 to %d", s, pageMax)
+		}
+	}
+	return a.Traffic(top), nil
 }
 
 func sourceOf(q url.Values) string {

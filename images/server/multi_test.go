@@ -13,6 +13,7 @@ import (
 
 	"github.com/kamado/kamado/images/api"
 	"github.com/kamado/kamado/images/server"
+	"github.com/kamado/kamado/images/traffic"
 )
 
 func multi(t *testing.T, s *server.Server, body string, headers ...string) answer {
@@ -85,5 +86,24 @@ func wantParts(t *testing.T, a answer, paths []string) {
 		if c, err := jpeg.DecodeConfig(bytes.NewReader(data)); err != nil || c.Width != 400>>i {
 			t.Errorf("part %d is %d wide, %v", i, c.Width, err)
 		}
+	}
+}
+
+func TestTrafficTellsWhatWasAsked(t *testing.T) {
+	t.Parallel()
+	s := start(t, tree(t, map[string][]byte{"recipes/1.jpg": photograph(t, 80, 60)}), nil)
+	for range 3 {
+		get(t, s, "/recipes/1/40x30")
+	}
+	get(t, s, "/recipes/1/big")
+	var rep traffic.Report
+	if a := get(t, s, api.Prefix+"traffic?top=5"); json.Unmarshal(a.body, &rep) != nil || len(rep.Minutes) == 0 || len(rep.Errors) != 1 {
+		t.Fatalf("%d %s", a.StatusCode, a.body)
+	}
+	if len(rep.Top) != 1 || rep.Top[0].Original != "recipes/1" || rep.Top[0].Requests != 3 || len(rep.Slowest) != 3 {
+		t.Errorf("top %+v, %d slowest", rep.Top, len(rep.Slowest))
+	}
+	if a := get(t, s, api.Prefix+"traffic?top=0"); a.StatusCode != 400 {
+		t.Errorf("top=0: %d", a.StatusCode)
 	}
 }

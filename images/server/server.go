@@ -33,6 +33,7 @@ import (
 	"github.com/kamado/kamado/images/queue"
 	"github.com/kamado/kamado/images/render"
 	"github.com/kamado/kamado/images/signature"
+	"github.com/kamado/kamado/images/traffic"
 	"github.com/kamado/kamado/internal/httpserver"
 	"github.com/kamado/kamado/internal/lifecycle"
 	"github.com/kamado/kamado/internal/unit"
@@ -95,6 +96,7 @@ type Server struct {
 	mezzanines *mezzanine.Store // nil: off
 	handler    http.Handler
 	pictures   *delivery.Handler
+	traffic    *traffic.Recorder
 
 	closers []func() error
 }
@@ -108,7 +110,7 @@ func New(opts Options, deps Deps) (_ *Server, err error) {
 	if deps.Getenv == nil {
 		deps.Getenv = os.Getenv
 	}
-	s := &Server{opts: opts, deps: deps, dirs: map[string]string{}}
+	s := &Server{opts: opts, deps: deps, dirs: map[string]string{}, traffic: traffic.New(nil)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -235,7 +237,7 @@ func (s *Server) openHandler() error {
 	}
 	deps := delivery.Deps{
 		Parse: s.parse, Originals: s.originals, Renderer: renderer{s.renderer}, Places: s.places,
-		Memory: s.memory, Disk: s.disk, Metrics: delivery.NewMetrics(), Events: s.deps.Events, Log: s.deps.Log,
+		Memory: s.memory, Disk: s.disk, Metrics: delivery.NewMetrics(), Events: s.observe, Log: s.deps.Log,
 	}
 	if s.mezzanines != nil {
 		deps.Mezzanines = s.mezzanines
@@ -256,12 +258,20 @@ func (s *Server) openHandler() error {
 	if s.deps.Guard == nil {
 		return nil
 	}
-	apiDeps := api.Deps{Guard: s.deps.Guard, Originals: s.originals, Probe: s.probe, Stats: func() any { return s.Stats() }, Many: pictures.Many}
+	apiDeps := api.Deps{Guard: s.deps.Guard, Originals: s.originals, Probe: s.probe, Stats: func() any { return s.Stats() }, Many: pictures.Many, Traffic: s.traffic.Report}
 	if s.keys != nil {
 		apiDeps.Sign = func(u *url.URL, expires time.Time) (string, error) { return s.grammar.Sign(u, expires, s.keys.Sign) }
 	}
 	s.handler = &split{pictures: pictures, api: api.New(apiDeps)}
 	return nil
+}
+
+// observe tells all who listen of an answered request.
+func (s *Server) observe(e Event) {
+	s.traffic.Observe(e)
+	if s.deps.Events != nil {
+		s.deps.Events(e)
+	}
 }
 
 // split sends the JSON interface's paths to it. A mux would cost every picture
