@@ -93,9 +93,9 @@ func TestTrafficTellsWhatWasAsked(t *testing.T) {
 	t.Parallel()
 	s := start(t, tree(t, map[string][]byte{"recipes/1.jpg": photograph(t, 80, 60)}), nil)
 	for range 3 {
-		get(t, s, "/recipes/1/40x30")
+		get(t, s, "/recipes/1/40x30cq70/any.jpg")
 	}
-	get(t, s, "/recipes/1/big")
+	get(t, s, "/recipes/1/big/any.jpg")
 	var rep traffic.Report
 	if a := get(t, s, api.Prefix+"traffic?top=5"); json.Unmarshal(a.body, &rep) != nil || len(rep.Minutes) == 0 || len(rep.Errors) != 1 {
 		t.Fatalf("%d %s", a.StatusCode, a.body)
