@@ -42,7 +42,9 @@ type Config struct {
 	// 10; default 3. Stores make attempts of their own besides.
 	Attempts int
 
-	// Checkpoint is the file of the checkpoint. Empty: the run cannot be resumed.
+	// Checkpoint is the file of the checkpoint, with a ".lock" beside it. Empty: the
+	// run cannot be resumed. A checkpoint of a run that went through everything
+	// begins the next whole run.
 	Checkpoint string
 	// Failures is the file that the keys that failed are listed in, as JSON lines.
 	// Empty: Checkpoint with ".failures" behind it, or none without a checkpoint.
@@ -59,8 +61,9 @@ type Config struct {
 	// Link makes hard links in place of copies. Both stores must be directories
 	// of one file system, and nobody may write into the source's files after.
 	Link bool
-	// LinkDir is a directory of the same file system for links on their way;
-	// needed with Link.
+	// LinkDir is a directory of the same file system for links on their way, but no
+	// part of the source; needed with Link. The directory .kamado-put of the target
+	// will do.
 	LinkDir string
 	// Count lists the source a second time, so that the total is known early.
 	Count bool
@@ -83,12 +86,14 @@ type Deps struct {
 }
 
 // Progress is how far a run is. Counts include what earlier runs of the same
-// checkpoint did; rates are those of this run.
+// checkpoint did; rates are those of the last minute of this run, and at its end
+// of all of it.
 type Progress struct {
-	Done          int64         `json:"done"`    // keys: copied + linked + skipped + failed
+	Done          int64         `json:"done"`    // keys: the sum of the five below
 	Copied        int64         `json:"copied"`  // bytes were sent
 	Linked        int64         `json:"linked"`  // a hard link was made
 	Skipped       int64         `json:"skipped"` // the target had it
+	Gone          int64         `json:"gone"`    // deleted from the source after it was listed
 	Failed        int64         `json:"failed"`
 	Bytes         int64         `json:"bytes"`       // of what was copied and linked
 	Total         int64         `json:"total"`       // keys; -1: not listed yet
