@@ -3,6 +3,7 @@ package purge
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -67,10 +68,8 @@ func (p *Page) Validate() error {
 			return err
 		}
 	}
-	for _, v := range []Vector{p.Covers, p.Next, p.Vector} {
-		if err := v.Validate(); err != nil {
-			return images.Wrap(images.Invalid, "page of orders", err.Error(), nil)
-		}
+	if err := errors.Join(p.Covers.Validate(), p.Next.ValidateSince(), p.Vector.Validate()); err != nil {
+		return images.Wrap(images.Invalid, "page of orders", err.Error(), nil)
 	}
 	if !p.Floor.IsZero() && p.Floor.validate() != nil {
 		return images.Invalidf("floor", "it is out of range")

@@ -29,10 +29,19 @@ func (v Vector) Covers(o Vector) bool {
 // Has says whether the order was seen, or one that replaces it.
 func (v Vector) Has(id ID) bool { return v[id.Node] >= id.Counter }
 
+// sinceSlack is how many times VectorMax nodes a request for what is new may
+// name: the vector, and the nodes that the sender's vector forgot.
+const sinceSlack = 4
+
 // Validate says whether this can be a vector.
-func (v Vector) Validate() error {
-	if len(v) > VectorMax {
-		return fmt.Errorf("a vector of %d nodes, at most %d", len(v), VectorMax)
+func (v Vector) Validate() error { return v.validate(VectorMax) }
+
+// ValidateSince says whether Page can be asked with it.
+func (v Vector) ValidateSince() error { return v.validate(sinceSlack * VectorMax) }
+
+func (v Vector) validate(most int) error {
+	if len(v) > most {
+		return fmt.Errorf("a vector of %d nodes, at most %d", len(v), most)
 	}
 	for node := range v {
 		if !validNode(node) {
