@@ -4,8 +4,8 @@ package images
 type Fit uint8
 
 // The ways of fitting. When only one side of the box is given, the other
-// follows from the shape of the original and all but FitShrink and FitStretch
-// mean the same.
+// follows from the shape of the original; FitStretch apart, all then mean the same
+// as those of them that do, or do not, enlarge.
 const (
 	// FitInside: as large as fits into the box, shape kept; may enlarge.
 	FitInside Fit = iota
@@ -19,11 +19,17 @@ const (
 	FitPad
 	// FitStretch: exactly the box, shape not kept.
 	FitStretch
+	// FitClip: shrunk until it just covers the box, never enlarged; what is
+	// over the box is cut off, where Gravity says. A small picture stays small.
+	FitClip
+	// FitAuto: FitClip when picture and box are both wide or both tall, else
+	// FitShrink.
+	FitAuto
 
 	fitCount
 )
 
-var fitNames = [fitCount]string{"inside", "shrink", "crop", "pad", "stretch"}
+var fitNames = [fitCount]string{"inside", "shrink", "crop", "pad", "stretch", "clip", "auto"}
 
 // String is the name in URLs and presets.
 func (f Fit) String() string {
@@ -42,3 +48,6 @@ func ParseFit(s string) (Fit, bool) {
 	}
 	return 0, false
 }
+
+// cuts says whether a way of fitting may cut something off.
+func (f Fit) cuts() bool { return f == FitCrop || f == FitClip || f == FitAuto }

@@ -139,17 +139,33 @@ func (p *Plan) place(r Rendition, seen Window) {
 	w, h := int(seen.Width), int(seen.Height)
 	boxW, boxH := r.box()
 	fit := r.Fit
-	if (boxW == 0 || boxH == 0) && (fit == FitCrop || fit == FitPad) {
-		fit = FitInside
+	if fit == FitAuto {
+		fit = FitShrink
+		if (w >= h) == (boxW >= boxH) {
+			fit = FitClip
+		}
+	}
+	if boxW == 0 || boxH == 0 {
+		switch fit {
+		case FitCrop, FitPad:
+			fit = FitInside
+		case FitClip:
+			fit = FitShrink
+		}
 	}
 	p.Window = seen
 	switch fit {
+	case FitClip:
+		scale := min(max(float64(boxW)/seen.Width, float64(boxH)/seen.Height), 1)
+		p.Width = min(boxW, max(1, int(seen.Width*scale+0.5)))
+		p.Height = min(boxH, max(1, int(seen.Height*scale+0.5)))
+		p.Window = cover(seen, p.Width, p.Height, scale, r)
 	case FitCrop:
 		if r.NoEnlarge {
 			boxW, boxH = shrinkBox(boxW, boxH, w, h)
 		}
 		p.Width, p.Height = boxW, boxH
-		p.Window = cover(seen, boxW, boxH, r)
+		p.Window = cover(seen, boxW, boxH, max(float64(boxW)/seen.Width, float64(boxH)/seen.Height), r)
 	case FitStretch:
 		p.Width, p.Height = boxW, boxH
 		if boxW == 0 || r.NoEnlarge && boxW > w {
@@ -243,16 +259,14 @@ func shrinkBox(boxW, boxH, w, h int) (int, int) {
 	return inside(boxW, boxH, w, h, true)
 }
 
-// cover is the largest window of the box's shape inside seen, placed by
-// gravity in whole pixels of the picture as large as it has to be to cover the
-// box. That picture is scaled exactly and centred on its own grid of whole
+// cover is the window that fills the box at a scale, placed by gravity in whole
+// pixels of the scaled picture, which covers the box. That picture is scaled exactly and centred on its own grid of whole
 // pixels, so the window may reach over an edge of seen by up to half a pixel
 // of the rendition; the edge is repeated there. All this is the geometry of
 // libvips and sharp (vips_reduce's centring; the middle of an odd free space
 // lies half a pixel to the right and down), so that a service that moves over
 // gets its pictures in the same place.
-func cover(seen Window, boxW, boxH int, r Rendition) Window {
-	scale := max(float64(boxW)/seen.Width, float64(boxH)/seen.Height)
+func cover(seen Window, boxW, boxH int, scale float64, r Rendition) Window {
 	focalX, focalY := math.NaN(), math.NaN()
 	if r.Gravity == Focal {
 		focalX, focalY = r.FocalX, r.FocalY

@@ -173,25 +173,30 @@ func (r Rendition) Normal() Rendition {
 	if r.Zoom == 1 {
 		r.Zoom = 0
 	}
-	if (r.Width == 0 || r.Height == 0) && (r.Fit == FitCrop || r.Fit == FitPad) {
-		r.Fit = FitInside
+	if r.Width == 0 || r.Height == 0 {
+		switch r.Fit {
+		case FitCrop, FitPad:
+			r.Fit = FitInside
+		case FitClip, FitAuto:
+			r.Fit = FitShrink
+		}
 	}
 	if r.Fit == FitInside && r.NoEnlarge {
 		r.Fit = FitShrink
 	}
-	if r.Fit == FitShrink {
+	if r.Fit == FitShrink || r.Fit == FitClip || r.Fit == FitAuto {
 		r.NoEnlarge = false
 	}
-	if r.Gravity == Focal && (r.Fit != FitCrop || r.FocalX == 0.5 && r.FocalY == 0.5) || r.Fit != FitCrop && r.Fit != FitPad {
+	if r.Gravity == Focal && (!r.Fit.cuts() || r.FocalX == 0.5 && r.FocalY == 0.5) || !r.Fit.cuts() && r.Fit != FitPad {
 		r.Gravity = Center
 	}
 	if r.Gravity != Focal {
 		r.FocalX, r.FocalY = 0, 0
 	}
-	if r.Gravity == Smart && r.Fit != FitCrop {
+	if r.Gravity == Smart && !r.Fit.cuts() {
 		r.Gravity = Center
 	}
-	if r.Gravity == Focal || r.Gravity == Smart || r.Fit != FitCrop && r.Fit != FitPad {
+	if r.Gravity == Focal || r.Gravity == Smart || !r.Fit.cuts() && r.Fit != FitPad {
 		r.GravityX, r.GravityY = 0, 0
 	}
 	r.Cut = r.Cut.normal()

@@ -42,6 +42,8 @@ func TestParseRenditionWritesItsOneSpelling(t *testing.T) {
 		"blur:0.5,sharpen:1.25":                   "blur:0.5,sharpen:1.25",
 		"region:1:2:3:4":                          "region:1:2:3:4",
 		"zoom:1":                                  "whole",
+		"w:4,fit:clip":                            "w:4,fit:shrink",
+		"w:4,h:4,fit:auto,enlarge:0":              "w:4,h:4,fit:auto",
 		"zoom:1.5":                                "zoom:1.5",
 		"w:10,zoom:1.5":                           "w:10,dpr:1.5",
 		"w:10,dpr:2,zoom:0.5":                     "w:10",

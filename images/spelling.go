@@ -29,7 +29,7 @@ var options = []option{
 	{"zoom", func(r *Rendition) string { return oneIfZero(r.Zoom) },
 		func(r *Rendition, v string) bool { return setDecimal(&r.Zoom, v) && r.Zoom >= 0.1 && r.Zoom <= MaxZoom }, "a number from 0.1 to 10"},
 	{"fit", func(r *Rendition) string { return r.Fit.String() },
-		func(r *Rendition, v string) (ok bool) { r.Fit, ok = ParseFit(v); return }, "inside, shrink, crop, pad or stretch"},
+		func(r *Rendition, v string) (ok bool) { r.Fit, ok = ParseFit(v); return }, "inside, shrink, crop, pad, stretch, clip or auto"},
 	{"enlarge", func(r *Rendition) string { return flag(!r.NoEnlarge) },
 		func(r *Rendition, v string) bool { r.NoEnlarge = v == "0"; return v == "0" || v == "1" }, "0 or 1"},
 	{"gravity", getGravity, setGravity,
