@@ -72,6 +72,7 @@ type Decoder struct {
 	past    [mcuBlocksMax]blockPlan // the same for MCUs that nobody needs: all samples go to line[0]
 	planned int
 	kernel  blockKernel
+	band    bandKernel
 	pred    [componentsMax]int32
 	dequant [componentsMax][2 * blockSize]uint32
 

@@ -10,3 +10,7 @@ const noDecodeKernel = "jpeg: no entropy decoder's kernels on this architecture"
 func runDCKernel(*blockKernel) int { panic(noDecodeKernel) }
 
 func runCoefsKernel(*blockKernel) int { panic(noDecodeKernel) }
+
+func runFirstKernel(*bandKernel) int { panic(noDecodeKernel) }
+
+func runRefineKernel(*bandKernel) int { panic(noDecodeKernel) }

@@ -192,6 +192,9 @@ func (b *bitReader) difference(t *huffTable) int {
 
 // runFirst decodes n blocks of a first AC scan.
 func (d *Decoder) runFirst(ci int, ac *acScan, bx, by, n int) int {
+	if useDecodeKernels {
+		return d.runBand(ci, ac, bx, by, n, false)
+	}
 	b, s := &d.bits, &d.store
 	p := &s.comps[ci]
 	block := p.base + by*p.stride + bx
@@ -237,6 +240,9 @@ func (d *Decoder) runFirst(ci int, ac *acScan, bx, by, n int) int {
 
 // runRefine decodes n blocks of a refining AC scan.
 func (d *Decoder) runRefine(ci int, ac *acScan, bx, by, n int) int {
+	if useDecodeKernels {
+		return d.runBand(ci, ac, bx, by, n, true)
+	}
 	b, s := &d.bits, &d.store
 	p := &s.comps[ci]
 	block := p.base + by*p.stride + bx
