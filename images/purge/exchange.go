@@ -292,6 +292,14 @@ func (t *Table) Orders(after ID, newest bool, limit int) []Order {
 	return orders
 }
 
+// Latest is the ID of the newest order that holds; zero when there is none.
+func (t *Table) Latest() ID {
+	if list := t.Orders(ID{}, true, 1); len(list) > 0 {
+		return list[0].ID
+	}
+	return ID{}
+}
+
 // Unswept says whether takedowns hold whose bytes were not yet deleted here; give
 // upTo to Swept after a sweep that began later.
 func (t *Table) Unswept() (upTo uint64, ok bool) {

@@ -6,9 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -402,4 +405,25 @@ func (t *Table) rewrite() error {
 		}
 		return nil
 	})
+}
+
+// secretFileMax bounds a file of a secret. Unit: bytes.
+const secretFileMax = 64 << 10
+
+// ReadSecret is the first line of a file, without space around it.
+func ReadSecret(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("read secret: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, secretFileMax))
+	if err != nil {
+		return "", fmt.Errorf("read secret: %w", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	if line = strings.TrimSpace(line); line == "" {
+		return "", fmt.Errorf("read secret: the first line of %s is empty", path)
+	}
+	return line, nil
 }
