@@ -73,6 +73,49 @@ program of --imgproxy, $KAMADO_IMGPROXY, imgproxy/imgproxy in one of those folde
 	flags.IntVar(&config.Quality, "quality", config.Quality, "JPEG quality of the renditions")
 	flags.DurationVar(&config.Timeout, "timeout", config.Timeout, "longest wait for one picture, and for a subject to start")
 	_ = cmd.MarkFlagRequired("originals") // fails only for a flag that does not exist
+	cmd.AddCommand(newImagesBenchStoreCommand(a))
+	return cmd
+}
+
+// newImagesBenchStoreCommand measures this very program in front of very many originals.
+func newImagesBenchStoreCommand(a *app) *cobra.Command {
+	config := bench.DefaultStore()
+	cmd := &cobra.Command{
+		Use:   "store --dir DIR",
+		Short: "Measure a service in front of very many originals, and its restart",
+		Long: `Measure a service in front of very many originals: they are made in DIR as names (hard links) of a few hundred small
+files, {kind}/{id}.jpg, ten thousand to a kind; asked for by Zipf's law with the exponent 1 over all of them; and the
+service, with its caches as they are by default, is killed in the middle and started again. Told are requests a second, where the
+pictures came from, memory before and after, and the time from the start until it is ready; first with an eighth of the
+originals, then with all, because neither memory nor the start may depend on their number.
+
+DIR must not exist or be empty; it is removed at the end. Eight million names take about half a gigabyte.`,
+		Example: "  kamado images bench store --dir /var/tmp/store --count 8000000 --requests 200000",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			program, release, err := measured()
+			if err != nil {
+				return err
+			}
+			config.Program, config.Version, config.Command, config.Talk = program, release, os.Args, a.benchTalk()
+			if err := config.Validate(); err != nil {
+				return usagef("%w", err)
+			}
+			report, err := bench.RunStore(cmd.Context(), config)
+			if err != nil {
+				return err
+			}
+			return a.showBench(report)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&config.Dir, "dir", "", "folder to make the originals in; removed at the end")
+	flags.IntVar(&config.Count, "count", config.Count, "originals")
+	flags.IntVar(&config.Files, "files", config.Files, "different files that the originals are names of")
+	flags.IntVar(&config.Requests, "requests", config.Requests, "requests before the restart, and as many after it")
+	flags.IntVar(&config.Concurrency, "concurrency", config.Concurrency, "requests at once")
+	flags.DurationVar(&config.Timeout, "timeout", config.Timeout, "longest wait for one picture, and for the service to become ready")
+	_ = cmd.MarkFlagRequired("dir") // fails only for a flag that does not exist
 	return cmd
 }
 

@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -40,9 +41,11 @@ func serve(args []string) {
 	flags := flag.NewFlagSet("serve", flag.ExitOnError)
 	address := flags.String("http", "", "")
 	originals := flags.String("originals", "", "")
-	for _, name := range []string{"result-cache", "mezzanine", "original-cache", "admin"} {
+	for _, name := range []string{"result-cache", "mezzanine", "original-cache"} {
 		flags.String(name, "on", "")
 	}
+	admin := flags.String("admin", "", "")
+	flags.String("data", "", "")
 	flags.Bool("insecure-unsigned", false, "")
 	_ = flags.Parse(args)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -51,11 +54,26 @@ func serve(args []string) {
 		if r.URL.Path == "/readyz" {
 			return
 		}
+		rendered.Add(1)
 		double(w, r, *originals)
 	})}
+	if *admin != "" {
+		go func() { _ = http.ListenAndServe(*admin, http.HandlerFunc(tell)) }()
+	}
 	go func() { _ = server.ListenAndServe() }()
 	<-ctx.Done()
 	_ = server.Close()
+}
+
+// rendered counts what the double is asked for; it makes every picture anew,
+// and no mezzanine of any.
+var rendered atomic.Int64
+
+func tell(w http.ResponseWriter, _ *http.Request) {
+	n := rendered.Load()
+	fmt.Fprintf(w, "kamado_images_stage_seconds_count{stage=\"decode\"} %d\n", n)
+	fmt.Fprintf(w, "kamado_images_requests_total{outcome=\"rendered\"} %d\n", n)
+	fmt.Fprintf(w, "kamado_images_mezzanines_total{event=\"dropped\"} %d\n", n)
 }
 
 // double answers with the nearest samples of the original; an original whose

@@ -46,7 +46,7 @@ func (s *served) start(ctx context.Context, ready string) error {
 	go func() { s.exited <- s.cmd.Wait() }()
 	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
 	defer cancel()
-	poll := time.NewTicker(20 * time.Millisecond)
+	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
 	for {
 		if status, _, err := s.get(ctx, ready); err == nil && status < 500 && (ready == "/" || status == http.StatusOK) {
@@ -79,6 +79,14 @@ func (s *served) close() error {
 		return s.cmd.Process.Kill()
 	}
 	return nil
+}
+
+// kill ends the process as a power cut would.
+func (s *served) kill() {
+	s.client.CloseIdleConnections()
+	_ = s.cmd.Process.Kill() // it may have ended
+	err := <-s.exited
+	s.exited <- err
 }
 
 func (s *served) get(ctx context.Context, path string) (int, []byte, error) {

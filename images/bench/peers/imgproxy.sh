@@ -19,14 +19,16 @@ library=$modules/sharp-libvips-$platform/lib
 file=$(cd "$library" && ls libvips-cpp.so.*)
 cp "$library/$file" "$out"
 ln -sf "$file" "$out/libvips-cpp.so"
-mkdir -p "$out/pkgconfig"
-# imgproxy asks for these two; libvips's old interfaces are not in these headers.
+mkdir -p "$out/pkgconfig" "$out/include/vips"
+# libvips's old interfaces are not in these headers; imgproxy names their header
+# and uses none of them.
+: >"$out/include/vips/vips7compat.h"
 for name in vips glib-2.0; do
 	cat >"$out/pkgconfig/$name.pc" <<END
 Name: $name
 Description: libvips with all it needs, as sharp ships it
 Version: ${file#libvips-cpp.so.}
-Cflags: -DVIPS_DISABLE_COMPAT -I$include -I$include/glib-2.0 -I$library/glib-2.0/include
+Cflags: -I$out/include -I$include -I$include/glib-2.0 -I$library/glib-2.0/include
 Libs: -L$out -lvips-cpp
 END
 done
