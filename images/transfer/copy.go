@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"mime"
 	"path"
+	"syscall"
 	"time"
 
 	"github.com/kamado/kamado/internal/blob"
@@ -33,9 +34,10 @@ func pause(ctx context.Context, n int) error {
 	}
 }
 
-// transient says whether the same may end otherwise in a moment.
+// transient says whether the same may end otherwise in a moment. EAGAIN: another
+// name of the same file is being linked, and its lock is held.
 func transient(err error) bool {
-	return errors.Is(err, blob.ErrUnavailable) || errors.Is(err, blob.ErrShort)
+	return errors.Is(err, blob.ErrUnavailable) || errors.Is(err, blob.ErrShort) || errors.Is(err, syscall.EAGAIN)
 }
 
 // attempts copies one key, and again while a store is unavailable.

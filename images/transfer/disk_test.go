@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -308,41 +310,83 @@ func TestBuckets(t *testing.T) {
 	}
 }
 
-// TestAMillionKeys is the long form: a million small files, killed once, by
-// copies and by links.
+// TestAMillionKeys is the long form: a directory of a million names, most of them
+// in one folder, into a store that forgets the bytes, interrupted several times.
 func TestAMillionKeys(t *testing.T) {
 	if os.Getenv("KAMADO_TEST_ALL") == "" {
 		t.Skip("the long form: set KAMADO_TEST_ALL=1")
 	}
-	const files = 1_000_000
+	const names, files = 1_000_000, 2_000 // names of few files: it is names that cost
 	dir := quickDir(t)
-	keys := tree(t, dir, files)
-	deps := transfer.Deps{From: openDir(t, filepath.Join(dir, "from")), To: openDir(t, filepath.Join(dir, "to"))}
+	root := filepath.Join(dir, "from")
+	for i := range files {
+		must(t, os.MkdirAll(filepath.Join(root, "few"), 0o755))
+		must(t, os.WriteFile(filepath.Join(root, "few", fmt.Sprint(i)), bytes.Repeat([]byte("x"), 1000), 0o644))
+	}
+	must(t, os.MkdirAll(filepath.Join(root, "many"), 0o755))
+	for i := files; i < names; i++ {
+		must(t, os.Link(filepath.Join(root, "few", fmt.Sprint(i%files)), filepath.Join(root, "many", fmt.Sprint(i))))
+	}
+	to := &forgetful{memory: newMemory()}
+	deps := transfer.Deps{From: openDir(t, root), To: to}
 	cfg := transfer.Config{Checkpoint: filepath.Join(dir, "point"), Count: true}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	rep, err := transfer.Run(ctx, cfg, deps)
-	t.Logf("until the interruption: %v, %v", rep, err)
-	rep = run(t, cfg, deps)
-	if !rep.Resumed || rep.Done != files || rep.Failed != 0 {
-		t.Errorf("%+v", rep)
+	for interrupted := 0; ; interrupted++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		to.stopAfter(rand.Int64N(names/2), cancel)
+		rep, err := transfer.Run(ctx, cfg, deps)
+		cancel()
+		t.Logf("run %d: %v, %v", interrupted, rep, err)
+		if err == nil {
+			if rep.Done != names || rep.Copied != names || !rep.Whole {
+				t.Errorf("%+v", rep)
+			}
+			break
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
 	}
-	t.Logf("after it: %v", rep)
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	t.Logf("memory of the Go runtime: %d MiB", m.Sys>>20)
-	wantTree(t, dir, keys)
-	t.Logf("once more: %v", run(t, cfg, deps))
-	if err := os.RemoveAll(filepath.Join(dir, "to")); err != nil {
+	if n := len(to.keys); n != names {
+		t.Errorf("%d keys in the target, want %d", n, names)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(filepath.Join(dir, "to"), 0o755); err != nil {
-		t.Fatal(err)
+}
+
+// forgetful is a store that keeps keys and no bytes.
+type forgetful struct {
+	*memory
+	mu   sync.Mutex
+	keys map[string]bool
+	left int64
+	stop context.CancelFunc
+}
+
+func (f *forgetful) stopAfter(n int64, stop context.CancelFunc) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.left, f.stop = n, stop
+}
+
+func (f *forgetful) Put(_ context.Context, key string, r io.Reader, size int64, _ blob.PutOptions) (blob.Info, error) {
+	if n, err := io.Copy(io.Discard, r); err != nil || n != size {
+		return blob.Info{}, fmt.Errorf("%d bytes: %w", n, err)
 	}
-	to := openDir(t, filepath.Join(dir, "to"))
-	rep = run(t, transfer.Config{Link: true, LinkDir: dir}, transfer.Deps{From: deps.From, To: to})
-	t.Logf("by links: %v", rep)
-	wantTree(t, dir, keys)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.keys == nil {
+		f.keys = map[string]bool{}
+	}
+	f.keys[key] = true
+	if f.left--; f.left == 0 {
+		f.stop()
+	}
+	return blob.Info{Key: key, Size: size}, nil
 }
 
 // BenchmarkRun copies small files from one directory to another.
