@@ -123,6 +123,9 @@ func RunStore(ctx context.Context, c StoreConfig) (report *StoreReport, err erro
 	if err := tree.room(); err != nil {
 		return nil, err
 	}
+	if err := tree.sources(); err != nil { // before the clock of the names runs
+		return nil, err
+	}
 	report = &StoreReport{
 		Schema: StoreSchema, Started: time.Now().UTC().Truncate(time.Second), Machine: thisMachine(), Command: c.Command, Version: c.Version,
 		Layout: fmt.Sprintf("{kind}/{id}.jpg, %d to a kind, names of %d files of %dx%d", treeFolder, tree.files, treeWidth, treeHeight),

@@ -21,8 +21,12 @@ cp "$library/$file" "$out"
 ln -sf "$file" "$out/libvips-cpp.so"
 mkdir -p "$out/pkgconfig" "$out/include/vips"
 # libvips's old interfaces are not in these headers; imgproxy names their header
-# and uses none of them.
-: >"$out/include/vips/vips7compat.h"
+# and uses these constants of it.
+cat >"$out/include/vips/vips7compat.h" <<'END'
+#define VIPS_SAVEABLE_MONO VIPS_FOREIGN_SAVEABLE_MONO
+#define VIPS_SAVEABLE_RGB VIPS_FOREIGN_SAVEABLE_RGB
+#define VIPS_SAVEABLE_RGBA (VIPS_FOREIGN_SAVEABLE_RGB | VIPS_FOREIGN_SAVEABLE_ALPHA)
+END
 for name in vips glib-2.0; do
 	cat >"$out/pkgconfig/$name.pc" <<END
 Name: $name
