@@ -26,8 +26,9 @@ type Config struct {
 	// Where the originals of a host name lie. A kind that is listed goes before the host.
 	Hosts map[string]Source `toml:"hosts"`
 
-	Signing Signing `toml:"signing"`
-	TOFU    TOFU    `toml:"tofu"`
+	Signing  Signing  `toml:"signing"`
+	TOFU     TOFU     `toml:"tofu"`
+	ImgProxy ImgProxy `toml:"imgproxy"`
 	// Whether URLs of the native grammar, /i/..., are understood.
 	Native bool `toml:"native"`
 
@@ -95,6 +96,45 @@ type Signing struct {
 type TOFU struct {
 	// Which generation of TOFU URLs is understood: 1, 2, or auto for both.
 	Generation string `toml:"generation"`
+}
+
+// ImgProxy is the dialect of imgproxy, for pages that have its URLs.
+type ImgProxy struct {
+	// Whether imgproxy's URLs are understood.
+	Enabled bool `toml:"enabled"`
+	// What their paths begin with, as /img. Empty: all paths but those of the native grammar are imgproxy's, and none TOFU's.
+	Prefix string `toml:"prefix"`
+	// File with a key and a salt in hexadecimal a line, as IMGPROXY_KEY and IMGPROXY_SALT. Empty: every signature is taken, which only insecure_unsigned allows.
+	KeyFile string `toml:"key_file"`
+	// How many bytes of a signature there are, 8 to 32, as IMGPROXY_SIGNATURE_SIZE.
+	SignatureSize int `toml:"signature_size"`
+	// Origin of sources that are http and https URLs. Empty: they are refused.
+	Web string `toml:"web"`
+	// Watermark that the option watermark lays over pictures. Empty: it is refused.
+	Watermark string `toml:"watermark"`
+}
+
+func (i ImgProxy) validate(c Config) error {
+	var errs []error
+	if !i.Enabled {
+		return nil
+	}
+	if i.Prefix != "" && (i.Prefix[0] != '/' || strings.HasSuffix(i.Prefix, "/") || CheckKey(i.Prefix[1:]) != nil) {
+		errs = append(errs, fmt.Errorf("imgproxy.prefix: %q is not a path such as /img", i.Prefix))
+	}
+	if i.KeyFile == "" && !c.Signing.InsecureUnsigned {
+		errs = append(errs, errors.New("imgproxy.key_file is needed, or signing.insecure_unsigned"))
+	}
+	if i.SignatureSize < 8 || i.SignatureSize > 32 {
+		errs = append(errs, fmt.Errorf("imgproxy.signature_size must be between 8 and 32, not %d", i.SignatureSize))
+	}
+	if _, ok := c.AllOrigins()[i.Web]; i.Web != "" && !ok {
+		errs = append(errs, fmt.Errorf("imgproxy.web: there is no origin called %q", i.Web))
+	}
+	if _, ok := c.Watermarks[i.Watermark]; i.Watermark != "" && !ok {
+		errs = append(errs, fmt.Errorf("imgproxy.watermark: there is no watermark called %q", i.Watermark))
+	}
+	return errors.Join(errs...)
 }
 
 // WatermarkSource is a picture to lay over renditions, and how it is laid where the URL does not say.
@@ -191,6 +231,7 @@ func Default() Config {
 	return Config{
 		HTTP:        "127.0.0.1:7701",
 		TOFU:        TOFU{Generation: "auto"},
+		ImgProxy:    ImgProxy{SignatureSize: 32},
 		Native:      true,
 		Quality:     Qualities{JPEG: 80, WebP: 78, AVIF: 60},
 		Negotiation: Negotiation{Formats: []Format{AVIF, WebP}, Background: []Format{AVIF}, BackgroundShare: 0.25, SaveDataQuality: 50},
@@ -246,7 +287,7 @@ func (s Source) Allows(preset string, onlyPresets bool) error {
 
 // Validate gives all complaints at once.
 func (c Config) Validate() error {
-	errs := []error{c.validateOrigins(), c.validateURLs(), c.Limits.Validate()}
+	errs := []error{c.validateOrigins(), c.validateURLs(), c.ImgProxy.validate(c), c.Limits.Validate()}
 	for _, f := range c.Negotiation.Formats {
 		if !f.Writable() {
 			errs = append(errs, fmt.Errorf("negotiation.formats: %s cannot be written", f))

@@ -16,12 +16,16 @@ type Request struct {
 	// an origin, or by Key. Candidates lists the names it may have there.
 	Kind, ID string
 	Key      string
+	Origin   string // the origin that the URL names itself; empty: as the configuration maps kinds and hosts
 
 	Rendition Rendition // normalised
 	Preset    string    // the preset that was named, if any
 
 	Owner   string // ?u=, as given: whose picture it is; enters nothing but the log
 	Version string // ?p=, as given: changes when the original does; enters the ETag and the cache key
+
+	FileName   string // under which a browser saves the picture; empty: made from the original's name
+	Attachment bool   // a browser saves the picture instead of showing it
 
 	// Canonical is the URL's path and query without the signature, in its one
 	// spelling: what is signed.

@@ -153,6 +153,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, v *visit) (err e
 	if match := r.Header["If-None-Match"]; len(match) > 0 {
 		if tag, flags, ok := matches(match, v.key, v.req.Version); ok {
 			h.notModified(w, v, tag, flags)
+			h.keep(r, w.Header(), v, v.key, nil)
 			return nil
 		}
 	}
@@ -161,6 +162,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, v *visit) (err e
 		return err
 	}
 	h.write(w, r, v, res)
+	h.keep(r, w.Header(), v, v.key, res)
 	return nil
 }
 
@@ -290,6 +292,9 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, v *visit, res *R
 	header := w.Header()
 	header["Content-Type"] = res.contentType
 	header["Content-Disposition"] = res.disposition
+	if v.req.FileName != "" || v.req.Attachment {
+		header["Content-Disposition"] = []string{disposition(v, res)}
+	}
 	header["Cache-Control"] = h.untilExpiry(res.cacheControl, v)
 	if v.passing {
 		header["Cache-Control"] = h.untilExpiry(h.passingCacheControl, v)

@@ -126,5 +126,5 @@ func (h *Handler) find(r *http.Request, v *visit) (err error) {
 
 // ref names the original that a visit is about.
 func (h *Handler) ref(r *http.Request, v *visit) origin.Ref {
-	return origin.Ref{Host: r.Host, Kind: v.req.Kind, ID: v.req.ID, Key: v.req.Key, Version: v.req.Version, Owner: v.req.Owner}
+	return origin.Ref{Host: r.Host, Kind: v.req.Kind, ID: v.req.ID, Key: v.req.Key, Version: v.req.Version, Source: v.req.Origin, Owner: v.req.Owner}
 }

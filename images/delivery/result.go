@@ -92,3 +92,15 @@ func fileName(key string, format images.Format) string {
 	}
 	return string(name) + "." + format.Extension()
 }
+
+// disposition is Content-Disposition where the URL says something about it.
+func disposition(v *visit, res *Result) string {
+	kind, name := "inline", v.original.Key
+	if v.req.Attachment {
+		kind = "attachment"
+	}
+	if v.req.FileName != "" {
+		name = v.req.FileName + "." // what follows the last point is replaced
+	}
+	return kind + `; filename="` + fileName(name, images.Format(res.entry.Format)) + `"`
+}

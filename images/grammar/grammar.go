@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/imgproxy"
 	"github.com/kamado/kamado/images/native"
 	"github.com/kamado/kamado/images/tofu"
 )
@@ -24,6 +25,7 @@ type Grammar struct {
 	names  images.Catalogue
 	tofu   tofu.Grammar
 	native native.Grammar
+	proxy  imgproxy.Grammar
 }
 
 // New makes the grammar of a configuration that is valid.
@@ -36,7 +38,21 @@ func New(cfg images.Config, names images.Catalogue) (*Grammar, error) {
 		cfg: cfg, names: names,
 		tofu:   tofu.Grammar{Generation: generation, Names: names},
 		native: native.Grammar{Names: names},
+		proxy: imgproxy.Grammar{
+			Names: names, Prefix: cfg.ImgProxy.Prefix, Buckets: buckets(cfg), Web: cfg.ImgProxy.Web, Watermark: cfg.ImgProxy.Watermark,
+		},
 	}, nil
+}
+
+// buckets are the origins that are buckets, by the bucket's name.
+func buckets(cfg images.Config) map[string]string {
+	names := map[string]string{}
+	for origin, o := range cfg.AllOrigins() {
+		if o.S3.Bucket != "" {
+			names[o.S3.Bucket] = origin
+		}
+	}
+	return names
 }
 
 // isNative says whether a path is of the native grammar. While that is on, no
@@ -56,7 +72,7 @@ func (g *Grammar) Parse(u *url.URL, host string) (images.Request, error) {
 	if err := g.cfg.Source(req.Kind, host).Allows(req.Preset, g.cfg.OnlyPresets); err != nil {
 		return req, err
 	}
-	if g.cfg.OnlyPresets && req.Grammar == native.Name && !g.plainPreset(&req) {
+	if g.cfg.OnlyPresets && (req.Grammar == native.Name || req.Grammar == imgproxy.Name) && !g.plainPreset(&req) {
 		return req, images.Invalidf("options", "nothing can be added to a preset here")
 	}
 	return req, req.Rendition.Check(g.cfg.Limits)
@@ -65,6 +81,9 @@ func (g *Grammar) Parse(u *url.URL, host string) (images.Request, error) {
 func (g *Grammar) parse(u *url.URL) (images.Request, error) {
 	if g.isNative(u.Path) {
 		return g.native.Parse(u)
+	}
+	if g.cfg.ImgProxy.Enabled && strings.HasPrefix(u.Path, g.cfg.ImgProxy.Prefix+"/") {
+		return g.proxy.Parse(u)
 	}
 	return g.tofu.Parse(u)
 }

@@ -120,6 +120,7 @@ type Ref struct {
 	ID      string
 	Key     string // whole key below the route's prefix; then Kind chooses a route only
 	Version string // what the caller calls the version; a change of it makes a remembered answer stale
+	Source  string // the source that the caller knows itself, for a Key as it is there; empty: by the routes
 	Owner   string // whose the original is, in the caller's words; for Revisions only
 }
 
@@ -213,7 +214,12 @@ func New(cfg Config) (*Finder, error) {
 }
 
 // route finds the route of a reference.
-func (f *Finder) route(host, kind string) (target, bool) {
+func (f *Finder) route(ref *Ref) (target, bool) {
+	host, kind := ref.Host, ref.Kind
+	if ref.Source != "" {
+		s := f.sources[ref.Source]
+		return target{source: s}, s != nil
+	}
 	if len(f.routes) > 1 {
 		if t, ok := f.routes[routeKey{kind: kind}]; ok && kind != "" {
 			return t, true
@@ -242,7 +248,7 @@ func bareHost(host string) string {
 //  5. the context's error;
 //  6. the error of Config.Revisions, as it is.
 func (f *Finder) Find(ctx context.Context, ref Ref) (Original, error) {
-	t, ok := f.route(ref.Host, ref.Kind)
+	t, ok := f.route(&ref)
 	if f.urls != nil && isURL(ref.Key) {
 		t, ok = target{source: f.urls}, true
 	}

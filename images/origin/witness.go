@@ -20,7 +20,7 @@ type Witness struct {
 // Witness makes a witness of what Find gave for a reference. False: there can be
 // none, because the original changed meanwhile or its store has no such ability.
 func (f *Finder) Witness(ref Ref, o *Original) (*Witness, bool) {
-	t, ok := f.route(ref.Host, ref.Kind)
+	t, ok := f.route(&ref)
 	if !ok || t.source != o.source {
 		return nil, false
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/kamado/kamado/images/imgproxy"
 	"github.com/kamado/kamado/images/signature"
 )
 
@@ -17,6 +18,11 @@ const keyBytes = 32
 // openKeys reads the keys that URLs are signed with, and makes a file of them
 // under the data directory where none is configured.
 func (s *Server) openKeys() (err error) {
+	if proxy := s.opts.Config.ImgProxy; proxy.Enabled && proxy.KeyFile != "" {
+		if s.proxyKeys, err = imgproxy.LoadKeys(proxy.KeyFile, proxy.SignatureSize); err != nil {
+			return err
+		}
+	}
 	cfg := s.opts.Config.Signing
 	if cfg.InsecureUnsigned {
 		return nil

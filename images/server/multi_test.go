@@ -8,10 +8,13 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/kamado/kamado/images/api"
+	"github.com/kamado/kamado/images/imgproxy"
 	"github.com/kamado/kamado/images/server"
 	"github.com/kamado/kamado/images/traffic"
 )
@@ -105,5 +108,44 @@ func TestTrafficTellsWhatWasAsked(t *testing.T) {
 	}
 	if a := get(t, s, api.Prefix+"traffic?top=0"); a.StatusCode != 400 {
 		t.Errorf("top=0: %d", a.StatusCode)
+	}
+}
+
+// TestImgproxyURLs: the dialect beside the grammars of this service, with keys of
+// its own.
+func TestImgproxyURLs(t *testing.T) {
+	t.Parallel()
+	dir := tree(t, map[string][]byte{"recipes/1.jpg": photograph(t, 800, 600)})
+	keys := filepath.Join(t.TempDir(), "keys")
+	const pair = "943b421c9eb07c830af81030552c86009268de4e532ba2ee2eab8247c6da0881 520f986b998545b4785e0defbc4f3c1203f22de2374a3d53cb7a7fe9fea309c5"
+	if err := os.WriteFile(keys, []byte(pair), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	signer, err := imgproxy.ParseKeys(strings.NewReader(pair), 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, dir, func(o *server.Options, _ *server.Deps) {
+		o.Config.Signing.InsecureUnsigned = false
+		o.Config.ImgProxy.Enabled, o.Config.ImgProxy.Prefix, o.Config.ImgProxy.KeyFile = true, "/img", keys
+	})
+	path := func(signed string) string { return "/img/" + signer.Sign(signed) + signed }
+	a := get(t, s, path("/rs:fill:300:200/q:70/fn:soup/att:1/plain/local:///recipes/1.jpg@jpg"))
+	wantJPEG(t, a, 300, 200)
+	if got := a.Header.Get("Content-Disposition"); got != `attachment; filename="soup.jpg"` {
+		t.Errorf("Content-Disposition %s", got)
+	}
+	wantJPEG(t, get(t, s, path("/rs:fit:80:80/plain/recipes/1.jpg")), 80, 60)
+	for url, status := range map[string]int{
+		"/img/unsafe/rs:fit:80:80/plain/recipes/1.jpg":      403,
+		path("/rs:fit:80:80/plain/recipes/9.jpg"):           404,
+		path("/rs:fit:80:80/plain/https://example.com/a"):   400,
+		path("/exp:1000000000/plain/recipes/1.jpg"):         403,
+		"/recipes/1/80x60cq70/" + strings.Repeat("0", 32):   403,
+		"/recipes/1/80x60cq70/any.jpg?s=" + signer.Sign(""): 403,
+	} {
+		if a := get(t, s, url); a.StatusCode != status {
+			t.Errorf("%s: %d, want %d", url, a.StatusCode, status)
+		}
 	}
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/kamado/kamado/images/codec"
 	"github.com/kamado/kamado/images/delivery"
 	"github.com/kamado/kamado/images/grammar"
+	"github.com/kamado/kamado/images/imgproxy"
 	"github.com/kamado/kamado/images/mezzanine"
 	"github.com/kamado/kamado/images/origin"
 	"github.com/kamado/kamado/images/queue"
@@ -80,7 +81,9 @@ type Server struct {
 
 	keys    *signature.Keys // nil: unsigned
 	keyFile string
-	keyMade bool // the file was made by this start
+
+	proxyKeys *imgproxy.Keys // of the imgproxy dialect; nil: every signature is taken
+	keyMade   bool           // the file was made by this start
 
 	grammar    *grammar.Grammar
 	originals  *origin.Finder
@@ -293,8 +296,13 @@ func (s *Server) parse(r *http.Request) (images.Request, error) {
 		host = host[:i]
 	}
 	req, err := s.grammar.Parse(r.URL, host)
-	if err != nil || s.keys == nil {
+	switch {
+	case err != nil:
 		return req, err
+	case req.Grammar == imgproxy.Name:
+		return req, s.proxyKeys.Verify(&req, time.Now())
+	case s.keys == nil:
+		return req, nil
 	}
 	return req, s.keys.Verify(&req, time.Now())
 }

@@ -1,0 +1,615 @@
+package imgproxy
+
+import (
+	"encoding/base64"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kamado/kamado/images"
+)
+
+// state is what the options have said so far.
+type state struct {
+	r       images.Rendition
+	fit     string // resizing type
+	enlarge bool
+	extend  bool
+	place   placed // of extend
+
+	crop    placed // what is cropped before, with its own gravity
+	gravity placed
+	quality map[images.Format]int // of format_quality
+}
+
+// placed is a gravity with its offsets.
+type placed struct {
+	given          bool
+	gravity        images.Gravity
+	x, y           float64
+	focalX, focalY float64
+}
+
+// names are the long forms of the short names of options.
+var names = map[string]string{
+	"rs": "resize", "s": "size", "rt": "resizing_type", "w": "width", "h": "height", "z": "zoom", "el": "enlarge", "ex": "extend",
+	"g": "gravity", "c": "crop", "t": "trim", "pd": "padding", "ar": "auto_rotate", "rot": "rotate", "fl": "flip", "bg": "background", "bl": "blur",
+	"sh": "sharpen", "pix": "pixelate", "wm": "watermark",
+	"sm": "strip_metadata", "kcr": "keep_copyright", "scp": "strip_color_profile", "eth": "enforce_thumbnail", "q": "quality", "fq": "format_quality",
+	"mb": "max_bytes", "f": "format", "ext": "format", "cb": "cachebuster", "exp": "expires", "fn": "filename", "att": "return_attachment",
+	"pr": "preset", "da": "disable_animation",
+}
+
+func (p *parser) option(name string, args []string) error {
+	if long, ok := names[name]; ok {
+		name = long
+	}
+	read, ok := readers[name]
+	if !ok {
+		return images.Invalidf(clip(name), "this option is not known here")
+	}
+	if len(args) == 1 && args[0] == "" {
+		args = nil
+	}
+	return read(p, args)
+}
+
+// readers are the options by their long names.
+var readers = map[string]func(*parser, []string) error{
+	"resize": func(p *parser, a []string) error {
+		return each(p, a, (*parser).resizingType, (*parser).width, (*parser).height, (*parser).setEnlarge, (*parser).setExtend)
+	},
+	"size": func(p *parser, a []string) error {
+		return each(p, a, (*parser).width, (*parser).height, (*parser).setEnlarge, (*parser).setExtend)
+	},
+	"resizing_type":       func(p *parser, a []string) error { return p.resizingType(a) },
+	"width":               func(p *parser, a []string) error { return p.width(a) },
+	"height":              func(p *parser, a []string) error { return p.height(a) },
+	"enlarge":             func(p *parser, a []string) error { return p.setEnlarge(a) },
+	"extend":              func(p *parser, a []string) error { return p.setExtend(a) },
+	"zoom":                (*parser).zoom,
+	"dpr":                 (*parser).dpr,
+	"gravity":             func(p *parser, a []string) (err error) { p.gravity, err = readGravity("gravity", a); return err },
+	"crop":                (*parser).readCrop,
+	"trim":                (*parser).trim,
+	"padding":             (*parser).padding,
+	"auto_rotate":         needed("auto_rotate", true, "originals are always put upright here"),
+	"rotate":              (*parser).rotate,
+	"flip":                (*parser).flip,
+	"background":          (*parser).background,
+	"blur":                func(p *parser, a []string) error { return p.number("blur", a, &p.r.Blur) },
+	"sharpen":             func(p *parser, a []string) error { return p.number("sharpen", a, &p.r.Sharpen) },
+	"pixelate":            func(p *parser, a []string) error { return p.whole("pixelate", a, &p.r.Pixelate, images.MaxPixelate) },
+	"watermark":           (*parser).watermark,
+	"strip_metadata":      needed("strip_metadata", true, "metadata is always stripped here; keep_copyright keeps the rights"),
+	"keep_copyright":      (*parser).keepCopyright,
+	"strip_color_profile": (*parser).stripProfile,
+	"enforce_thumbnail":   needed("enforce_thumbnail", false, "thumbnails inside originals are not used here"),
+	"quality":             func(p *parser, a []string) error { return p.whole("quality", a, &p.r.Quality, 100) },
+	"format_quality":      (*parser).formatQuality,
+	"max_bytes":           func(p *parser, a []string) error { return p.whole("max_bytes", a, &p.r.MaxBytes, images.MaxMaxBytes) },
+	"preset":              (*parser).preset,
+	"format":              func(p *parser, a []string) error { return p.format(a) },
+	"disable_animation":   func(p *parser, a []string) (err error) { p.r.Still, err = boolean("disable_animation", a); return err },
+	"cachebuster":         (*parser).cacheBuster,
+	"expires":             (*parser).expires,
+	"filename":            (*parser).fileName,
+	"return_attachment": func(p *parser, a []string) (err error) {
+		p.req.Attachment, err = boolean("return_attachment", a)
+		return err
+	},
+}
+
+// each reads arguments by their place. What is left out, or empty, says nothing;
+// the last reader gets all that is left.
+func each(p *parser, args []string, read ...func(*parser, []string) error) error {
+	for i, fn := range read {
+		if i >= len(args) {
+			return nil
+		}
+		mine := args[i : i+1]
+		if i == len(read)-1 {
+			mine = args[i:]
+		}
+		if mine[0] == "" {
+			continue
+		}
+		if err := fn(p, mine); err != nil {
+			return err
+		}
+	}
+	if len(args) > len(read) && len(read) < 4 {
+		return images.Invalidf("options", "%q has too many arguments", clip(strings.Join(args, ":")))
+	}
+	return nil
+}
+
+// needed reads a switch that can only stand one way here.
+func needed(name string, only bool, why string) func(*parser, []string) error {
+	return func(_ *parser, a []string) error {
+		v, err := boolean(name, a)
+		if err == nil && v != only {
+			return images.Invalidf(name, "%s", why)
+		}
+		return err
+	}
+}
+
+// single is the one argument of an option; empty when there is none.
+func single(name string, a []string) (string, error) {
+	switch len(a) {
+	case 0:
+		return "", nil
+	case 1:
+		return a[0], nil
+	}
+	return "", images.Invalidf(name, "it has %d arguments and takes one", len(a))
+}
+
+func boolean(name string, a []string) (bool, error) {
+	v, err := single(name, a)
+	switch strings.ToLower(v) {
+	case "1", "t", "true":
+		return true, err
+	case "0", "f", "false", "":
+		return false, err
+	}
+	return false, images.Invalidf(name, "%q is neither true nor false", clip(v))
+}
+
+// whole reads a whole number from 0 to most; none is 0.
+func (p *parser) whole(name string, a []string, to *int, most int) error {
+	v, err := single(name, a)
+	if err != nil {
+		return err
+	}
+	n := 0
+	if v != "" {
+		if n, err = strconv.Atoi(v); err != nil || n < 0 || n > most {
+			return images.Invalidf(name, "%q is not a whole number from 0 to %d", clip(v), most)
+		}
+	}
+	*to = n
+	return nil
+}
+
+// number reads a number that is not negative, to four digits behind the point.
+func (p *parser) number(name string, a []string, to *float64) error {
+	v, err := single(name, a)
+	if err != nil {
+		return err
+	}
+	if v == "" {
+		v = "0"
+	}
+	f, err := decimal(v)
+	if err != nil || f < 0 {
+		return images.Invalidf(name, "%q is not a number from 0", clip(v))
+	}
+	*to = f
+	return nil
+}
+
+func decimal(s string) (float64, error) {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.IsNaN(f) || math.Abs(f) > 1<<20 {
+		return 0, strconv.ErrSyntax
+	}
+	return math.Floor(f*1e4+0.5) / 1e4, nil
+}
+
+func (p *parser) resizingType(a []string) error {
+	v, err := single("resizing_type", a)
+	switch v {
+	case "fit", "fill", "fill-down", "force", "auto":
+		p.fit = v
+		return err
+	}
+	return images.Invalidf("resizing_type", "%q is not fit, fill, fill-down, force or auto", clip(v))
+}
+
+func (p *parser) width(a []string) error  { return p.whole("width", a, &p.r.Width, images.MaxSide) }
+func (p *parser) height(a []string) error { return p.whole("height", a, &p.r.Height, images.MaxSide) }
+
+func (p *parser) setEnlarge(a []string) (err error) {
+	p.enlarge, err = boolean("enlarge", a)
+	return err
+}
+
+func (p *parser) setExtend(a []string) (err error) {
+	if p.extend, err = boolean("extend", a[:min(len(a), 1)]); err != nil || len(a) < 2 {
+		return err
+	}
+	p.place, err = readGravity("extend", a[1:])
+	if p.place.gravity >= images.Focal {
+		return images.Invalidf("extend", "the gravity %s cannot be of canvas", p.place.gravity)
+	}
+	return err
+}
+
+func (p *parser) zoom(a []string) error {
+	if len(a) == 2 {
+		if a[0] != a[1] {
+			return images.Invalidf("zoom", "the two sides can only be zoomed alike here")
+		}
+		a = a[:1]
+	}
+	return p.factor("zoom", a, &p.r.Zoom)
+}
+
+func (p *parser) dpr(a []string) error { return p.factor("dpr", a, &p.r.DPR) }
+
+// factor reads a number above 0.
+func (p *parser) factor(name string, a []string, to *float64) error {
+	if err := p.number(name, a, to); err != nil || *to == 0 {
+		return images.Invalidf(name, "it is not a number above 0")
+	}
+	return nil
+}
+
+// directions are the places by their names in the dialect.
+var directions = map[string]images.Gravity{
+	"no": images.North, "so": images.South, "ea": images.East, "we": images.West, "noea": images.NorthEast, "nowe": images.NorthWest,
+	"soea": images.SouthEast, "sowe": images.SouthWest, "ce": images.Center, "sm": images.Smart, "fp": images.Focal,
+}
+
+func readGravity(name string, a []string) (placed, error) {
+	if len(a) == 0 || len(a) > 3 {
+		return placed{}, images.Invalidf(name, "a gravity is a place and at most two numbers")
+	}
+	g, ok := directions[a[0]]
+	if !ok {
+		return placed{}, images.Invalidf(name, "%q is no place that is known here", clip(a[0]))
+	}
+	w := placed{given: true, gravity: g}
+	for i, to := range [...]*float64{&w.x, &w.y} {
+		if i+1 >= len(a) || a[i+1] == "" {
+			continue
+		}
+		f, err := decimal(a[i+1])
+		if err != nil {
+			return placed{}, images.Invalidf(name, "%q is not a number", clip(a[i+1]))
+		}
+		*to = f
+	}
+	switch {
+	case g == images.Focal:
+		w.focalX, w.focalY, w.x, w.y = w.x, w.y, 0, 0
+		if w.focalX < 0 || w.focalX > 1 || w.focalY < 0 || w.focalY > 1 {
+			return placed{}, images.Invalidf(name, "a focal point lies between 0 and 1")
+		}
+	case w.x != math.Trunc(w.x) || w.y != math.Trunc(w.y):
+		return placed{}, images.Invalidf(name, "offsets are whole pixels here, not shares of the picture")
+	case g == images.Smart && (w.x != 0 || w.y != 0):
+		return placed{}, images.Invalidf(name, "sm takes no offsets")
+	}
+	return w, nil
+}
+
+func (p *parser) readCrop(a []string) error {
+	p.r.Cut, p.crop = images.Cut{}, placed{}
+	for i, to := range [...]*float64{&p.r.Cut.Width, &p.r.Cut.Height} {
+		if i < len(a) {
+			if err := p.number("crop", a[i:i+1], to); err != nil {
+				return err
+			}
+			if *to >= 1 {
+				*to = math.Floor(*to + 0.5)
+			}
+		}
+	}
+	if len(a) <= 2 {
+		return nil
+	}
+	var err error
+	if p.crop, err = readGravity("crop", a[2:]); err == nil && (p.crop.x != 0 || p.crop.y != 0) {
+		err = images.Invalidf("crop", "offsets are not known here")
+	}
+	return err
+}
+
+// trimThreshold is what the dialect takes where no threshold is given.
+const trimThreshold = 10
+
+func (p *parser) trim(a []string) error {
+	if len(a) > 4 {
+		return images.Invalidf("trim", "it has %d arguments and takes four", len(a))
+	}
+	for _, more := range a[min(len(a), 1):] {
+		if v, err := boolean("trim", []string{more}); err != nil || v {
+			return images.Invalidf("trim", "a color and equal borders are not known here")
+		}
+	}
+	threshold := float64(trimThreshold)
+	if len(a) > 0 && a[0] != "" {
+		if err := p.number("trim", a[:1], &threshold); err != nil {
+			return err
+		}
+	}
+	p.r.Trim = int(math.Ceil(threshold))
+	return nil
+}
+
+func (p *parser) padding(a []string) error {
+	if len(a) > 4 {
+		return images.Invalidf("padding", "it has %d arguments and takes four", len(a))
+	}
+	var v [4]int
+	for i := range v {
+		if i < len(a) && a[i] != "" {
+			if err := p.whole("padding", a[i:i+1], &v[i], images.MaxPadding); err != nil {
+				return err
+			}
+		} else if i > 0 {
+			v[i] = v[max(i-2, 0)] // right as top, bottom as top, left as right
+		}
+	}
+	p.r.Padding = images.Padding{Top: v[0], Right: v[1], Bottom: v[2], Left: v[3]}
+	return nil
+}
+
+func (p *parser) rotate(a []string) error {
+	v, err := single("rotate", a)
+	if err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(v)
+	if v == "" {
+		n, err = 0, nil
+	}
+	if err != nil || n%90 != 0 {
+		return images.Invalidf("rotate", "%q is not a multiple of 90", clip(v))
+	}
+	p.r.Rotate = (n%360 + 360) % 360
+	return nil
+}
+
+func (p *parser) flip(a []string) (err error) {
+	if len(a) > 2 {
+		return images.Invalidf("flip", "it has %d arguments and takes two", len(a))
+	}
+	p.r.FlipH, p.r.FlipV = false, false
+	for i, to := range [...]*bool{&p.r.FlipH, &p.r.FlipV} {
+		if i < len(a) && err == nil {
+			*to, err = boolean("flip", a[i:i+1])
+		}
+	}
+	return err
+}
+
+func (p *parser) background(a []string) error {
+	p.r.Background, p.r.HasBackground = images.Color{}, false
+	switch len(a) {
+	case 0:
+		return nil
+	case 1:
+		hex := strings.ToLower(a[0])
+		if len(hex) == 3 {
+			hex = string([]byte{hex[0], hex[0], hex[1], hex[1], hex[2], hex[2]})
+		}
+		if p.r.Background, p.r.HasBackground = images.ParseColor(hex); p.r.HasBackground {
+			return nil
+		}
+	case 3:
+		var rgb [3]int
+		for i := range rgb {
+			if err := p.whole("background", a[i:i+1], &rgb[i], 255); err != nil {
+				return err
+			}
+		}
+		p.r.Background, p.r.HasBackground = images.Color{R: uint8(rgb[0]), G: uint8(rgb[1]), B: uint8(rgb[2])}, true
+		return nil
+	}
+	return images.Invalidf("background", "%q is neither R:G:B nor a hex colour", clip(strings.Join(a, ":")))
+}
+
+func (p *parser) watermark(a []string) error {
+	if p.Watermark == "" {
+		return images.Invalidf("watermark", "no watermark is configured for this dialect")
+	}
+	if len(a) > 5 {
+		return images.Invalidf("watermark", "it has %d arguments and takes five", len(a))
+	}
+	w := images.Watermark{Name: p.Watermark}
+	if len(a) > 0 {
+		if err := p.number("watermark", a[:1], &w.Opacity); err != nil {
+			return err
+		}
+	}
+	if len(a) > 1 && a[1] != "" {
+		at, err := readGravity("watermark", append([]string{a[1]}, a[2:min(len(a), 4)]...))
+		if err != nil || at.gravity >= images.Focal {
+			return images.Invalidf("watermark", "%q is no place for a watermark here", clip(a[1]))
+		}
+		w.Gravity, w.X, w.Y = at.gravity, int(at.x), int(at.y)
+	}
+	if len(a) > 4 {
+		if err := p.number("watermark", a[4:], &w.Scale); err != nil {
+			return err
+		}
+	}
+	if w.Opacity == 0 {
+		w = images.Watermark{}
+	}
+	p.r.Watermark = w
+	return nil
+}
+
+func (p *parser) keepCopyright(a []string) error {
+	v, err := boolean("keep_copyright", a)
+	p.r.Metadata = images.MetadataStrip
+	if v {
+		p.r.Metadata = images.MetadataCopyright
+	}
+	return err
+}
+
+func (p *parser) stripProfile(a []string) error {
+	v, err := boolean("strip_color_profile", a)
+	p.r.Profile = images.ProfileKeep
+	if v {
+		p.r.Profile = images.ProfileConvert
+	}
+	return err
+}
+
+func (p *parser) formatQuality(a []string) error {
+	if len(a)%2 != 0 {
+		return images.Invalidf("format_quality", "it is pairs of a format and a quality")
+	}
+	for i := 0; i < len(a); i += 2 {
+		f, err := writable(a[i])
+		if err != nil {
+			return err
+		}
+		var q int
+		if err := p.whole("format_quality", a[i+1:i+2], &q, 100); err != nil {
+			return err
+		}
+		if p.quality == nil {
+			p.quality = map[images.Format]int{}
+		}
+		p.quality[f] = q
+	}
+	return nil
+}
+
+func writable(name string) (images.Format, error) {
+	f, ok := images.ParseFormat(strings.ToLower(name))
+	if !ok || !f.Writable() {
+		return f, images.Invalidf("format", "%q is no format that is written here", clip(name))
+	}
+	return f, nil
+}
+
+func (p *parser) format(a []string) error {
+	v, err := single("format", a)
+	if err != nil {
+		return err
+	}
+	p.r.Format, p.r.AutoFormat = images.FormatUnknown, false
+	if v == "" {
+		return nil
+	}
+	p.r.Format, err = writable(v)
+	return err
+}
+
+func (p *parser) cacheBuster(a []string) error {
+	v, err := single("cachebuster", a)
+	if len(v) > images.MaxVersion {
+		return images.Invalidf("cachebuster", "it is longer than %d bytes", images.MaxVersion)
+	}
+	p.req.Version = v
+	return err
+}
+
+func (p *parser) expires(a []string) error {
+	v, err := single("expires", a)
+	if err != nil {
+		return err
+	}
+	p.req.Expires = time.Time{}
+	if v == "0" {
+		return nil
+	}
+	p.req.Expires, err = images.ParseExpiry("expires", v)
+	return err
+}
+
+func (p *parser) fileName(a []string) error {
+	if len(a) == 0 || len(a) > 2 {
+		return images.Invalidf("filename", "it is a name, and whether that is in base64url")
+	}
+	encoded, err := boolean("filename", a[1:])
+	if err != nil {
+		return err
+	}
+	name := a[0]
+	if encoded {
+		b, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(name, "="))
+		if err != nil {
+			return images.Invalidf("filename", "it is not base64url")
+		}
+		name = string(b)
+	}
+	if err := images.CheckSegment("filename", name, images.MaxID); err != nil {
+		return err
+	}
+	p.req.FileName = name
+	return nil
+}
+
+// preset lays presets of the configuration over what was said before.
+func (p *parser) preset(a []string) error {
+	if len(a) == 0 {
+		return images.Invalidf("preset", "it names none")
+	}
+	for _, name := range a {
+		preset, err := p.Names.Preset(name)
+		if err != nil {
+			return err
+		}
+		p.req.Preset = name
+		if spelled := preset.Spell(images.Rendition{}); spelled != "" {
+			if p.r, err = p.r.With(spelled); err != nil {
+				return err
+			}
+		}
+		if preset.Fit != images.FitInside || preset.NoEnlarge {
+			p.fit = "preset"
+		}
+	}
+	return nil
+}
+
+// finish puts together what several options say.
+func (p *parser) finish() (images.Rendition, error) {
+	r := p.r
+	switch p.fit {
+	case "", "fit":
+		r.Fit, r.NoEnlarge = images.FitShrink, false
+		if p.enlarge {
+			r.Fit = images.FitInside
+		}
+	case "fill":
+		r.Fit = images.FitClip
+		if p.enlarge {
+			r.Fit = images.FitCrop
+		}
+	case "fill-down":
+		r.Fit, r.NoEnlarge = images.FitCrop, true
+	case "force":
+		r.Fit, r.NoEnlarge = images.FitStretch, !p.enlarge
+	case "auto":
+		r.Fit = images.FitAuto
+		if p.enlarge {
+			return r, images.Invalidf("enlarge", "with the resizing type auto nothing is enlarged here")
+		}
+	}
+	g := p.gravity
+	if p.extend && r.Width > 0 && r.Height > 0 {
+		switch r.Fit {
+		case images.FitShrink, images.FitInside:
+			r.NoEnlarge, r.Fit, g = r.Fit == images.FitShrink, images.FitPad, p.place
+		case images.FitClip, images.FitAuto:
+			return r, images.Invalidf("extend", "it goes with the resizing type fit only, where nothing may be enlarged")
+		}
+	}
+	if g.given {
+		r.Gravity, r.FocalX, r.FocalY, r.GravityX, r.GravityY = g.gravity, g.focalX, g.focalY, int(g.x), int(g.y)
+	}
+	at := p.crop
+	if !at.given {
+		at = p.gravity
+	}
+	r.Cut.Gravity, r.Cut.FocalX, r.Cut.FocalY = at.gravity, at.focalX, at.focalY
+	if q := p.quality[r.Format]; q != 0 && r.Quality == 0 {
+		r.Quality = q
+	}
+	if err := r.Validate(); err != nil {
+		return r, err
+	}
+	return p.Names.Complete(r)
+}
