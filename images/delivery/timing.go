@@ -25,7 +25,11 @@ func (t *timing) add(work timing) {
 // milliseconds with the state of the cache first.
 func (t *timing) header(o Outcome, total time.Duration) string {
 	var room [256]byte
-	b := append(room[:0], "cache;desc="...)
+	return string(t.append(room[:0], o, total))
+}
+
+func (t *timing) append(b []byte, o Outcome, total time.Duration) []byte {
+	b = append(b, "cache;desc="...)
 	b = append(b, o.String()...)
 	if t.source != "" {
 		b = append(b, ", source;desc="...)
@@ -38,13 +42,16 @@ func (t *timing) header(o Outcome, total time.Duration) string {
 			b = appendMetric(b, s.Name, s.Duration)
 		}
 	}
-	b = appendMetric(b, "total", total)
-	return string(b)
+	return appendMetric(b, "total", total)
 }
 
 func appendMetric(b []byte, name string, d time.Duration) []byte {
 	b = append(b, ", "...)
 	b = append(b, name...)
 	b = append(b, ";dur="...)
-	return strconv.AppendFloat(b, float64(d)/float64(time.Millisecond), 'f', 3, 64)
+	// Milliseconds with three digits behind the point, in integers.
+	us := max(d, 0).Round(time.Microsecond).Microseconds()
+	b = strconv.AppendInt(b, us/1000, 10)
+	us %= 1000
+	return append(b, '.', byte('0'+us/100), byte('0'+us/10%10), byte('0'+us%10))
 }
