@@ -74,19 +74,37 @@ func emptyRoot() error {
 func settle() { C.kc_settle() }
 
 // job is a file that is open: its bytes must stay mapped until close.
-type job struct{ c *C.kc_job }
+type job struct {
+	c    *C.kc_job
+	copy unsafe.Pointer // of the file in C's memory, where it is not the file itself; nil
+}
 
 func open(data []byte, m wire.Open) (job, wire.Info, error) {
-	if m.Format == images.AVIF || m.Format == images.HEIC {
-		if err := checkBoxes(data); err != nil {
-			return job{}, wire.Info{}, &codecError{code: wire.CodeInvalid, text: err.Error()}
+	var j job
+	var err error
+	pages := 0
+	switch m.Format {
+	case images.AVIF, images.HEIC:
+		err = checkBoxes(data)
+	case images.JPEG:
+		err = checkScans(data)
+	case images.TIFF:
+		err = checkDirectories(data)
+	case images.WebP:
+		var slim []byte
+		if slim, pages = slimWebP(data, m.Frames); slim != nil {
+			j.copy = C.CBytes(slim)
+			data = unsafe.Slice((*byte)(j.copy), len(slim))
 		}
+	}
+	if err != nil {
+		return job{}, wire.Info{}, &codecError{code: wire.CodeInvalid, text: err.Error()}
 	}
 	var text [C.KC_ERROR_SIZE]C.char
 	var info C.kc_info
-	var j job
 	code := C.kc_open(unsafe.Pointer(unsafe.SliceData(data)), C.size_t(len(data)), C.int(m.Format), C.int(m.Frames), truth(m.Keep), &j.c, &info, &text[0])
 	if err := result(code, &text); err != nil {
+		j.close()
 		return job{}, wire.Info{}, err
 	}
 	if max(info.width, info.height) > wire.MaxSide {
@@ -94,7 +112,7 @@ func open(data []byte, m wire.Open) (job, wire.Info, error) {
 		return job{}, wire.Info{}, &codecError{code: wire.CodeTooLarge, text: fmt.Sprintf("%dx%d pixels", info.width, info.height)}
 	}
 	return j, wire.Info{
-		Width: int(info.width), Height: int(info.height), Pages: int(info.pages), Orientation: int(info.orientation),
+		Width: int(info.width), Height: int(info.height), Pages: max(int(info.pages), pages), Orientation: int(info.orientation),
 		Bits: int(info.bits), Loop: min(int(info.loop), wire.MaxLoop),
 		Alpha: info.alpha != 0, ICC: info.icc != 0, Gray: info.gray != 0, Profile: int(info.profile),
 	}, nil
@@ -119,7 +137,10 @@ func (j job) load(m wire.Target, out []byte, loop int) (wire.Done, error) {
 	return wire.Done{Truncated: truncated != 0, Loop: loop, Delays: delays}, nil
 }
 
-func (j job) close() { C.kc_close(j.c) }
+func (j job) close() {
+	C.kc_close(j.c)
+	C.free(j.copy)
+}
 
 func save(in []byte, m wire.Save, out []byte) (wire.Saved, error) {
 	var text [C.KC_ERROR_SIZE]C.char

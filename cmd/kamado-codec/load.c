@@ -152,8 +152,9 @@ int kc_open(const void *data, size_t length, int format, int frames, int keep, k
 	}
 	vips_error_clear();
 	if (read_file(job, 1, 1, &job->image)) {
+		int code = kc_fail(KC_INVALID, err);
 		kc_close(job);
-		return kc_fail(KC_INVALID, err);
+		return code;
 	}
 	describe(job);
 	*info = job->info;

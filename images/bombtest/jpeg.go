@@ -78,9 +78,9 @@ func jpegs() []Bomb {
 		{Name: "jpeg: 40000x4000", Make: func() []byte { return framed(0xC0, 40000, 4000, 1) }},
 		{Name: "jpeg: no lines", Make: func() []byte { return framed(0xC0, 65535, 0, 1) }},
 		{Name: "jpeg: many scans", Make: func() []byte {
-			scan := segment(0xDA, []byte{1, 1, 0, 0, 0, 0})
-			return join([]byte{0xFF, 0xD8}, frame(0xC2, 2000, 2000, 1), tables(), repeated(20000, scan), []byte{0xFF, 0xD9})
+			return scans(1)
 		}},
+		{Name: "jpeg: many scans of inks", Make: func() []byte { return scans(4) }},
 		{Name: "jpeg: only segments", Make: func() []byte {
 			return join([]byte{0xFF, 0xD8}, repeated(1_000_000, segment(0xEF, nil)))
 		}},
@@ -96,6 +96,12 @@ func jpegs() []Bomb {
 			return b
 		}},
 	}
+}
+
+// scans is a progressive picture of n components that is refined 20,000 times.
+func scans(n int) []byte {
+	scan := segment(0xDA, []byte{1, 1, 0, 0, 0, 0})
+	return join([]byte{0xFF, 0xD8}, frame(0xC2, 2000, 2000, n), tables(), repeated(20000, scan), []byte{0xFF, 0xD9})
 }
 
 // tables are the quantisation and Huffman tables of the small picture.

@@ -205,20 +205,17 @@ func (t *talk) open(ctx context.Context, data []byte, m wire.Open) (Info, error)
 	if t.w.hello.Loads&(1<<m.Format) == 0 {
 		return Info{}, images.Wrap(images.Unprocessable, t.op, fmt.Sprintf("%s files are not read here", m.Format), ErrFormat)
 	}
-	if len(data) == 0 {
-		return Info{}, images.Errorf(images.Unprocessable, "the original is empty")
+	pieces, err := parts(data, m.Format)
+	if err != nil {
+		return Info{}, err
 	}
-	parts := [][]byte{data}
-	if m.Format == images.PNG {
-		parts = withoutText(data)
-	}
-	in, err := inputMemfd(parts...)
+	in, err := inputMemfd(pieces...)
 	if err != nil {
 		return Info{}, images.Wrap(images.Unavailable, t.op, "", err)
 	}
 	defer in.close()
 	m.Deadline = deadline(ctx)
-	for _, part := range parts {
+	for _, part := range pieces {
 		m.Length += uint64(len(part))
 	}
 	answer, err := t.ask(ctx, true, m, in)

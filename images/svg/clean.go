@@ -15,7 +15,7 @@ import (
 // Limits bound what a drawing may be. Zero values mean the defaults.
 type Limits struct {
 	Bytes        int   // of the file; 0: 4 MiB
-	Elements     int   // in the file, those that are left out included; 0: 50,000
+	Elements     int   // in the file, those that are left out included; 0: 30,000
 	Depth        int   // of elements inside each other; 0: 100
 	Cost         int64 // elements drawn once references are followed, those that need a layer as 50; 0: 200,000
 	Inside       int   // bytes of all pictures inside; 0: 4 MiB
@@ -29,7 +29,7 @@ func (l Limits) withDefaults() Limits {
 		}
 	}
 	set(&l.Bytes, 4<<20)
-	set(&l.Elements, 50_000)
+	set(&l.Elements, 30_000)
 	set(&l.Depth, 100)
 	set(&l.Inside, 4<<20)
 	if l.Cost == 0 {
@@ -54,6 +54,11 @@ func Clean(data []byte, l Limits) (Drawing, error) {
 	l = l.withDefaults()
 	if len(data) > l.Bytes {
 		return Drawing{}, tooMuch("the drawing has more than %d bytes", l.Bytes)
+	}
+	// Each element has one or two of these; so what is far too much is not
+	// even read.
+	if bytes.Count(data, []byte("<")) > 2*l.Elements+1000 {
+		return Drawing{}, tooMuch("the drawing has more than %d elements", l.Elements)
 	}
 	w := &walk{limits: l, xml: xml.NewDecoder(bytes.NewReader(data)), ids: map[string]int{}}
 	if err := w.document(); err != nil {

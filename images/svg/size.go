@@ -57,7 +57,10 @@ func size(attr map[string]string) (width, height float64, viewBox string, err er
 	boxed := len(fields) == 4
 	for i := range fields[:min(len(fields), 4)] {
 		v, parse := strconv.ParseFloat(fields[i], 64)
-		box[i], boxed = v, boxed && parse == nil && math.Abs(v) < coordinateMax
+		box[i], boxed = v, boxed && parse == nil
+		if math.Abs(v) > coordinateMax {
+			return 0, 0, "", tooMuch("the viewBox is larger than %d", int(coordinateMax))
+		}
 	}
 	boxed = boxed && box[2] > 0 && box[3] > 0
 	width, hasWidth := length(attr["width"])

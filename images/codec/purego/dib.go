@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	"image/png"
 	"math/bits"
 
 	"github.com/kamado/kamado/images"
@@ -381,7 +380,11 @@ func openICO(data []byte) (*source, error) {
 
 func openIcon(b []byte) (*source, error) {
 	if images.Sniff(b[:min(len(b), images.SniffLength)]) == images.PNG {
-		return openStill(b, images.ICO, png.DecodeConfig, png.Decode, pngFacts)
+		one, err := open(b, images.PNG)
+		if err == nil {
+			one.info.Format = images.ICO
+		}
+		return one, err
 	}
 	d, err := parseDIB(b, 0, true)
 	if err != nil {

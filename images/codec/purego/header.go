@@ -26,6 +26,13 @@ func open(data []byte, format images.Format) (*source, error) {
 	}
 	switch format {
 	case images.PNG:
+		parts, err := codec.SlimPNG(data)
+		if err != nil {
+			return nil, err
+		}
+		if len(parts) > 1 {
+			data = bytes.Join(parts, nil)
+		}
 		return openStill(data, format, png.DecodeConfig, png.Decode, pngFacts)
 	case images.WebP:
 		return openStill(data, format, webp.DecodeConfig, webp.Decode, webpFacts)
