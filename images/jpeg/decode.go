@@ -71,6 +71,7 @@ type Decoder struct {
 	plan    [mcuBlocksMax]blockPlan
 	past    [mcuBlocksMax]blockPlan // the same for MCUs that nobody needs: all samples go to line[0]
 	planned int
+	until   uint // coefficients from this index on are stepped over: limit, or all are read
 	kernel  blockKernel
 	band    bandKernel
 	pred    [componentsMax]int32

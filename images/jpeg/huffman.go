@@ -38,6 +38,7 @@ type huffTable struct {
 	look     [1 << lookBits]uint16 // length<<8 | symbol; 0 = longer code
 
 	hasDC, hasSkip, hasVal bool
+	again                  bool // a scan used it before
 
 	// dc: difference<<5 | bits used. 0 = slow.
 	dc [1 << dcBits]int16
@@ -86,7 +87,7 @@ func (c *tableCache) get(spec *huffSpec, class uint8) (*huffTable, error) {
 	t.used = c.clock
 	t.class = class
 	t.spec = *spec
-	t.hasDC, t.hasSkip, t.hasVal = false, false, false
+	t.hasDC, t.hasSkip, t.hasVal, t.again = false, false, false, false
 	if err := t.derive(); err != nil {
 		t.spec = huffSpec{} // must not be found again
 		t.used = 0
@@ -165,24 +166,32 @@ func (t *huffTable) buildDC() {
 		return
 	}
 	t.hasDC = true
-	clear(t.dc[:])
-	t.eachCode(dcBits, func(code, l int, size uint8) {
+	at := 0
+	t.eachCode(dcBits, func(_, l int, size uint8) {
+		part := t.dc[at : at+1<<(dcBits-l)]
+		at += len(part)
 		rest := dcBits - l - int(size)
 		if rest < 0 || size > 10 {
-			return // a difference past ±1023 does not fit the entry
+			clear(part) // a difference past ±1023 does not fit the entry
+			return
 		}
-		at := code << (dcBits - l)
+		diff := 1 - 1<<size // of bits 0, T.81 F.2.2.1
 		for v := range 1 << size {
-			diff := 0
-			if size > 0 {
-				diff = extend(v, int(size))
+			if v == 1<<size>>1 {
+				diff = v
 			}
-			e := int16(diff<<5 | (l + int(size)))
-			for j := range 1 << rest {
-				t.dc[at+v<<rest+j] = e
-			}
+			fill(part[v<<rest:][:1<<rest], int16(diff<<5|(l+int(size))))
+			diff++
 		}
 	})
+	clear(t.dc[at:])
+}
+
+// fill sets all of s to e.
+func fill[T int16 | uint16 | uint32](s []T, e T) {
+	for i := range s {
+		s[i] = e
+	}
 }
 
 // acAdvance says how far an AC symbol leads and how many bits follow its code.
@@ -208,21 +217,19 @@ func (t *huffTable) buildSkip(scratch *skipScratch) {
 		if w == skipBits {
 			table = t.skip[:]
 		}
-		for i := range table {
-			table[i] = advanceSlow << 8
-		}
-		t.eachCode(w, func(code, l int, symbol uint8) {
+		at := 0 // codes in order lie side by side
+		t.eachCode(w, func(_, l int, symbol uint8) {
+			first := table[at : at+1<<(w-l)]
+			at += len(first)
 			advance, size := acAdvance(symbol)
-			first := table[code<<(w-l) : (code+1)<<(w-l)]
 			if l+size > skipUseMax {
-				return // a slow entry
+				fill(first, advanceSlow<<8)
+				return
 			}
 			e := uint16(advance<<8 | (l + size))
 			rest := w - l - size
 			if advance == advanceEOB || rest <= 0 {
-				for i := range first {
-					first[i] = e
-				}
+				fill(first, e)
 				return
 			}
 			follow(first[:1<<rest], scratch.of(rest), e)
@@ -230,30 +237,29 @@ func (t *huffTable) buildSkip(scratch *skipScratch) {
 				copy(first[n:], first[:n])
 			}
 		})
+		fill(table[at:], advanceSlow<<8)
 	}
 }
 
 // follow writes to dst the entry e joined with what next says comes after it.
-// Joins that lead past the end of any block are left out.
+// Joins that lead past the end of any block are left out: an advance is below
+// 64, or that much above advanceEOB. So is a rest that is unknown: advanceSlow
+// and anything are more.
 func follow(dst, next []uint16, e uint16) {
-	for i, n := range next {
-		joined := n>>8 + e>>8
-		limit := uint16(blockSize)
-		if n>>8 >= advanceEOB {
-			limit += advanceEOB
+	next = next[:len(dst)]
+	for i := range dst {
+		joined := uint32(next[i]) + uint32(e)
+		if joined>>8&^advanceEOB >= blockSize || joined&255 > skipUseMax {
+			joined = uint32(e)
 		}
-		if joined >= limit || (n+e)&255 > skipUseMax {
-			dst[i] = e // so is a rest that is unknown: advanceSlow is above both limits
-			continue
-		}
-		dst[i] = n + e
+		dst[i] = uint16(joined)
 	}
 }
 
 // tableScratch is what building tables needs besides them.
 type tableScratch struct {
-	fewer skipScratch
-	one   valScratch
+	fewer  skipScratch
+	second valScratch
 }
 
 // skipScratch holds the tables of fewer index bits while one is built: the
@@ -269,72 +275,89 @@ const (
 	valSecondMax = 15
 )
 
-// valScratch holds one symbol for each index while val is built:
-// value<<16 | advance<<8 | bits used.
-type valScratch [1 << valBits]int32
+// valScratch holds, for each number w of index bits, at 1<<w what a second
+// symbol adds to an entry of val, 0 where the index shows none.
+type valScratch [1 << valBits]uint32
 
 // buildVal fills the table of AC values.
-func (t *huffTable) buildVal(one *valScratch) {
+func (t *huffTable) buildVal(scratch *valScratch) {
 	if t.hasVal {
 		return
 	}
 	t.hasVal = true
-	t.fillOne(one)
-	for i := range t.val {
-		t.val[i] = joinVal(one, i)
+	eobCode, eobLen := t.find(0)
+	for w := range valBits {
+		t.fillSecond(scratch[1<<w:2<<w], w, eobCode, eobLen)
 	}
-}
-
-// fillOne fills the table of single symbols.
-func (t *huffTable) fillOne(one *valScratch) {
-	for i := range one {
-		one[i] = advanceSlow << 8
-	}
-	t.eachCode(valBits, func(code, l int, symbol uint8) {
+	at := 0
+	t.eachCode(valBits, func(_, l int, symbol uint8) {
+		part := t.val[at : at+1<<(valBits-l)]
+		at += len(part)
 		advance, size := acAdvance(symbol)
 		rest := valBits - l - size
-		if rest < 0 || size > 5 {
+		switch {
+		case rest < 0 || 1<<size > valFirstMax+1:
+			fill(part, advanceSlow<<8)
+			return
+		case advance == advanceEOB:
+			fill(part, uint32(advanceEOB<<8|l))
 			return
 		}
-		at := code << (valBits - l)
+		second := scratch[1<<rest : 2<<rest]
 		for v := range 1 << size {
 			value := 0
 			if size > 0 {
 				value = extend(v, size)
 			}
-			e := int32(value<<16 | advance<<8 | (l + size))
-			span := one[at+v<<rest:][:1<<rest]
-			for i := range span {
-				span[i] = e
+			e := uint32(value&63)<<16 | uint32(advance<<8|(l+size))
+			span := part[v<<rest:][:len(second)]
+			for i, more := range second {
+				span[i] = e + more
 			}
 		}
 	})
+	fill(t.val[at:], advanceSlow<<8)
 }
 
-// joinVal makes the entry of val for index i.
-func joinVal(one *valScratch, i int) uint32 {
-	first := one[i]
-	used, advance := int(first&255), uint32(first>>8&255)
-	e := uint32(first>>16&63)<<16 | advance<<8 | uint32(used)
-	if advance >= advanceEOB {
-		return e
-	}
-	second := one[i<<used&(1<<valBits-1)]
-	n, step, value := int(second&255), uint32(second>>8&255), second>>16
-	if used+n > valBits || step == advanceSlow {
-		return e
-	}
-	if step == advanceEOB {
-		return e + advanceEOB<<8 + uint32(n)
-	}
-	if value > valSecondMax || value < -valSecondMax {
-		return e
-	}
-	e += step<<27 | uint32(value&31)<<22 | step<<8 | uint32(n)
-	used += n
-	third := one[i<<used&(1<<valBits-1)]
-	if n := int(third & 255); third>>8&255 == advanceEOB && used+n <= valBits {
-		e += advanceEOB<<8 + uint32(n)
-	}
-	return e
+// fillSecond fills the part of valScratch for w index bits.
+func (t *huffTable) fillSecond(table []uint32, w, eobCode, eobLen int) {
+	at := 0
+	t.eachCode(w, func(_, l int, symbol uint8) {
+		part := table[at : at+1<<(w-l)]
+		at += len(part)
+		advance, size := acAdvance(symbol)
+		rest := w - l - size
+		switch {
+		case advance == advanceEOB:
+			fill(part, uint32(advanceEOB<<8|l))
+			return
+		case rest < 0 || 1<<size > valSecondMax+1:
+			clear(part)
+			return
+		}
+		for v := range 1 << size {
+			value := 0
+			if size > 0 {
+				value = extend(v, size)
+			}
+			e := uint32(advance)<<27 | uint32(value&31)<<22 | uint32(advance<<8|(l+size))
+			span := part[v<<rest:][:1<<rest]
+			fill(span, e)
+			if eobLen > 0 && eobLen <= rest {
+				n := 1 << (rest - eobLen)
+				fill(span[eobCode*n:][:n], e+uint32(advanceEOB<<8+eobLen))
+			}
+		}
+	})
+	clear(table[at:])
+}
+
+// find returns the code of a symbol; length 0 when the table lacks it.
+func (t *huffTable) find(symbol uint8) (code, length int) {
+	t.eachCode(16, func(c, l int, s uint8) {
+		if s == symbol && length == 0 {
+			code, length = c, l
+		}
+	})
+	return code, length
 }

@@ -69,7 +69,7 @@ func (d *Decoder) setKernel(plan []blockPlan, m0, m1 int, sample bool) *blockKer
 	if sample {
 		k.line = &d.line[0]
 	} else {
-		k.out, k.limit = &d.coefs[0], uint32(d.limit)<<8
+		k.out, k.limit = &d.coefs[0], uint32(d.until)<<8
 	}
 	return k
 }

@@ -145,7 +145,7 @@ func (d *Decoder) runCoefs(m0, m1 int) int {
 		return d.runKernel(plan, m0, m1, false)
 	}
 	coefs := d.coefs
-	limit, lay := d.limit<<8, d.lay
+	limit, lay := d.until<<8, d.lay
 	pos, acc, count := b.pos, b.acc, b.count
 	for m := m0; m < m1; m++ {
 		if pos >= b.limit {
