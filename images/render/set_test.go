@@ -120,11 +120,11 @@ func boxes(sides ...int) []images.Rendition {
 
 // What is made together is as good as what is made alone.
 func TestSetIsAsGoodAsEachAlone(t *testing.T) {
-	m := detailed(1000, 750)
+	m := detailed(480, 360)
 	for name, src := range map[string][]byte{"jpeg": jpegOf(t, m), "png": pngOf(t, m)} {
 		original := decodedBytes(t, src)
 		r := withPureGo(render.Config{})
-		wants := boxes(480, 240, 160, 72)
+		wants := boxes(240, 120, 80, 40)
 		for i := range wants {
 			wants[i].Format = images.JPEG
 		}
@@ -176,10 +176,10 @@ func TestSetOfAllSorts(t *testing.T) {
 	wants := []images.Rendition{
 		{Width: 100}, {Width: 60, Height: 60, Fit: images.FitCrop, Gravity: images.East}, {Width: 50, Rotate: 90}, {Width: 80, FlipH: true},
 		{Region: image.Rect(4000, 0, 4100, 10)}, {Width: 40, Height: 40, Fit: images.FitCrop, Gravity: images.Smart}, {Trim: 20, Width: 90},
-		{Width: 70, Format: images.PNG}, {Width: 30, Watermark: images.Watermark{Name: "none"}}, {Region: image.Rect(0, 150, 200, 300), Width: 190},
+		{Width: 70, Format: images.PNG}, {Width: 30, Watermark: images.Watermark{Name: "none"}}, {Region: image.Rect(0, 90, 120, 180), Width: 110},
 		{Width: 64, Height: 64, Fit: images.FitPad, Text: images.Text{Words: "x", Size: 20, Opacity: 1}}, {Width: 9000}, {Width: 100, MaxBytes: 300},
 	}
-	for name, src := range originals(t, quarters(400, 300)) {
+	for name, src := range originals(t, quarters(240, 180)) {
 		r := withPureGo(render.Config{})
 		together := r.RenderSet(t.Context(), src, wants)
 		decodes := 0
@@ -215,8 +215,8 @@ func TestSetOfAllSorts(t *testing.T) {
 func TestSetSharesOneLoad(t *testing.T) {
 	c := &counting{Codec: withoutWorkers()}
 	r := newRenderer(render.Config{Codecs: []render.Codec{c}})
-	src := pngOf(t, quarters(800, 600))
-	for _, one := range r.RenderSet(t.Context(), src, boxes(300, 200, 100)) {
+	src := pngOf(t, quarters(400, 300))
+	for _, one := range r.RenderSet(t.Context(), src, boxes(150, 100, 50)) {
 		if one.Err != nil {
 			t.Fatal(one.Err)
 		}
@@ -227,7 +227,7 @@ func TestSetSharesOneLoad(t *testing.T) {
 	// An animation moves in each rendition that can, and stands in others.
 	c.loads = 0
 	wants := []images.Rendition{{Width: 100}, {Width: 80, Still: true}, {Width: 60, Format: images.PNG}, {Width: 40, Format: images.JPEG}}
-	out := r.RenderSet(t.Context(), gifOf(t, quarters(400, 300)), wants)
+	out := r.RenderSet(t.Context(), gifOf(t, quarters(200, 150)), wants)
 	for i, frames := range []int{2, 1, 1, 1} {
 		if out[i].Err != nil || out[i].Result.Frames != frames {
 			t.Errorf("%d: %d frames (%v), want %d", i, out[i].Result.Frames, out[i].Err, frames)
