@@ -38,7 +38,11 @@ type Config struct {
 	OnlyPresets bool `toml:"only_presets"`
 	// Pictures that can be laid over a rendition, by name.
 	Watermarks map[string]WatermarkSource `toml:"watermarks"`
-	Quality    Qualities                  `toml:"quality"`
+	// Files of fonts (TTF, OTF) that draw texts, the first that has a letter draws it. Empty: a Latin one is built in.
+	Fonts   []string  `toml:"fonts"`
+	Quality Qualities `toml:"quality"`
+	// Whether drawings (SVG) are shown. They are cleaned of whatever is not drawing, and drawn by a sandboxed worker.
+	SVG bool `toml:"svg"`
 
 	Negotiation Negotiation `toml:"negotiation"`
 	Limits      Limits      `toml:"limits"`
@@ -49,13 +53,16 @@ type Config struct {
 	Mezzanine     Mezzanine `toml:"mezzanine"`
 	Codec         Codec     `toml:"codec"`
 	Caching       Caching   `toml:"caching"`
+	// How orders to forget or hide pictures reach every node and the CDN.
+	Purge Purge `toml:"purge"`
 }
 
-// Origin is one place of originals: a directory or a bucket, not both.
+// Origin is one place of originals: a directory, a bucket or web servers, one of them.
 type Origin struct {
 	// Directory of the originals. Nothing outside it is read, symbolic links included.
 	Dir string `toml:"dir"`
 	S3  S3     `toml:"s3"`
+	Web Web    `toml:"web"`
 	// How long one read of an original may take.
 	Timeout time.Duration `toml:"timeout"`
 }
@@ -73,6 +80,24 @@ type S3 struct {
 	// Whether the bucket is named in the path and not in the host name, as most services other than AWS want it.
 	PathStyle bool `toml:"path_style"`
 }
+
+// Web is web servers that originals are fetched from. It is meant when Bases or URLs is set. No address that is not public is
+// connected to, whatever names and redirects say, unless allow_networks has it.
+type Web struct {
+	// URLs that keys are joined to, as https://img.example.com/originals/. More than one: mirrors.
+	Bases []string `toml:"bases"`
+	// Whether whole URLs are keys, too: those of the hosts in allow_hosts.
+	URLs bool `toml:"urls"`
+	// Hosts that URLs may name and redirects may lead to: exact names, *.example.com for all below one, with :port for that port only.
+	AllowHosts []string `toml:"allow_hosts"`
+	// Ports of hosts that have none in allow_hosts.
+	AllowPorts []int `toml:"allow_ports"`
+	// Networks that are not public and may be connected to all the same, as 10.1.0.0/16.
+	AllowNetworks []string `toml:"allow_networks"`
+}
+
+// Set says whether the origin is web servers.
+func (w Web) Set() bool { return len(w.Bases) > 0 || w.URLs }
 
 // Source is where a kind or a host finds its originals, and what may be asked of them.
 type Source struct {
@@ -238,6 +263,7 @@ func Default() Config {
 		Limits:      DefaultLimits(),
 		ResultCache: Cache{Memory: 64 * unit.MiB, Disk: unit.GiB},
 		Mezzanine:   Mezzanine{Disk: unit.GiB},
+		Purge:       DefaultPurge(),
 		Codec:       Codec{Idle: 30 * time.Second, Memory: 512 * unit.MiB},
 		Caching: Caching{
 			MaxAge: 30 * 24 * time.Hour, TruncatedMaxAge: time.Minute, PassingMaxAge: time.Minute, ErrorMaxAge: 10 * time.Second,
@@ -342,12 +368,18 @@ func (c Config) validateOrigins() error {
 		if !ValidName(name) {
 			errs = append(errs, fmt.Errorf("origins.%s: a name is of a-z, 0-9, - and _ and begins with a letter", name))
 		}
-		switch isS3 := o.S3.Bucket != ""; {
-		case isS3 && o.Dir != "":
-			errs = append(errs, fmt.Errorf("origins.%s has a dir and a bucket: keep one", name))
-		case !isS3 && o.Dir == "":
-			errs = append(errs, fmt.Errorf("origins.%s needs a dir or a bucket", name))
-		case isS3 && o.S3.Endpoint == "":
+		places := 0
+		for _, there := range [...]bool{o.Dir != "", o.S3.Bucket != "", o.Web.Set()} {
+			if there {
+				places++
+			}
+		}
+		switch {
+		case places > 1:
+			errs = append(errs, fmt.Errorf("origins.%s is more than one of a dir, a bucket and web servers: keep one", name))
+		case places == 0:
+			errs = append(errs, fmt.Errorf("origins.%s needs a dir, a bucket or web servers", name))
+		case o.S3.Bucket != "" && o.S3.Endpoint == "":
 			errs = append(errs, fmt.Errorf("origins.%s.s3 needs an endpoint", name))
 		}
 		if o.Timeout < 0 {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/delivery"
+	"github.com/kamado/kamado/images/exif"
 	"github.com/kamado/kamado/images/origin"
 	"github.com/kamado/kamado/images/traffic"
 	"github.com/kamado/kamado/internal/httpserver"
@@ -50,8 +51,8 @@ type Guard interface {
 type Deps struct {
 	Guard     Guard
 	Originals *origin.Finder
-	// Probe reads the header of an original.
-	Probe func(ctx context.Context, data []byte) (Facts, error)
+	// Facts tells what an original is.
+	Facts func(ctx context.Context, data []byte, ask Ask) (Facts, error)
 	// Stats gives the state of the service: something that becomes JSON.
 	Stats func() any
 	// Traffic tells what was asked lately, with so many of the originals.
@@ -62,17 +63,40 @@ type Deps struct {
 	Sign func(u *url.URL, expires time.Time) (string, error)
 }
 
-// Facts are what the header of an original says.
+// Ask says which facts are wanted that need the original's pixels.
+type Ask struct {
+	Palette              int // colours at most
+	BlurHashX, BlurHashY int // components
+	ThumbHash            bool
+	Dominant             bool
+	Attention            bool
+}
+
+// Facts are what the header of an original says, and what was asked for beside.
 type Facts struct {
-	Format      string `json:"format"`
-	Width       int    `json:"width"` // upright
-	Height      int    `json:"height"`
-	Orientation int    `json:"orientation"` // EXIF, 1 to 8
-	Frames      int    `json:"frames"`
-	Alpha       bool   `json:"alpha"`
-	Profile     bool   `json:"icc"`
-	Bits        int    `json:"bits"`
-	Progressive bool   `json:"progressive,omitempty"`
+	Format      string     `json:"format"`
+	Width       int        `json:"width"` // upright
+	Height      int        `json:"height"`
+	Orientation int        `json:"orientation"` // EXIF, 1 to 8
+	Frames      int        `json:"frames"`
+	Alpha       bool       `json:"alpha"`
+	Gray        bool       `json:"gray,omitempty"`
+	Profile     bool       `json:"icc"`
+	Bits        int        `json:"bits"`
+	Progressive bool       `json:"progressive,omitempty"`
+	Exif        exif.Facts `json:"exif,omitzero"` // of a JPEG
+
+	Palette   []Share     `json:"palette,omitempty"` // the largest share first
+	Dominant  string      `json:"dominant,omitempty"`
+	BlurHash  string      `json:"blurhash,omitempty"`
+	ThumbHash []byte      `json:"thumbhash,omitempty"` // base64
+	Attention *[2]float64 `json:"attention,omitempty"` // the point that draws the eye, as shares of width and height
+}
+
+// Share is one colour of a palette.
+type Share struct {
+	Color string  `json:"color"` // six hex digits
+	Share float64 `json:"share"` // of the opaque pixels
 }
 
 // Original is one original in a list.
@@ -160,9 +184,14 @@ func sourceOf(q url.Values) string {
 }
 
 func (a *api) info(r *http.Request) (any, error) {
+	ask, err := askOf(r.URL.Query())
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), infoTime)
 	defer cancel()
-	o, err := a.Originals.Find(ctx, origin.Ref{Host: r.Host, Key: r.PathValue("key")})
+	var o origin.Original
+	o, err = a.Originals.Find(ctx, origin.Ref{Host: r.Host, Key: r.PathValue("key")})
 	if images.KindOf(err) == images.NotFound {
 		if kind, id, ok := strings.Cut(r.PathValue("key"), "/"); ok {
 			o, err = a.Originals.Find(ctx, origin.Ref{Host: r.Host, Kind: kind, ID: id})
@@ -176,13 +205,50 @@ func (a *api) info(r *http.Request) (any, error) {
 		return nil, err
 	}
 	defer body.Release()
-	facts, err := a.Probe(ctx, body.Data)
+	facts, err := a.Facts(ctx, body.Data, ask)
 	if err != nil {
 		return nil, err
 	}
 	o = body.Original
 	return Info{Original{o.Key, o.Size, o.ETag, o.Modified.UTC()}, o.Source, facts}, nil
 }
+
+// askOf reads which facts are wanted: palette=5, blurhash=4x3, thumbhash=1,
+// dominant=1, attention=1.
+func askOf(q url.Values) (ask Ask, err error) {
+	if s := q.Get("palette"); s != "" {
+		n, ok := images.ParseInt(s, paletteMax)
+		if !ok || n == 0 {
+			return ask, images.Invalidf("palette", "%q is not a number from 1 to %d", s, paletteMax)
+		}
+		ask.Palette = n
+	}
+	if s := q.Get("blurhash"); s != "" {
+		x, y, _ := strings.Cut(s, "x")
+		var okX, okY bool
+		ask.BlurHashX, okX = images.ParseInt(x, blurHashMax)
+		ask.BlurHashY, okY = images.ParseInt(y, blurHashMax)
+		if !okX || !okY || ask.BlurHashX == 0 || ask.BlurHashY == 0 {
+			return ask, images.Invalidf("blurhash", "%q is not as 4x3, each from 1 to %d", s, blurHashMax)
+		}
+	}
+	for name, to := range map[string]*bool{"thumbhash": &ask.ThumbHash, "dominant": &ask.Dominant, "attention": &ask.Attention} {
+		switch q.Get(name) {
+		case "", "0":
+		case "1":
+			*to = true
+		default:
+			return ask, images.Invalidf(name, "it is neither 0 nor 1")
+		}
+	}
+	return ask, nil
+}
+
+// Bounds of what may be asked for.
+const (
+	paletteMax  = 16
+	blurHashMax = 9
+)
 
 // SignRequest is the body of POST sign.
 type SignRequest struct {

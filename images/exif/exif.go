@@ -1,5 +1,7 @@
 // Package exif keeps what may have to stay of a picture's Exif metadata when
-// everything else is stripped: who made it and who owns it.
+// everything else is stripped: who made it and who owns it. It also tells the
+// facts of the picture's making that name no place: where somebody was is nobody's
+// business here.
 //
 // Vocabulary: a payload is what an APP1 segment of a JPEG holds, beginning
 // with "Exif\0\0" and a TIFF header (Exif 2.32, 4.7.2); an entry is one of the
@@ -10,13 +12,46 @@ package exif
 import (
 	"bytes"
 	"encoding/binary"
+	"strings"
 )
 
 // The tags that are kept (TIFF 6.0, section 8).
 const (
-	tagArtist    = 0x013B
-	tagCopyright = 0x8298
+	tagDescription = 0x010E
+	tagMake        = 0x010F
+	tagModel       = 0x0110
+	tagSoftware    = 0x0131
+	tagDateTime    = 0x0132
+	tagArtist      = 0x013B
+	tagCopyright   = 0x8298
 )
+
+// Facts are texts of a picture's first directory, as its maker wrote them.
+type Facts struct {
+	Description string `json:"description,omitempty"`
+	Make        string `json:"make,omitempty"`
+	Model       string `json:"model,omitempty"`
+	Software    string `json:"software,omitempty"`
+	DateTime    string `json:"date_time,omitempty"` // "YYYY:MM:DD HH:MM:SS", of an unknown zone
+	Artist      string `json:"artist,omitempty"`
+	Copyright   string `json:"copyright,omitempty"`
+}
+
+// Read reads the facts of a payload. What cannot be read is empty; bytes that are
+// not UTF-8 are replaced.
+func Read(payload []byte) Facts {
+	var f Facts
+	to := map[uint16]*string{
+		tagDescription: &f.Description, tagMake: &f.Make, tagModel: &f.Model, tagSoftware: &f.Software, tagDateTime: &f.DateTime,
+		tagArtist: &f.Artist, tagCopyright: &f.Copyright,
+	}
+	walk(payload, func(tag uint16, value []byte) {
+		if t := to[tag]; t != nil {
+			*t = strings.ToValidUTF8(strings.ReplaceAll(string(value), "\x00", "; "), "\uFFFD")
+		}
+	})
+	return f
+}
 
 const (
 	prefix     = "Exif\x00\x00"
@@ -37,35 +72,44 @@ func Rights(payload []byte) []byte {
 }
 
 func texts(payload []byte) (artist, copyright []byte) {
+	walk(payload, func(tag uint16, value []byte) {
+		switch tag {
+		case tagArtist:
+			artist = value
+		case tagCopyright:
+			copyright = value
+		}
+	})
+	return artist, copyright
+}
+
+// walk gives the texts of the first directory.
+func walk(payload []byte, give func(tag uint16, value []byte)) {
 	tiff, ok := bytes.CutPrefix(payload, []byte(prefix))
 	if !ok || len(tiff) < 8 {
-		return nil, nil
+		return
 	}
 	var order binary.ByteOrder = binary.BigEndian
 	if string(tiff[:2]) == "II" {
 		order = binary.LittleEndian
 	} else if string(tiff[:2]) != "MM" {
-		return nil, nil
+		return
 	}
 	at := uint64(order.Uint32(tiff[4:]))
 	if at+2 > uint64(len(tiff)) {
-		return nil, nil
+		return
 	}
 	n := min(int(order.Uint16(tiff[at:])), entriesMax)
 	for i := range uint64(n) {
 		entry := at + 2 + i*entrySize
 		if entry+entrySize > uint64(len(tiff)) {
-			break
+			return
 		}
 		e := tiff[entry : entry+entrySize]
-		switch order.Uint16(e) {
-		case tagArtist:
-			artist = text(tiff, e, order)
-		case tagCopyright:
-			copyright = text(tiff, e, order)
+		if value := text(tiff, e, order); value != nil {
+			give(order.Uint16(e), value)
 		}
 	}
-	return artist, copyright
 }
 
 // text is the value of an ASCII entry, without its final NULs. A copyright may

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/kamado/kamado/images/exif"
 )
@@ -63,6 +64,9 @@ func FuzzRights(f *testing.F) {
 	f.Add(payload(binary.BigEndian, "MM", map[uint16]string{0x8298: "(c) Aoi"}, 0x8298))
 	f.Add(payload(binary.LittleEndian, "II", map[uint16]string{0x013B: "Aoi", 0x8298: "x"}, 0x013B, 0x8298))
 	f.Fuzz(func(t *testing.T, in []byte) {
+		if f := exif.Read(in); !utf8.ValidString(f.Model + f.Make + f.Copyright + f.Artist + f.Description) {
+			t.Errorf("texts are not UTF-8: %+v", f)
+		}
 		got := exif.Rights(in)
 		if len(got) > 2*4100+64 {
 			t.Fatalf("%d bytes of rights", len(got))
@@ -71,4 +75,34 @@ func FuzzRights(f *testing.F) {
 			t.Fatalf("Rights(%q) is not its own rights", got)
 		}
 	})
+}
+
+func TestReadTellsNoPlace(t *testing.T) {
+	t.Parallel()
+	// A directory with a model, a place (GPS, 0x8825), a copyright of two, and a
+	// text of four bytes in the entry itself.
+	var tiff bytes.Buffer
+	put := func(v any) { _ = binary.Write(&tiff, binary.LittleEndian, v) } // a buffer does not fail
+	tiff.WriteString("II*\x00\x08\x00\x00\x00")
+	texts := []string{"Pico\x00 \x00", "Ann\x00Bob\x00"}
+	put(uint16(4))
+	at := uint32(8 + 2 + 4*12 + 4)
+	put([]uint16{0x0110, 2})
+	put([]uint32{uint32(len(texts[0])), at})
+	put([]uint16{0x0131, 2})
+	put(uint32(4))
+	tiff.WriteString("1.0\x00")
+	put([]uint16{0x8298, 2})
+	put([]uint32{uint32(len(texts[1])), at + uint32(len(texts[0]))})
+	put([]uint16{0x8825, 4})
+	put([]uint32{1, 0})
+	put(uint32(0))
+	tiff.WriteString(texts[0] + texts[1])
+	got := exif.Read(append([]byte("Exif\x00\x00"), tiff.Bytes()...))
+	if want := (exif.Facts{Model: "Pico", Software: "1.0", Copyright: "Ann; Bob"}); got != want {
+		t.Errorf("Read = %+v, want %+v", got, want)
+	}
+	if got := exif.Read([]byte("Exif\x00\x00II")); got != (exif.Facts{}) {
+		t.Errorf("of nothing: %+v", got)
+	}
 }

@@ -16,12 +16,14 @@ import (
 	"github.com/kamado/kamado/images/cache"
 	"github.com/kamado/kamado/images/codec"
 	"github.com/kamado/kamado/images/delivery"
+	"github.com/kamado/kamado/images/exif"
 	"github.com/kamado/kamado/images/jpeg"
 	"github.com/kamado/kamado/images/mezzanine"
 	"github.com/kamado/kamado/images/origin"
 	"github.com/kamado/kamado/images/render"
 	"github.com/kamado/kamado/internal/blob/fs"
 	"github.com/kamado/kamado/internal/blob/s3"
+	"github.com/kamado/kamado/internal/blob/web"
 )
 
 // tmpfsShare is which part of a file system in memory a cache may take: 1/4.
@@ -106,6 +108,15 @@ func (s *Server) openOriginals() error {
 // openOrigin picks the engine of one origin.
 func (s *Server) openOrigin(name string, o images.Origin) (origin.Source, error) {
 	source := origin.Source{Name: name, Timeout: o.Timeout}
+	if o.Web.Set() {
+		store, err := web.Open(s.webServers(name, o.Web))
+		if err != nil {
+			return source, err
+		}
+		s.closers = append(s.closers, store.Close)
+		source.Store, source.Remote = store, true
+		return source, nil
+	}
 	if o.S3.Bucket == "" && !strings.HasPrefix(o.Dir, "s3:") {
 		store, err := fs.Open(o.Dir)
 		if err != nil {
@@ -127,6 +138,20 @@ func (s *Server) openOrigin(name string, o images.Origin) (origin.Source, error)
 	s.closers = append(s.closers, store.Close)
 	source.Store, source.Remote = store, true
 	return source, nil
+}
+
+// webServers is the configuration of an origin that is web servers.
+func (s *Server) webServers(name string, o images.Web) web.Config {
+	cfg := web.Default()
+	cfg.Bases, cfg.URLKeys, cfg.Hosts, cfg.AllowNetworks = o.Bases, o.URLs, o.AllowHosts, o.AllowNetworks
+	if len(o.AllowPorts) > 0 {
+		cfg.Ports = o.AllowPorts
+	}
+	cfg.BytesMax = int64(s.opts.Config.Limits.MaxBytes)
+	cfg.OnRetry = func(op string, attempt int, err error) {
+		s.deps.Log.Debug("web origin asked again", "origin", name, "op", op, "attempt", attempt, "err", err)
+	}
+	return cfg
 }
 
 // bucket is the S3 configuration of an origin.
@@ -171,7 +196,7 @@ func (s *Server) openCodecs() error {
 	path, err := s.codecPath()
 	if err == nil {
 		s.pool, err = codec.NewPool(codec.Config{
-			Path: path, Workers: s.workers(), Idle: cfg.Codec.Idle, Memory: uint64(cfg.Codec.Memory), Queue: cfg.Limits.Queue,
+			Path: path, Workers: s.workers(), Idle: cfg.Codec.Idle, Memory: uint64(cfg.Codec.Memory), Queue: cfg.Limits.Queue, SVG: cfg.SVG,
 			Time: time.Duration(cfg.Limits.Time), Wait: time.Duration(cfg.Limits.Time), Log: s.deps.Log,
 		})
 	}
@@ -234,38 +259,31 @@ func uprightSize(data []byte) (width, height int, err error) {
 	return width, height, nil
 }
 
-// probe reads the header of an original for the JSON interface.
-func (s *Server) probe(ctx context.Context, data []byte) (api.Facts, error) {
-	format := images.Sniff(data[:min(len(data), images.SniffLength)])
-	if format == images.FormatUnknown {
-		return api.Facts{}, images.Errorf(images.Unprocessable, "this is not a picture in a format that is known here")
+// facts tells what an original is, for the JSON interface.
+func (s *Server) facts(ctx context.Context, data []byte, ask api.Ask) (api.Facts, error) {
+	f, err := s.renderer.Facts(ctx, data, render.Ask{
+		Palette: ask.Palette, BlurHashX: ask.BlurHashX, BlurHashY: ask.BlurHashY, ThumbHash: ask.ThumbHash, Dominant: ask.Dominant, Attention: ask.Attention,
+	})
+	if err != nil {
+		return api.Facts{}, err
 	}
-	if format == images.JPEG {
-		info, err := jpeg.ReadInfo(data)
-		if err != nil {
-			return api.Facts{}, images.Wrap(images.Unprocessable, "probe", "the header of the JPEG cannot be read", err)
-		}
-		width, height := images.Orientation(info.Orientation).Size(info.Width, info.Height)
-		return api.Facts{
-			Format: format.String(), Width: width, Height: height, Orientation: max(info.Orientation, 1), Frames: 1,
-			Profile: info.ICC != nil, Bits: info.Precision, Progressive: info.Progressive,
-		}, nil
+	out := api.Facts{
+		Format: f.Format.String(), Width: f.Width, Height: f.Height, Orientation: max(f.Orientation, 1), Frames: f.Frames, Alpha: f.Alpha,
+		Gray: f.Gray, Profile: f.Profile, Bits: f.Bits, Progressive: f.Progressive, BlurHash: f.BlurHash, ThumbHash: f.ThumbHash,
 	}
-	var err error = codec.ErrNoWorker
-	for _, c := range s.codecs {
-		var info codec.Info
-		if info, err = c.Probe(ctx, data, format); err == nil {
-			return api.Facts{
-				Format: format.String(), Width: info.Width, Height: info.Height, Orientation: max(info.Orientation, 1),
-				Frames: max(info.Pages, 1), Alpha: info.Alpha, Profile: info.ICC, Bits: info.Bits,
-			}, nil
-		}
-		if !errors.Is(err, codec.ErrNoWorker) && !errors.Is(err, codec.ErrFormat) {
-			break
+	for _, c := range f.Palette {
+		out.Palette = append(out.Palette, api.Share{Color: c.Color.String(), Share: c.Share})
+	}
+	if ask.Dominant {
+		out.Dominant = f.Dominant.String()
+	}
+	if ask.Attention {
+		out.Attention = &[2]float64{f.EyeX, f.EyeY}
+	}
+	if f.Format == images.JPEG {
+		if info, err := jpeg.ReadInfo(data); err == nil {
+			out.Exif = exif.Read(info.Exif)
 		}
 	}
-	if images.KindOf(err) == images.Internal {
-		err = images.Wrap(images.Unprocessable, "probe", "this service cannot read "+format.String(), err)
-	}
-	return api.Facts{}, err
+	return out, nil
 }

@@ -13,14 +13,16 @@ import (
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/codec"
 	"github.com/kamado/kamado/images/delivery"
+	"github.com/kamado/kamado/images/lettering"
 	"github.com/kamado/kamado/images/plane"
 )
 
 // markTime bounds reading one watermark at the start.
 const markTime = 30 * time.Second
 
-// configPictureBytes bounds a watermark's or the fallback's file.
-const configPictureBytes = 16 << 20
+// configPictureBytes bounds a watermark's, a font's or the fallback's file. Fonts
+// with all of Chinese, Japanese and Korean have about 20 MB.
+const configPictureBytes = 32 << 20
 
 // marks are the watermarks of the configuration, decoded.
 type marks struct {
@@ -55,6 +57,26 @@ func readPicture(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s has %d bytes, at most %d are read", path, st.Size(), configPictureBytes)
 	}
 	return os.ReadFile(path)
+}
+
+// readFonts reads the files that draw texts; nil where none is configured.
+func readFonts(paths []string) (*lettering.Fonts, error) {
+	if len(paths) == 0 {
+		return nil, nil
+	}
+	var files [][]byte
+	for _, path := range paths {
+		data, err := readPicture(path)
+		if err != nil {
+			return nil, fmt.Errorf("fonts: %w", err)
+		}
+		files = append(files, data)
+	}
+	fonts, err := lettering.New(files)
+	if err != nil {
+		return nil, fmt.Errorf("fonts: %w", err)
+	}
+	return fonts, nil
 }
 
 // decode loads a picture at its own size, as RGB with alpha.

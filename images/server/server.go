@@ -220,7 +220,12 @@ func (s *Server) openRenderer() error {
 	if s.grammar, err = grammar.New(cfg, names); err != nil {
 		return fmt.Errorf("configure images: %w", err)
 	}
+	fonts, err := readFonts(cfg.Fonts)
+	if err != nil {
+		return err
+	}
 	s.renderer = render.New(render.Config{
+		Fonts:  fonts,
 		Limits: cfg.Limits, Qualities: cfg.Quality, Codecs: s.codecs, Watermarks: marks.pictures, Workspaces: s.cores(),
 	})
 	if s.mezzDisk != nil {
@@ -261,7 +266,7 @@ func (s *Server) openHandler() error {
 	if s.deps.Guard == nil {
 		return nil
 	}
-	apiDeps := api.Deps{Guard: s.deps.Guard, Originals: s.originals, Probe: s.probe, Stats: func() any { return s.Stats() }, Many: pictures.Many, Traffic: s.traffic.Report}
+	apiDeps := api.Deps{Guard: s.deps.Guard, Originals: s.originals, Facts: s.facts, Stats: func() any { return s.Stats() }, Many: pictures.Many, Traffic: s.traffic.Report}
 	if s.keys != nil {
 		apiDeps.Sign = func(u *url.URL, expires time.Time) (string, error) { return s.grammar.Sign(u, expires, s.keys.Sign) }
 	}
