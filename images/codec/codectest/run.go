@@ -46,6 +46,7 @@ func Run(t *testing.T, can Can, make func(t *testing.T) Codec) {
 	t.Run("geometry", func(t *testing.T) { runGeometry(t, make(t)) })
 	t.Run("save", func(t *testing.T) { runSave(t, can, make(t)) })
 	t.Run("animation", func(t *testing.T) { runAnimation(t, can, make(t)) })
+	t.Run("motion", func(t *testing.T) { runMotion(t, can, make(t)) })
 	t.Run("profile", func(t *testing.T) { runProfile(t, can, make(t)) })
 	t.Run("alpha", func(t *testing.T) { runAlpha(t, make(t)) })
 	t.Run("refusals", func(t *testing.T) { runRefusals(t, can, make(t)) })

@@ -86,7 +86,7 @@ func interleave(p *plane.Picture) *image.NRGBA {
 }
 
 // saveGIF gives each frame its own palette; every frame covers the whole
-// picture and is cleared before the next where there is transparency.
+// picture and is cleared before the next where either has transparency.
 func saveGIF(ctx context.Context, r codec.SaveRequest) ([]byte, error) {
 	first := &r.Raster.Frames[0].Picture
 	g := &gif.GIF{Config: image.Config{Width: first.Width, Height: first.Height}, LoopCount: -1}
@@ -108,6 +108,9 @@ func saveGIF(ctx context.Context, r codec.SaveRequest) ([]byte, error) {
 		disposal := byte(gif.DisposalNone)
 		if transparent >= 0 {
 			disposal = gif.DisposalBackground
+			if i > 0 { // what was before must not shine through
+				g.Disposal[i-1] = gif.DisposalBackground
+			}
 		}
 		g.Disposal = append(g.Disposal, disposal)
 	}
