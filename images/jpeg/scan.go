@@ -39,21 +39,28 @@ func (d *Decoder) decodeSequential(h *scanHeader) error {
 	if h.n == d.frame.n {
 		last = s.my1 // nothing that is needed follows
 	}
+	gap := 0 // MCUs that nobody needs, since the last one decoded
 	for my := range last {
 		if err := d.poll(my); err != nil {
 			return err
 		}
 		if my < s.my0 || my >= s.my1 {
-			d.passOver(s.mcusX, &iv)
+			if gap += s.mcusX; d.frame.restart == 0 {
+				d.passOver(gap, &iv)
+				gap = 0
+			}
 			continue
 		}
-		d.passOver(s.mx0, &iv)
+		d.passOver(gap+s.mx0, &iv)
 		for mx := s.mx0; mx < s.mx1; mx += d.batch {
 			n := min(d.batch, s.mx1-mx)
 			d.decodeBatch(n, &iv)
 			d.emit(h, mx, my, n)
 		}
-		d.passOver(s.mcusX-s.mx1, &iv)
+		gap = s.mcusX - s.mx1
+	}
+	if last == s.mcusY {
+		d.passOver(gap, &iv)
 	}
 	d.overrun()
 	return nil
@@ -186,14 +193,44 @@ func (d *Decoder) decodeBatch(n int, iv *interval) {
 	}
 }
 
-// passOver decodes n MCUs only to know where the next one begins.
+// passOver decodes n MCUs only to know where the next one begins. Where restart
+// markers say that, nothing is decoded.
 func (d *Decoder) passOver(n int, iv *interval) {
+	n = d.passIntervals(n, iv)
 	for n > 0 {
 		run := d.interval(n, iv)
 		if !iv.empty {
 			iv.empty = d.runDC(d.past[:d.planned], 0, run) < run
 		}
 		n -= run
+	}
+}
+
+// passIntervals searches for the restart marker after which one of the next n
+// MCUs is the last to come, and returns how many are left then.
+func (d *Decoder) passIntervals(n int, iv *interval) int {
+	if d.frame.restart == 0 || n < iv.left || n == 0 {
+		return n
+	}
+	iv.empty = d.overrun() || iv.empty
+	d.bits.ended = false // it has been looked at
+	n -= iv.left
+	iv.left = 0
+	for ; n >= d.frame.restart; n -= d.frame.restart {
+		d.passMarker(iv)
+	}
+	return n
+}
+
+// passMarker passes the restart marker that is due.
+func (d *Decoder) passMarker(iv *interval) {
+	data, warned := d.src.restart(iv.due)
+	iv.due = (iv.due + 1) & 7
+	if warned {
+		d.warnings++
+	}
+	if data {
+		iv.empty = false
 	}
 }
 
@@ -206,14 +243,7 @@ func (d *Decoder) interval(n int, iv *interval) int {
 	if iv.left == 0 {
 		iv.left = d.frame.restart
 		iv.empty = iv.empty || d.overrun()
-		data, warned := d.src.restart(iv.due)
-		iv.due = (iv.due + 1) & 7
-		if warned {
-			d.warnings++
-		}
-		if data {
-			iv.empty = false
-		}
+		d.passMarker(iv)
 		d.bits.begin(&d.src)
 		d.pred = [componentsMax]int32{}
 	}
