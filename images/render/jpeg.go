@@ -110,7 +110,7 @@ func (j *job) fromJPEG(ctx context.Context, src []byte) (Result, error) {
 		return Result{}, err
 	}
 	var got view
-	if seen.whole && plan.Turn <= images.Upright {
+	if seen.n > 0 && seen.serves(plan, j.want.Quality) {
 		got = seen.view
 	} else if got, err = j.decodeJPEG(ctx, in, plan, dctScale(plan.Reduction(), j.want.Quality)); err != nil {
 		return Result{}, err

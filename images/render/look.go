@@ -15,23 +15,45 @@ import (
 // least for its eye and its colours to be found. Details that draw the eye are larger.
 const lookSide = 160
 
-// jpegSight is what was decoded of a JPEG to look at it; the renditions of a
-// set share it.
+// jpegSight is what was decoded of a JPEG, upright and whole, to look at it.
+// The renditions of a set share it.
 type jpegSight struct {
 	view
-	whole bool // at full size, in the job's workspace
+	n      int  // of the scale n/8; 0: nothing was decoded
+	shared bool // nothing is made of it: it is kept small
 }
 
-// decideJPEG puts what is seen in the place of Trim and Smart. Borders are
-// exact to the pixel, so finding them takes the picture at full size.
-func (j *job) decideJPEG(ctx context.Context, in jpegSource, seen *jpegSight) error {
-	n := 8
-	if j.want.Trim == 0 {
-		n = smallScale(in.width, in.height)
+// serves says whether a rendition can be made of it.
+func (s *jpegSight) serves(plan images.Plan, quality int) bool {
+	return plan.Turn <= images.Upright && s.n >= dctScale(plan.Reduction(), quality)
+}
+
+// sightScale is the scale at which a JPEG is decoded to look at it. Borders
+// are exact to the pixel, so finding them takes the picture at full size. The
+// eye is found in a small one; where that is less work than a second decode,
+// it is one that the rendition can be made of.
+func (j *job) sightScale(in jpegSource, rough images.Plan) int {
+	if j.want.Trim > 0 {
+		return 8
 	}
-	if seen.pic == nil || j.want.Trim > 0 {
-		need := scratchOfJPEG(in.info, n, in.width*in.height, roughPlan(j.want, in.width, in.height))
-		if err := j.claim(ctx, need); err != nil {
+	small, own := smallScale(in.width, in.height), dctScale(rough.Reduction(), j.want.Quality)
+	twice := decodeCost(in, small, image.Rectangle{}) + decodeCost(in, own, reach(rough, float64(own)/8))
+	if both := max(small, own); rough.Turn <= images.Upright && decodeCost(in, both, image.Rectangle{}) <= twice {
+		return both
+	}
+	return small
+}
+
+// decideJPEG puts what is seen in the place of Trim and Smart. What it
+// decodes, unless something was before, is in the job's workspace.
+func (j *job) decideJPEG(ctx context.Context, in jpegSource, seen *jpegSight) error {
+	if seen.n == 0 {
+		rough := roughPlan(j.want, in.width, in.height)
+		n := smallScale(in.width, in.height)
+		if !seen.shared {
+			n = j.sightScale(in, rough)
+		}
+		if err := j.claim(ctx, scratchOfJPEG(in.info, n, in.width*in.height, rough)+j.scratchOfText(rough)); err != nil {
 			return err
 		}
 		started := j.started
@@ -40,7 +62,7 @@ func (j *job) decideJPEG(ctx context.Context, in jpegSource, seen *jpegSight) er
 			return err
 		}
 		j.stages, j.started = nil, started // all of it is looking
-		*seen = jpegSight{got, n == 8}
+		seen.view, seen.n = got, n
 	}
 	err := j.decide(seen.pic, seen.scaleX, in.width, in.height)
 	j.lap("look")
@@ -52,7 +74,7 @@ func (j *job) decideJPEG(ctx context.Context, in jpegSource, seen *jpegSight) er
 func roughPlan(want images.Rendition, width, height int) images.Plan {
 	plan, err := want.Plan(width, height)
 	if err != nil {
-		return images.Plan{Width: width, Height: height}
+		return images.Plan{Window: images.Window{Width: float64(width), Height: float64(height)}, Width: width, Height: height}
 	}
 	return plan
 }

@@ -92,7 +92,7 @@ func (s *set) tell(ctx context.Context, m *member, res Result, err error) {
 func (s *set) fromJPEG(ctx context.Context) (alone []*member) {
 	var ready []*member
 	var in jpegSource
-	var seen jpegSight
+	seen := jpegSight{shared: true}
 	for _, m := range s.members {
 		var err error
 		// The header is read again for each: it costs microseconds, and what
