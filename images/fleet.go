@@ -1,9 +1,12 @@
 package images
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -125,4 +128,46 @@ func (p Purge) Validate() error {
 		}
 	}
 	return sorted(errs)
+}
+
+// KindFinder gives a function that says which kind an original belongs to by
+// where it lies, for URLs that name its key: the kind whose own route leads
+// there, else the first part of the key below the prefix of a host or none.
+// Where several routes lead there, the longest prefix decides.
+func (c Config) KindFinder() func(source, key string) string {
+	type route struct{ source, prefix, kind string }
+	var routes []route
+	add := func(s Source, kind string) {
+		origin := cmp.Or(s.Origin, DefaultOrigin)
+		if kind != "" {
+			routes = append(routes, route{origin, s.Prefix + kind + "/", kind})
+			return
+		}
+		routes = append(routes, route{origin, s.Prefix, ""})
+	}
+	for kind, s := range c.Kinds {
+		add(s, kind)
+	}
+	for _, s := range c.Hosts {
+		add(s, "")
+	}
+	add(Source{}, "")
+	slices.SortFunc(routes, func(a, b route) int {
+		return cmp.Or(cmp.Compare(len(b.prefix), len(a.prefix)), strings.Compare(a.prefix, b.prefix), strings.Compare(a.kind, b.kind))
+	})
+	return func(source, key string) string {
+		for i := range routes {
+			r := &routes[i]
+			if r.source != source || !strings.HasPrefix(key, r.prefix) {
+				continue
+			}
+			if r.kind != "" {
+				return r.kind
+			}
+			if kind, _, ok := strings.Cut(key[len(r.prefix):], "/"); ok {
+				return kind
+			}
+		}
+		return ""
+	}
 }

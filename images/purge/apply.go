@@ -196,7 +196,7 @@ func (t *Table) forget() {
 func (t *Table) rebase() {
 	b := &base{mark: t.salt}
 	if !t.floor.IsZero() {
-		b.mark ^= t.floor.mark("floor")
+		b.mark ^= t.floor.mark(roleFloor)
 	}
 	if r := t.all.regs.Load(); r != nil {
 		b.mark ^= r.mark

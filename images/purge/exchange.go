@@ -134,7 +134,7 @@ func copyOf(v Vector) Vector {
 func (t *Table) digestLocked() Digest {
 	d := t.digest
 	if !t.floor.IsZero() {
-		d ^= t.floor.mark("floor")
+		d ^= t.floor.mark(roleFloor)
 	}
 	return Digest(d)
 }

@@ -95,9 +95,22 @@ func (id *ID) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
-// mark is what an ID gives to a stamp: 8 bytes of its SHA-256.
-func (id ID) mark(role string) uint64 {
-	sum := sha256.Sum256([]byte(role + id.String()))
+// roles of an ID in a stamp.
+const (
+	roleOrder = 'o'
+	roleFloor = 'f'
+)
+
+// mark is what an ID gives to a stamp: 8 bytes of the SHA-256 of the role, time
+// and counter (8 bytes each, the highest first), and the node. All nodes make
+// the same of it; a change here is a purge of everything.
+func (id ID) mark(role byte) uint64 {
+	var room [1 + 8 + 8 + nodeBytesMax]byte
+	b := append(room[:0], role)
+	b = binary.BigEndian.AppendUint64(b, uint64(id.Time))
+	b = binary.BigEndian.AppendUint64(b, id.Counter)
+	b = append(b, id.Node...)
+	sum := sha256.Sum256(b)
 	return binary.BigEndian.Uint64(sum[:])
 }
 

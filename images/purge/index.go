@@ -46,10 +46,10 @@ func (r *registers) with(h *held) *registers {
 // computed fills in what follows from the orders.
 func (r *registers) computed() *registers {
 	if r.purge != nil {
-		r.mark ^= r.purge.ID.mark("order")
+		r.mark ^= r.purge.ID.mark(roleOrder)
 	}
 	if r.hold != nil {
-		r.mark ^= r.hold.ID.mark("order")
+		r.mark ^= r.hold.ID.mark(roleOrder)
 		r.gone = r.hold.Action == Takedown
 	}
 	if !r.gone {

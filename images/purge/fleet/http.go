@@ -262,6 +262,9 @@ func (n *Node) answerExchange(r *http.Request) (any, error) {
 	if req.Digest == s.Digest {
 		return exchangeAnswer{state: s, Equal: true}, nil
 	}
+	if req.Probe {
+		return exchangeAnswer{state: s}, nil
+	}
 	page := n.deps.Table.Page(req.Since, purge.PageMax)
 	return exchangeAnswer{state: n.state(), Page: &page}, nil
 }
@@ -272,16 +275,13 @@ func (n *Node) answerPush(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if req.Instance != n.instance {
-		fresh, err := n.deps.Table.Merge(req.Page)
-		if err != nil {
-			n.refused.Add(1)
-			return nil, err
-		}
 		from := req.Node
 		if !purge.ValidNodeName(from) {
 			from = r.RemoteAddr
 		}
-		n.arrived(from, fresh)
+		if err := n.merge(from, &req.Page); err != nil {
+			return nil, err
+		}
 	}
 	ans := pushAnswer{state: n.state()}
 	if !req.Ask.IsZero() {

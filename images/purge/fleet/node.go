@@ -102,6 +102,7 @@ type Node struct {
 	wake                                                         chan struct{} // a peer was added
 	sweeps, removed, sweepFailures, pushed, pushFailures, pulled atomic.Uint64
 	exchanges, exchangeFailures, resyncs, refused                atomic.Uint64
+	merging                                                      atomic.Bool // the last merge failed
 }
 
 // New makes a node. It reaches nobody before Run or an order.

@@ -18,7 +18,7 @@ const (
 	StateDone        NodeState = "done"                     // it holds, and no bytes are left to delete
 	StateSweeping    NodeState = "holds, deleting"          // it holds; cached bytes are being deleted
 	StateUnreachable NodeState = "unreachable, will follow" // it has it as soon as it is reached
-	StateRefused     NodeState = "refused"                  // the node says no; its log tells why
+	StateRefused     NodeState = "refused, is tried again"  // the node says no; its log tells why
 )
 
 // Answer is what those get who gave an order.
@@ -136,6 +136,9 @@ func (n *Node) pushTo(ctx context.Context, p *peer, orders []purge.Order, ask pu
 	case err != nil:
 		n.pushFailures.Add(1)
 		p.want() // the loop finds out when it is back
+		if no := (*statusError)(nil); errors.As(err, &no) {
+			return StateRefused, true
+		}
 		return StateUnreachable, true
 	}
 	n.pushed.Add(uint64(len(orders)))

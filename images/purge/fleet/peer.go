@@ -71,7 +71,14 @@ type state struct {
 type exchangeRequest struct {
 	state
 	Since purge.Vector `json:"since"`
+	// Probe asks whether the digests are equal and no more, where the vector is
+	// long; the answer has no page.
+	Probe bool `json:"probe,omitempty"`
 }
+
+// probeFrom is from how many nodes on a vector is sent only when digests differ:
+// 64 of them take about 2 KB.
+const probeFrom = 64
 
 // exchangeAnswer is a page, unless the digests are equal.
 type exchangeAnswer struct {
@@ -99,6 +106,13 @@ func (n *Node) state() state {
 	return state{n.cfg.Node, n.instance, n.deps.Table.Digest(), !unswept}
 }
 
+// statusError is an answer that says no.
+type statusError struct{ url, status, text string }
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("%s answers %s: %s", e.url, e.status, e.text)
+}
+
 // errSelf says that a peer is this node.
 var errSelf = errors.New("this is the node itself")
 
@@ -121,7 +135,7 @@ func (n *Node) call(ctx context.Context, p *peer, path string, in, out any) erro
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
-		return fmt.Errorf("%s answers %s: %s", p.url, resp.Status, bytes.TrimSpace(text))
+		return &statusError{p.url, resp.Status, string(bytes.TrimSpace(text))}
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, messageMax+1))
 	if err != nil {
@@ -247,10 +261,15 @@ func (n *Node) exchange(ctx context.Context, p *peer) error {
 		since = purge.Vector{}
 	}
 	p.mu.Unlock()
+	probe := len(since) > probeFrom
 	var last exchangeAnswer
 	for {
 		var ans exchangeAnswer
-		if err := n.message(ctx, p, pathExchange, exchangeRequest{n.state(), since}, &ans); err != nil {
+		req := exchangeRequest{state: n.state(), Since: since, Probe: probe}
+		if probe {
+			req.Since = nil
+		}
+		if err := n.message(ctx, p, pathExchange, req, &ans); err != nil {
 			return err
 		}
 		if err := n.heard(p, ans.state); err != nil {
@@ -259,6 +278,10 @@ func (n *Node) exchange(ctx context.Context, p *peer) error {
 		if ans.Equal {
 			p.setFromNull(false)
 			return n.healed(p)
+		}
+		if probe {
+			probe = false
+			continue
 		}
 		if ans.Page == nil {
 			return fmt.Errorf("%s answers without a page", p.url)
@@ -346,12 +369,25 @@ func (n *Node) message(ctx context.Context, p *peer, path string, in, out any) e
 
 // take merges a page that a peer sent.
 func (n *Node) take(p *peer, page *purge.Page) error {
+	return n.merge(p.label(), page)
+}
+
+// merge keeps what another node sent. The first failure is told, and the
+// recovery.
+func (n *Node) merge(from string, page *purge.Page) error {
 	fresh, err := n.deps.Table.Merge(*page)
+	if n.merging.Swap(err != nil) != (err != nil) {
+		if err != nil {
+			n.deps.Log.Error("orders of another node cannot be kept", "node", from, "err", err)
+		} else {
+			n.deps.Log.Info("orders of other nodes are kept again", "node", from)
+		}
+	}
 	if err != nil {
 		n.refused.Add(1)
-		return fmt.Errorf("merge what %s sends: %w", p.url, err)
+		return fmt.Errorf("merge what %s sends: %w", from, err)
 	}
-	n.arrived(p.label(), fresh)
+	n.arrived(from, fresh)
 	return nil
 }
 
