@@ -99,6 +99,9 @@ func (h *hashed) Read(p []byte) (int, error) {
 //	trailer = *(name ":" value CRLF) ["x-amz-trailer-signature:" hex CRLF]
 //	body    = *chunk last [trailer] CRLF
 //
+// minio-go ends a name and its value by LF alone and puts an empty line before the
+// signature of the trailer; S3 takes that, and so does this.
+//
 // Invariant: it gives at most the announced size, and io.EOF only after the end
 // was read and everything signed was verified.
 type chunks struct {
@@ -166,9 +169,9 @@ func cut(err error) error {
 	return err
 }
 
-// line reads up to CRLF, which is left out. Bytes behind a chunk that are no line
-// of at most lineBytesMax are ErrChunk.
-func (c *chunks) line() (string, error) {
+// rawLine reads up to LF, which is left out. Bytes that are no line of at most
+// lineBytesMax are ErrChunk.
+func (c *chunks) rawLine() (string, error) {
 	b, err := c.raw.ReadSlice('\n')
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
@@ -176,7 +179,16 @@ func (c *chunks) line() (string, error) {
 	case err != nil:
 		return "", cut(err)
 	}
-	text, ok := strings.CutSuffix(string(b), "\r\n")
+	return string(b[:len(b)-1]), nil
+}
+
+// line reads up to CRLF, which is left out.
+func (c *chunks) line() (string, error) {
+	text, err := c.rawLine()
+	if err != nil {
+		return "", err
+	}
+	text, ok := strings.CutSuffix(text, "\r")
 	if !ok {
 		return "", ErrChunk
 	}
@@ -260,12 +272,15 @@ func (c *chunks) readTrailer() error {
 	trailer, signed := map[string]string{}, ""
 	var canonical strings.Builder
 	for n := 0; ; n++ {
-		text, err := c.line()
+		text, err := c.rawLine()
 		if err != nil {
 			return err
 		}
-		if text == "" {
+		if text = strings.TrimSuffix(text, "\r"); text == "" && (!c.signed || signed != "") {
 			break
+		}
+		if text == "" && n <= trailerLinesMax {
+			continue
 		}
 		name, value, ok := strings.Cut(text, ":")
 		name, value = strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)

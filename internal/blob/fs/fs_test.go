@@ -155,6 +155,11 @@ func TestObjectAndDirectoryCannotShareAName(t *testing.T) {
 	if err := put("a/b"); !errors.Is(err, blob.ErrInvalidKey) {
 		t.Errorf("Put(a/b) beside a = %v, want ErrInvalidKey", err)
 	}
+	file := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(file, []byte("x"), 0o644))
+	if _, err := s.PutFile(t.Context(), "a/b", file); !errors.Is(err, blob.ErrInvalidKey) || errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("PutFile(a/b) beside a = %v, want ErrInvalidKey alone", err)
+	}
 	must(t, put("d/e"))
 	if err := put("d"); !errors.Is(err, blob.ErrInvalidKey) {
 		t.Errorf("Put(d) beside d/e = %v, want ErrInvalidKey", err)

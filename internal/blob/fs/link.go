@@ -111,7 +111,7 @@ func linkFault(err error) error {
 			return fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 		}
 	}
-	if errors.Is(err, syscall.EEXIST) {
+	if errors.Is(err, syscall.EEXIST) || errors.Is(err, blob.ErrInvalidKey) {
 		return err
 	}
 	return translate(err)
