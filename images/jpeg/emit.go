@@ -43,12 +43,14 @@ func (d *Decoder) emitRow(t *target, at, bx, by, n int) {
 	for i := 0; i < n; i += group {
 		coefs := d.coefs[at+d.lay.offset(i):]
 		ox := x + i*d.n
-		if direct && ox+group*d.n <= p.Stride {
-			d.inverse(p.Pix[oy*p.Stride+ox:], p.Stride, coefs)
+		if room := (p.Stride - ox) / (group * d.n); direct && room > 0 {
+			groups := min((n-i+group-1)/group, room)
+			d.inverse(p.Pix[oy*p.Stride+ox:], p.Stride, coefs[:groups*d.lay.size])
+			i += (groups - 1) * group
 			continue
 		}
 		w := group * d.n
-		d.inverse(d.spare[:], w, coefs)
+		d.inverse(d.spare[:], w, coefs[:d.lay.size])
 		m := min(group, n-i) * d.n
 		if d.orient.flipX || d.orient.transpose || d.orient.flipY {
 			// Each block is turned already; blocks take their places one by one.
@@ -61,14 +63,15 @@ func (d *Decoder) emitRow(t *target, at, bx, by, n int) {
 	}
 }
 
-func (d *Decoder) inverse(dst []byte, stride int, coefs []int16) {
+// inverse transforms whole groups.
+func (d *Decoder) inverse(dst []byte, stride int, groups []int16) {
 	switch d.n {
 	case 2:
-		dct.Inverse2(dst, stride, coefs[:dct.Group2])
+		dct.Inverse2(dst, stride, groups)
 	case 4:
-		dct.Inverse4(dst, stride, coefs[:dct.Group4])
+		dct.Inverse4(dst, stride, groups)
 	case 8:
-		dct.Inverse8(dst, stride, coefs[:dct.Group8])
+		dct.Inverse8(dst, stride, groups)
 	}
 }
 

@@ -35,40 +35,58 @@ const (
 	shift2 = inverseBits + inversePassBits + 3
 )
 
-// Inverse8 transforms the two 8x8 blocks of a group to 8 rows of 16 samples at
-// dst and clears the group.
-func Inverse8(dst []byte, stride int, group []int16) {
-	g := (*[Group8]int16)(group)
-	checkRows(dst, stride, 8, Width8)
+// Inverse8 transforms the two 8x8 blocks of each of some groups, one after the
+// other in memory, to 8 rows of Width8 samples a group, side by side at dst, and
+// clears the groups.
+func Inverse8(dst []byte, stride int, groups []int16) {
+	n := count(groups, Group8)
+	checkRows(dst, stride, 8, n*Width8)
 	if haveKernels {
-		inverse8Kernel(&dst[0], stride, g)
+		inverse8Kernel(&dst[0], stride, &groups[0], n)
 		return
 	}
-	inverse8Scalar(dst, stride, g)
+	for i := range n {
+		inverse8Scalar(dst[i*Width8:], stride, (*[Group8]int16)(groups[i*Group8:]))
+	}
 }
 
-// Inverse4 transforms the four 4x4 corners of a group to 4 rows of 16 samples
-// at dst and clears the group.
-func Inverse4(dst []byte, stride int, group []int16) {
-	g := (*[Group4]int16)(group)
-	checkRows(dst, stride, 4, Width4)
+// Inverse4 transforms the four 4x4 corners of each of some groups, one after the
+// other in memory, to 4 rows of Width4 samples a group, side by side at dst, and
+// clears the groups.
+func Inverse4(dst []byte, stride int, groups []int16) {
+	n := count(groups, Group4)
+	checkRows(dst, stride, 4, n*Width4)
 	if haveKernels {
-		inverse4Kernel(&dst[0], stride, g)
+		inverse4Kernel(&dst[0], stride, &groups[0], n)
 		return
 	}
-	inverse4Scalar(dst, stride, g)
+	for i := range n {
+		inverse4Scalar(dst[i*Width4:], stride, (*[Group4]int16)(groups[i*Group4:]))
+	}
 }
 
-// Inverse2 transforms the sixteen 2x2 corners of a group to 2 rows of 32
-// samples at dst and clears the group.
-func Inverse2(dst []byte, stride int, group []int16) {
-	g := (*[Group2]int16)(group)
-	checkRows(dst, stride, 2, Width2)
+// Inverse2 transforms the sixteen 2x2 corners of each of some groups, one after the
+// other in memory, to 2 rows of Width2 samples a group, side by side at dst, and
+// clears the groups.
+func Inverse2(dst []byte, stride int, groups []int16) {
+	n := count(groups, Group2)
+	checkRows(dst, stride, 2, n*Width2)
 	if haveKernels {
-		inverse2Kernel(&dst[0], stride, g)
+		inverse2Kernel(&dst[0], stride, &groups[0], n)
 		return
 	}
-	inverse2Scalar(dst, stride, g)
+	for i := range n {
+		inverse2Scalar(dst[i*Width2:], stride, (*[Group2]int16)(groups[i*Group2:]))
+	}
+}
+
+// count is how many groups of a size there are; it panics unless they are
+// whole and at least one.
+func count(groups []int16, size int) int {
+	if len(groups) < size || len(groups)%size != 0 {
+		panic("dct: no whole groups")
+	}
+	return len(groups) / size
 }
 
 // checkRows panics unless dst holds rows of width bytes, stride apart.

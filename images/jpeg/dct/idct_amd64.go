@@ -7,12 +7,13 @@ import "golang.org/x/sys/cpu"
 var haveKernels = cpu.X86.HasAVX2
 
 // The kernels trust their arguments: the exported functions have checked them.
+// groups is at least 1.
 
 //go:noescape
-func inverse8Kernel(dst *byte, stride int, group *[Group8]int16)
+func inverse8Kernel(dst *byte, stride int, group *int16, groups int)
 
 //go:noescape
-func inverse4Kernel(dst *byte, stride int, group *[Group4]int16)
+func inverse4Kernel(dst *byte, stride int, group *int16, groups int)
 
 //go:noescape
-func inverse2Kernel(dst *byte, stride int, group *[Group2]int16)
+func inverse2Kernel(dst *byte, stride int, group *int16, groups int)

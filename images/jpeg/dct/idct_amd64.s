@@ -106,14 +106,18 @@ DATA kLevel<>+16(SB)/8, $0x8080808080808080
 DATA kLevel<>+24(SB)/8, $0x8080808080808080
 GLOBL kLevel<>(SB), RODATA|NOPTR, $32
 
-// func inverse8Kernel(dst *byte, stride int, group *[Group8]int16)
+// func inverse8Kernel(dst *byte, stride int, group *int16, groups int)
 //
 // Row i of both blocks is in one register, so that a pass over registers is a
 // pass over columns. After each pass the rows are in Y1 Y6 Y8 Y0 Y5 Y10 Y3 Y2.
-TEXT ·inverse8Kernel(SB), NOSPLIT, $128-24
-	MOVQ dst+0(FP), DI
+TEXT ·inverse8Kernel(SB), NOSPLIT, $128-32
+	MOVQ dst+0(FP), R8
 	MOVQ stride+8(FP), SI
 	MOVQ group+16(FP), DX
+	MOVQ groups+24(FP), CX
+
+group:
+	MOVQ R8, DI
 	VMOVDQU 0(DX), Y0
 	VMOVDQU 32(DX), Y1
 	VMOVDQU 64(DX), Y2
@@ -399,16 +403,24 @@ TEXT ·inverse8Kernel(SB), NOSPLIT, $128-24
 	LEAQ (DI)(SI*2), DI
 	VMOVDQU X3, (DI)
 	VEXTRACTI128 $1, Y3, (DI)(SI*1)
+	ADDQ $16, R8
+	ADDQ $256, DX
+	DECQ CX
+	JNZ group
 	VZEROUPPER
 	RET
 
-// func inverse4Kernel(dst *byte, stride int, group *[Group4]int16)
+// func inverse4Kernel(dst *byte, stride int, group *int16, groups int)
 //
 // Row i of the four blocks is in Yi.
-TEXT ·inverse4Kernel(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), DI
+TEXT ·inverse4Kernel(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), R8
 	MOVQ stride+8(FP), SI
 	MOVQ group+16(FP), DX
+	MOVQ groups+24(FP), CX
+
+group:
+	MOVQ R8, DI
 	VMOVDQU 0(DX), Y0
 	VMOVDQU 32(DX), Y1
 	VMOVDQU 64(DX), Y2
@@ -529,14 +541,22 @@ TEXT ·inverse4Kernel(SB), NOSPLIT, $0-24
 	LEAQ (DI)(SI*2), DI
 	VMOVDQU X1, (DI)
 	VEXTRACTI128 $1, Y1, (DI)(SI*1)
+	ADDQ $16, R8
+	ADDQ $128, DX
+	DECQ CX
+	JNZ group
 	VZEROUPPER
 	RET
 
-// func inverse2Kernel(dst *byte, stride int, group *[Group2]int16)
-TEXT ·inverse2Kernel(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), DI
+// func inverse2Kernel(dst *byte, stride int, group *int16, groups int)
+TEXT ·inverse2Kernel(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), R8
 	MOVQ stride+8(FP), SI
 	MOVQ group+16(FP), DX
+	MOVQ groups+24(FP), CX
+
+group:
+	MOVQ R8, DI
 	VMOVDQU 0(DX), Y0
 	VMOVDQU 32(DX), Y1
 	VMOVDQU 64(DX), Y2
@@ -572,5 +592,9 @@ TEXT ·inverse2Kernel(SB), NOSPLIT, $0-24
 	VPXOR kLevel<>(SB), Y6, Y6
 	VMOVDQU Y4, (DI)
 	VMOVDQU Y6, (DI)(SI*1)
+	ADDQ $32, R8
+	ADDQ $128, DX
+	DECQ CX
+	JNZ group
 	VZEROUPPER
 	RET

@@ -44,13 +44,19 @@ func TestInverseTwinsAgree(t *testing.T) {
 	for _, v := range inverses {
 		t.Run(v.name, func(t *testing.T) {
 			for range 20000 {
-				stride := v.width + r.IntN(40)
-				a := randomGroup(r, v.group)
+				n := 1 + r.IntN(3)
+				stride := n*v.width + r.IntN(40)
+				var a []int16
+				for range n {
+					a = append(a, randomGroup(r, v.group)...)
+				}
 				b := slices.Clone(a)
 				input := slices.Clone(a)
-				da := make([]byte, (v.rows-1)*stride+v.width)
+				da := make([]byte, (v.rows-1)*stride+n*v.width)
 				db := slices.Clone(da)
-				v.scalar(da, stride, a)
+				for i := range n {
+					v.scalar(da[i*v.width:], stride, a[i*v.group:])
+				}
 				v.exported(db, stride, b)
 				if !slices.Equal(da, db) {
 					t.Fatalf("kernel differs from scalar for %v:\n%v\n%v", input, db, da)
@@ -114,9 +120,10 @@ func TestInverseIsTheDCT(t *testing.T) {
 func TestInverseChecksLengths(t *testing.T) {
 	for _, v := range inverses {
 		for name, call := range map[string]func(){
-			"short group":  func() { v.exported(make([]byte, 512), v.width, make([]int16, v.group-1)) },
-			"short dst":    func() { v.exported(make([]byte, v.rows*v.width-1), v.width, make([]int16, v.group)) },
-			"large stride": func() { v.exported(make([]byte, v.rows*v.width), v.width+1, make([]int16, v.group)) },
+			"short group":     func() { v.exported(make([]byte, 512), v.width, make([]int16, v.group-1)) },
+			"part of a group": func() { v.exported(make([]byte, 1024), 2*v.width, make([]int16, 2*v.group-1)) },
+			"short dst":       func() { v.exported(make([]byte, v.rows*v.width-1), v.width, make([]int16, v.group)) },
+			"large stride":    func() { v.exported(make([]byte, v.rows*v.width), v.width+1, make([]int16, v.group)) },
 		} {
 			t.Run(v.name+" "+name, func(t *testing.T) {
 				defer func() {
