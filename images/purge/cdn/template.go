@@ -170,14 +170,14 @@ func fill(t *template.Template, f Fields, max int) (string, error) {
 }
 
 // Examples are hooks for CDNs and caches of the field; places in capitals are to
-// be filled in.
+// be filled in. nginx has none: it purges by whole URLs, if at all, and nobody
+// knows which sizes of an original it holds; there the ETag, which has the
+// revision stamp in it, tells at the next revalidation.
 func Examples() map[string]images.CDN {
 	return map[string]images.CDN{
 		// With a vcl_recv that bans obj.http.Surrogate-Key by this expression.
 		"varnish": {Method: "BAN", URL: "http://127.0.0.1:6081/", Headers: map[string]string{"X-Surrogate-Keys": `{{join .Tokens "|"}}`}, Batch: 32},
-		// With ngx_cache_purge, for URLs that begin with the name of the original.
-		"nginx":  {Method: "PURGE", URL: "http://127.0.0.1:8080/{{path .Name}}*"},
-		"fastly": {Method: "POST", URL: "https://api.fastly.com/service/SERVICE/purge", Headers: map[string]string{"Fastly-Key": "{{.Secret}}", "Surrogate-Key": `{{join .Tokens " "}}`}, Batch: 256},
+		"fastly":  {Method: "POST", URL: "https://api.fastly.com/service/SERVICE/purge", Headers: map[string]string{"Fastly-Key": "{{.Secret}}", "Surrogate-Key": `{{join .Tokens " "}}`}, Batch: 256},
 		"cloudflare": {Method: "POST", URL: "https://api.cloudflare.com/client/v4/zones/ZONE/purge_cache",
 			Headers: map[string]string{"Authorization": "Bearer {{.Secret}}", "Content-Type": "application/json"}, Body: `{"tags":{{json .Tokens}}}`, Batch: 30},
 		// A program in between signs what Akamai wants signed.
