@@ -6,6 +6,7 @@ import (
 	"image/color"
 	"image/gif"
 	"image/png"
+	"slices"
 	"strings"
 	"testing"
 
@@ -182,6 +183,9 @@ func TestSmartCropKeepsWhatDrawsTheEye(t *testing.T) {
 			}
 			if got := reds(decoded(t, res)); got < tt.all*9/10-1 {
 				t.Errorf("%s: %+v keeps %d %% of red, want about %d", name, tt.want, got, tt.all)
+			}
+			if again := slices.ContainsFunc(res.Stages, func(s render.Stage) bool { return s.Name == "decode" }); again && name == "jpeg" && tt.want.Fit == images.FitCrop && tt.want.Region.Empty() && tt.want.Turn() == images.Upright {
+				t.Errorf("%s: %+v was decoded twice: %v", name, tt.want, res.Stages)
 			}
 		}
 	}

@@ -43,14 +43,17 @@ func (j *job) within(encode func(quality int) ([]byte, error)) ([]byte, int, err
 }
 
 // search narrows down the highest quality whose file is short enough. Sizes
-// are nearly exponential in quality between two near qualities.
+// are nearly exponential in quality between two near qualities, so it goes
+// where the line through two of them, in the logarithm, meets the limit.
 type search struct {
-	limit     int
-	low       int // the lowest that may still be the answer
-	high      int // does not fit
-	highBytes int
-	fits      int // the highest known to fit; 0: none
-	fitsBytes int
+	limit int
+	low   int // the lowest that may still be the answer
+	fits  int // the highest known to fit; 0: none
+	high  int // the lowest known not to fit
+
+	fitsBytes, highBytes int
+	before, beforeBytes  int // did not fit before high; 0: none
+	side                 int // how many times in a row the last ones fitted, less than 0: did not
 }
 
 // next is the quality to try when so many tries are left. The last one is the
@@ -60,28 +63,38 @@ func (s *search) next(left int) int {
 		return s.low
 	}
 	over := math.Log(float64(s.highBytes) / float64(s.limit))
-	var q int
-	if s.fits > 0 && s.highBytes > s.fitsBytes {
-		all := math.Log(float64(s.highBytes) / float64(s.fitsBytes))
-		q = s.high - int(math.Ceil(float64(s.high-s.fits)*over/all))
-	} else {
-		// A file shrinks by a thirtieth for each step of quality at 80 and
-		// above, by a fiftieth or less below.
-		slope := 0.02
-		if s.high > 80 {
-			slope = 0.033
-		}
-		q = s.high - int(math.Ceil(over/slope))
+	q := 0
+	switch {
+	case s.fits > 0 && (s.side > 1 || s.side < -1): // the line is bent: halve what is left
+		q = (s.fits + s.high) / 2
+	case s.fits > 0:
+		q = s.high - int(math.Ceil(over/s.slope(s.fits, s.fitsBytes)))
+	case s.before > 0:
+		q = s.high - int(math.Ceil(over/s.slope(s.before, s.beforeBytes)))
+	case s.high > 80: // files shrink by a thirtieth for each step down from here
+		q = s.high - int(math.Ceil(over*30))
+	default: // and by a fiftieth or less
+		q = s.high - int(math.Ceil(over*50))
 	}
 	return min(max(q, s.low), s.high-1)
+}
+
+// slope is how much the logarithm of the size grows for each step of quality
+// between high and another one.
+func (s *search) slope(q, bytes int) float64 {
+	v := math.Log(float64(s.highBytes)/float64(bytes)) / float64(s.high-q)
+	return max(v, 1e-3) // sizes that do not grow say nothing
 }
 
 // tell notes what a quality led to, and says whether it is the best so far.
 func (s *search) tell(q, bytes int) bool {
 	if bytes > s.limit {
+		s.before, s.beforeBytes = s.high, s.highBytes
 		s.high, s.highBytes = q, bytes
+		s.side = min(s.side, 0) - 1
 		return false
 	}
 	s.low, s.fits, s.fitsBytes = q+1, q, bytes
+	s.side = max(s.side, 0) + 1
 	return true
 }
