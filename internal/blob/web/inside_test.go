@@ -128,7 +128,7 @@ func TestRedirectsLeadNowhereInside(t *testing.T) {
 	cfg.URLKeys = true
 	cfg.Hosts = []string{"out.example", "in.example", outside, inside, "*.listed.example"}
 	cfg.Resolver = resolver(t, func(name string, _ int) []string {
-		if name == "out.example" {
+		if name == "out.example" || name == "not.example" { // the second is not listed
 			return []string{outside}
 		}
 		return []string{inside}
