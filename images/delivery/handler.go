@@ -255,7 +255,7 @@ func (h *Handler) result(ctx context.Context, r *http.Request, v *visit) (*Resul
 		}
 	}
 	// The shared work must not hold on to this request: it may outlive it.
-	t := task{start: v.start, original: v.original, want: v.req.Rendition, plain: v.plain, key: v.key, spelling: v.spelling, set: v.set, arrive: v.arrive}
+	t := task{start: v.start, original: v.original, want: v.req.Rendition, plain: v.plain, key: v.key, spelling: v.spelling, owner: v.req.Owner, set: v.set, arrive: v.arrive}
 	done, shared, err := h.work.Do(ctx, v.key, func(ctx context.Context) (made, error) { return h.make(ctx, &t) })
 	v.outcome = OutcomeRendered
 	if shared {

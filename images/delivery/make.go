@@ -26,6 +26,7 @@ type task struct {
 	plain    bool // not in a format that would have had to be negotiated
 	key      cache.Key
 	spelling string
+	owner    string // that the request named which came first
 	set      *batch // of which it is one of several that came in one request; nil: it came alone
 	arrive   func() // tells the set that the task has come
 }
@@ -71,6 +72,7 @@ func (j *job) keep(t *task, res Rendering, mezzanine bool) *Result {
 	e := &cache.Entry{
 		Data: res.Data, Format: uint8(res.Format), Width: res.Width, Height: res.Height,
 		Modified: j.original.Modified.Truncate(time.Second),
+		Label:    cache.Label{Source: j.original.Source, Key: j.original.Key, Owner: t.owner},
 	}
 	if res.Truncated {
 		e.Flags |= cache.FlagTruncated

@@ -24,6 +24,9 @@ const resultOverhead = 900
 
 func (r *Result) cost() int64 { return int64(cap(r.entry.Data)) + resultOverhead }
 
+// Label says which original the result was made of.
+func (r *Result) Label() cache.Label { return r.entry.Label }
+
 // newResult prepares the header values of an entry.
 func (h *Handler) newResult(key cache.Key, originalKey string, e *cache.Entry) *Result {
 	format := images.Format(e.Format)

@@ -56,7 +56,7 @@ func (h *Handler) later(v *visit) bool {
 // interim has the rendition made in the background and turns the visit to the
 // best format that can be made at once.
 func (h *Handler) interim(r *http.Request, v *visit) {
-	h.offer(&task{original: v.original, want: v.req.Rendition, key: v.key, spelling: v.spelling})
+	h.offer(&task{original: v.original, want: v.req.Rendition, key: v.key, spelling: v.spelling, owner: v.req.Owner})
 	h.choose(r, v, func(f images.Format) bool { return !slices.Contains(h.cfg.Background, f) })
 	v.spell(h)
 	v.passing = true

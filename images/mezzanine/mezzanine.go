@@ -241,6 +241,7 @@ func (s *Store) make(ctx context.Context, o *origin.Original) error {
 	}
 	s.deps.Disk.Put(keyOf(&body.Original), &cache.Entry{
 		Data: pic.Data, Format: uint8(images.JPEG), Width: pic.Width, Height: pic.Height, SourceWidth: width, SourceHeight: height,
+		Label: cache.Label{Source: body.Original.Source, Key: body.Original.Key},
 	})
 	s.made.Add(1)
 	return nil

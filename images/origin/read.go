@@ -153,7 +153,7 @@ func (f *Finder) cached(bk bodyKey) ([]byte, bool) {
 func (f *Finder) keep(bk bodyKey, data []byte) {
 	f.bodies.Add(bk, data, int64(cap(data))+originalOverheadByte)
 	if f.cfg.CacheDisk != nil {
-		f.cfg.CacheDisk.Put(bk.sum(), &cache.Entry{Data: data})
+		f.cfg.CacheDisk.Put(bk.sum(), &cache.Entry{Data: data, Label: cache.Label{Source: bk.source, Key: bk.key}})
 	}
 }
 
@@ -226,4 +226,12 @@ func (f *Finder) List(ctx context.Context, sourceName, prefix, after string, lim
 		return nil, sourceError(s, "list", err)
 	}
 	return infos, nil
+}
+
+// RemoveIf forgets the originals in memory whose label match says yes to, and
+// says how many that was; for takedowns.
+func (f *Finder) RemoveIf(match func(cache.Label) bool) (removed int) {
+	return f.bodies.RemoveIf(func(bk bodyKey, _ []byte) bool {
+		return match(cache.Label{Source: bk.source, Key: bk.key})
+	})
 }
