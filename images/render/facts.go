@@ -10,7 +10,6 @@ import (
 	"github.com/kamado/kamado/images/look"
 	"github.com/kamado/kamado/images/plane"
 	"github.com/kamado/kamado/images/raster"
-	"github.com/kamado/kamado/images/resample"
 )
 
 // Ask says which facts of an original are wanted beside those of its header.
@@ -99,7 +98,10 @@ func (j *job) factsOfJPEG(ctx context.Context, src []byte, ask Ask) (Facts, erro
 	}
 	n := smallScale(in.width, in.height)
 	width, height := smallSize(in.width, in.height)
-	plan := images.Plan{Width: width, Height: height, CanvasWidth: width, CanvasHeight: height}
+	plan := images.Plan{
+		Window: images.Window{Width: float64(in.width), Height: float64(in.height)},
+		Width:  width, Height: height, CanvasWidth: width, CanvasHeight: height,
+	}
 	if err := j.claim(ctx, scratchOfJPEG(in.info, n, in.width*in.height, plan)); err != nil {
 		return Facts{}, err
 	}
@@ -108,8 +110,7 @@ func (j *job) factsOfJPEG(ctx context.Context, src []byte, ask Ask) (Facts, erro
 		return Facts{}, err
 	}
 	f.Truncated = got.truncated
-	err = j.ws.resampler.Picture(&j.ws.resized, got.pic, resample.Whole(got.pic), width, height, 1, 1, resample.Lanczos3)
-	if err != nil {
+	if err := j.resize(got, plan, 1); err != nil {
 		return Facts{}, err
 	}
 	pic, err := j.toSRGB(&j.ws.resized, in.colours)

@@ -64,7 +64,7 @@ func (j *job) decideJPEG(ctx context.Context, in jpegSource, seen *jpegSight) er
 		j.stages, j.started = nil, started // all of it is looking
 		seen.view, seen.n = got, n
 	}
-	err := j.decide(seen.pic, seen.scaleX, in.width, in.height)
+	err := j.decide(seen.view, in.width, in.height)
 	j.lap("look")
 	return err
 }
@@ -105,13 +105,17 @@ func (j *job) decideCodec(ctx context.Context, src []byte) (*view, images.Plan, 
 		return nil, images.Plan{}, err
 	}
 	pic := &loaded.Frames[0].Picture
-	err = j.decide(pic, float64(pic.Width)/float64(info.Width), info.Width, info.Height)
+	seen := view{
+		pic: pic, scaleX: float64(pic.Width) / float64(info.Width), scaleY: float64(pic.Height) / float64(info.Height),
+		truncated: loaded.Truncated,
+	}
+	err = j.decide(seen, info.Width, info.Height)
 	j.lap("look")
 	if err != nil || !trim || min(info.Pages, j.frames()) > 1 {
 		return nil, images.Plan{}, err
 	}
 	plan, err := j.admit(info)
-	return &view{pic: pic, scaleX: 1, scaleY: 1, truncated: loaded.Truncated}, plan, err
+	return &seen, plan, err
 }
 
 // smallSize is the size at which a picture is looked at, its shape kept.
@@ -124,13 +128,21 @@ func smallSize(width, height int) (int, int) {
 	return side(width), side(height)
 }
 
-// decide looks at an upright picture with scale samples for each pixel of the
-// original of width x height. With Trim the scale is 1.
-func (j *job) decide(pic *plane.Picture, scale float64, width, height int) error {
+// decide looks at what was decoded of an upright original of width x height.
+// With Trim its scale is 1.
+func (j *job) decide(seen view, width, height int) error {
 	var inside image.Rectangle
 	want := j.want
 	if want.Trim > 0 {
-		inside = look.Borders(pic, want.Region, want.Trim)
+		part := image.Rect(0, 0, width, height)
+		if !want.Region.Empty() {
+			part = part.Intersect(want.Region)
+		}
+		if part.Empty() { // the plan says what is wrong
+			_, err := want.Plan(width, height)
+			return err
+		}
+		inside = look.Borders(seen.pic, part.Sub(seen.origin), want.Trim).Add(seen.origin)
 		want.Region, want.Trim = inside, 0
 	}
 	eyeX, eyeY := 0.5, 0.5
@@ -139,7 +151,7 @@ func (j *job) decide(pic *plane.Picture, scale float64, width, height int) error
 		if err != nil {
 			return err
 		}
-		eyeX, eyeY = eye(pic, scale, part, shareX, shareY)
+		eyeX, eyeY = eye(seen, part, shareX, shareY)
 		eyeX = (float64(part.Min.X) + eyeX*float64(part.Dx())) / float64(width)
 		eyeY = (float64(part.Min.Y) + eyeY*float64(part.Dy())) / float64(height)
 	}
@@ -173,11 +185,15 @@ func gaze(want images.Rendition, width, height int) (part image.Rectangle, share
 	return part, window.Width / float64(part.Dx()), window.Height / float64(part.Dy()), nil
 }
 
-// eye is the point of a part that draws the eye, as shares of the part's sides.
-func eye(pic *plane.Picture, scale float64, part image.Rectangle, shareX, shareY float64) (x, y float64) {
+// eye is the point of a part of the original that draws the eye, as shares of
+// the part's sides.
+func eye(seen view, part image.Rectangle, shareX, shareY float64) (x, y float64) {
+	pic := seen.pic
 	all := image.Rect(0, 0, pic.Width, pic.Height)
-	at := func(v int) int { return int(float64(v) * scale) }
-	r := image.Rect(at(part.Min.X), at(part.Min.Y), at(part.Max.X), at(part.Max.Y)).Intersect(all)
+	part = part.Sub(seen.origin)
+	across := func(v int) int { return int(float64(v) * seen.scaleX) }
+	down := func(v int) int { return int(float64(v) * seen.scaleY) }
+	r := image.Rect(across(part.Min.X), down(part.Min.Y), across(part.Max.X), down(part.Max.Y)).Intersect(all)
 	if r.Empty() {
 		return 0.5, 0.5 // less than a sample
 	}

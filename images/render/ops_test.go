@@ -133,6 +133,34 @@ func TestTrimIsExactToThePixel(t *testing.T) {
 	}
 }
 
+// The border of a picture that lies in its file in any way, of a size that is
+// no multiple of a JPEG's blocks.
+func TestTrimIsExactInEveryOrientation(t *testing.T) {
+	for o := uint16(1); o <= 8; o++ {
+		width, height := 123, 77
+		in := image.Rect(16, 32, 96, 64)
+		if o >= 5 {
+			in = image.Rect(32, 16, 96, 64)
+		}
+		m := framed(width, height, in, color.RGBA{250, 250, 250, 255})
+		res, err := newRenderer(render.Config{}).Render(t.Context(), withOrientation(jpegOf(t, m), o), images.Rendition{Trim: 60})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, h := images.Orientation(o).Size(in.Dx(), in.Dy())
+		if res.Width != w || res.Height != h {
+			t.Errorf("orientation %d: trimmed to %dx%d, want %dx%d", o, res.Width, res.Height, w, h)
+		}
+		// What is at the edges is the picture, not the border.
+		got := decoded(t, res)
+		for _, p := range []image.Point{{3, 3}, {w - 4, 3}, {3, h - 4}, {w - 4, h - 4}} {
+			if near(got.At(p.X, p.Y), color.RGBA{250, 250, 250, 255}, 40) {
+				t.Errorf("orientation %d: the border is seen at %v of %dx%d", o, p, w, h)
+			}
+		}
+	}
+}
+
 // striking has one textured red square on a plain ground.
 func striking(width, height int, at image.Rectangle) image.Image {
 	m := image.NewRGBA(image.Rect(0, 0, width, height))
