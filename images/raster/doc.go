@@ -1,6 +1,6 @@
 // Package raster holds the operations on pictures after they have their size:
-// turning, cropping, padding, blurring, sharpening, laying one over another,
-// and changing the colour model.
+// turning, cropping, padding, blurring, sharpening, making blocks, adjusting
+// colours, laying one over another, and changing the colour model.
 //
 // Every operation works plane by plane, so that one implementation serves
 // subsampled YCbCr, RGB and grey alike. Pictures with alpha are Gray or RGB,
