@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/kamado/kamado/images/store/upload"
 )
 
 // client runs one of the field's programs against a world.
@@ -216,4 +219,32 @@ func TestS3cmd(t *testing.T) {
 	if out := c.run("ls", "-r", "s3://photos/"); strings.Count(out, "\n") != 1 {
 		t.Errorf("after del:\n%s", out)
 	}
+}
+
+// TestCurl sends and fetches by presigned URLs and by upload URLs.
+func TestCurl(t *testing.T) {
+	t.Parallel()
+	w := start(t, config(t))
+	c := &client{t: t, path: program(t, "curl", "curl"), args: []string{"-sS", "--fail-with-body", "--max-time", "30"}}
+	file := filepath.Join(t.TempDir(), "a b.jpg")
+	data := photo(t, 1, 3<<20) // large enough that curl asks before it sends
+	must(t, os.WriteFile(file, data, 0o644))
+	url, err := w.dial(t, access, secret).Client.PresignedPutObject(t.Context(), "photos", "curl/a b.jpg", time.Minute)
+	must(t, err)
+	c.run("-T", file, url.String())
+	if url, err = w.dial(t, readAccess, readSecret).Client.PresignedGetObject(t.Context(), "photos", "curl/a b.jpg", time.Minute, nil); err != nil {
+		t.Fatal(err)
+	}
+	back := filepath.Join(t.TempDir(), "back")
+	c.run("-o", back, url.String())
+	sameTree(t, filepath.Dir(back), map[string][]byte{"back": data})
+	grant := upload.Grant{Method: "PUT", Key: "curl/u.jpg", MaxBytes: 4 << 20, Expires: later}
+	signed, err := grant.Sign(w.Keys)
+	must(t, err)
+	if out := c.run("-T", file, w.Uploads.URL+signed); !strings.Contains(out, `"width":64`) || !bytes.Equal(w.onDisk(t, "curl/u.jpg"), data) {
+		t.Errorf("by upload URL: %s", out)
+	}
+	// In chunks of HTTP, without a length.
+	c.run("-T", file, "-H", "Transfer-Encoding: chunked", "-H", "Authorization: "+bearer, w.Uploads.URL+upload.Prefix+"curl/c.jpg")
+	w.holds(t, "curl/", map[string][]byte{"c.jpg": data, "u.jpg": data, "a b.jpg": data})
 }

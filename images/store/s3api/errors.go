@@ -79,6 +79,7 @@ var kinds = map[images.Kind]fault{
 	images.Invalid:       {"InvalidArgument", 400, ""},
 	images.Denied:        {"AccessDenied", 403, ""},
 	images.NotFound:      {"NoSuchKey", 404, ""},
+	images.Gone:          {"NoSuchKey", 404, ""},
 	images.TooLarge:      {"EntityTooLarge", 400, ""},
 	images.Unprocessable: {"UnprocessableEntity", 422, ""},
 	images.Exhausted:     {"SlowDown", 503, ""},

@@ -7,7 +7,7 @@
 // method and one key, up to a number of bytes and until a moment, as often as
 // wanted until then; with new=1 only while the key is free.
 //
-// Invariants: a URL that is not signed in exactly its spelling is refused before
+// Invariants: a URL that allows anything but what was signed is refused before
 // the body is read; bodies are judged by their bytes, not by what is said of them;
 // an answer of success means that the original is durable and that its change was
 // told (package shelf).
