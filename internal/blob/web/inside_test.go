@@ -162,6 +162,24 @@ func TestRedirectsLeadNowhereInside(t *testing.T) {
 		"escaped line break":    "/%0d%0aHost:%20" + in,
 		"full width":            fmt.Sprintf("http://１２７.0.0.1:%d/", port),
 	}
+	sendOn(mux, locations, in)
+	for name := range locations {
+		refused(t, s, "redirect to "+name, fmt.Sprintf("http://%s/to?what=%s", out, strings.ReplaceAll(name, " ", "%20")))
+	}
+	refused(t, s, "two locations", "http://"+out+"/two")
+	refused(t, s, "the third hop leads inside", fmt.Sprintf("http://%s/hops/3?end=http://%s/", out, in))
+	refused(t, s, "too many hops", "http://"+out+"/hops/4?end=/ok")
+	if b, _, err := blob.GetAll(t.Context(), s, "http://"+out+"/hops/3?end=/ok%23part", nil, 0); string(b) != "fine" {
+		t.Errorf("three hops: %q, %v, want what they lead to", b, err)
+	}
+	if n := connections.Load(); n != 0 {
+		t.Errorf("the server inside counted %d connections, want none", n)
+	}
+}
+
+// sendOn lets a server send requests on: to a location by its name, to two
+// places at once, and over a number of hops.
+func sendOn(mux *http.ServeMux, locations map[string]string, in string) {
 	mux.HandleFunc("/to", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", locations[r.URL.Query().Get("what")])
 		w.WriteHeader(http.StatusFound)
@@ -177,16 +195,4 @@ func TestRedirectsLeadNowhereInside(t *testing.T) {
 		to := map[bool]string{true: fmt.Sprintf("/hops/%d", n-1), false: r.URL.Query().Get("end")}[n > 1]
 		http.Redirect(w, r, to+map[bool]string{true: "?" + r.URL.RawQuery}[n > 1], []int{301, 302, 303, 307, 308}[n%5])
 	})
-	for name := range locations {
-		refused(t, s, "redirect to "+name, fmt.Sprintf("http://%s/to?what=%s", out, strings.ReplaceAll(name, " ", "%20")))
-	}
-	refused(t, s, "two locations", "http://"+out+"/two")
-	refused(t, s, "the third hop leads inside", fmt.Sprintf("http://%s/hops/3?end=http://%s/", out, in))
-	refused(t, s, "too many hops", "http://"+out+"/hops/4?end=/ok")
-	if b, _, err := blob.GetAll(t.Context(), s, "http://"+out+"/hops/3?end=/ok%23part", nil, 0); string(b) != "fine" {
-		t.Errorf("three hops: %q, %v, want what they lead to", b, err)
-	}
-	if n := connections.Load(); n != 0 {
-		t.Errorf("the server inside counted %d connections, want none", n)
-	}
 }
