@@ -3,6 +3,7 @@ package render
 import (
 	"context"
 	"image"
+	"math"
 
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/codec"
@@ -90,32 +91,64 @@ func smallScale(width, height int) int {
 	return 8
 }
 
-// decideCodec is decideJPEG for what a Codec loads. The picture comes back when
-// the rendition can be made of it.
+// decideCodec is decideJPEG for what a Codec loads. What was loaded comes back
+// when the rendition can be made of it: every load decodes the whole file, so
+// one is enough but for animations.
 func (j *job) decideCodec(ctx context.Context, src []byte) (*view, images.Plan, error) {
-	trim := j.want.Trim > 0
+	var rough images.Plan
 	loaded, info, err := j.load(ctx, src, 1, func(info codec.Info) (codec.Target, error) {
 		t := codec.Target{Width: info.Width, Height: info.Height}
-		if !trim {
-			t.Width, t.Height = smallSize(info.Width, info.Height)
+		if err := j.cfg.Limits.CheckOriginal(info.Width, info.Height); err != nil {
+			return t, err
 		}
-		return t, j.cfg.Limits.CheckOriginal(info.Width, info.Height)
+		if j.want.Trim == 0 {
+			rough = roughPlan(j.want, info.Width, info.Height)
+			t.Width, t.Height = j.sightSize(rough, info)
+		}
+		return t, nil
 	})
 	if err != nil {
 		return nil, images.Plan{}, err
 	}
-	pic := &loaded.Frames[0].Picture
-	seen := view{
-		pic: pic, scaleX: float64(pic.Width) / float64(info.Width), scaleY: float64(pic.Height) / float64(info.Height),
-		truncated: loaded.Truncated,
-	}
+	seen := viewOf(loaded, image.Rect(0, 0, info.Width, info.Height))
 	err = j.decide(seen, info.Width, info.Height)
 	j.lap("look")
-	if err != nil || !trim || min(info.Pages, j.frames()) > 1 {
+	if err != nil || min(info.Pages, j.frames()) > 1 {
 		return nil, images.Plan{}, err
 	}
 	plan, err := j.admit(info)
 	return &seen, plan, err
+}
+
+// viewOf is what was loaded of a part of an upright original.
+func viewOf(loaded *codec.Raster, part image.Rectangle) view {
+	pic := &loaded.Frames[0].Picture
+	return view{
+		pic: pic, scaleX: float64(pic.Width) / float64(part.Dx()), scaleY: float64(pic.Height) / float64(part.Dy()),
+		origin: part.Min, truncated: loaded.Truncated,
+	}
+}
+
+// sightSize is the size at which all of an original is loaded that is looked
+// at and made a rendition of; of an animation, looked at alone.
+func (j *job) sightSize(rough images.Plan, info codec.Info) (int, int) {
+	width, height := smallSize(info.Width, info.Height)
+	if min(info.Pages, j.frames()) > 1 {
+		return width, height
+	}
+	scale := min(1, loadOversample*demand(rough.Before()))
+	return max(width, scaledUp(info.Width, scale)), max(height, scaledUp(info.Height, scale))
+}
+
+// demand is how many samples a plan shows of each pixel of the original, along
+// the side where that is more.
+func demand(plan images.Plan) float64 {
+	return max(float64(plan.Width)/plan.Window.Width, float64(plan.Height)/plan.Window.Height)
+}
+
+// scaledUp is a side times a scale of at most 1, rounded up.
+func scaledUp(side int, scale float64) int {
+	return min(side, max(1, int(math.Ceil(float64(side)*scale))))
 }
 
 // smallSize is the size at which a picture is looked at, its shape kept.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"image"
-	"math"
 	"time"
 
 	"github.com/kamado/kamado/images/codec"
@@ -23,7 +22,7 @@ func (s *set) fromCodec(ctx context.Context) (alone []*member) {
 	var together []*member
 	for _, m := range s.members {
 		// What becomes of colours has to be the same for all of a load.
-		if m.job.want.Undecided() || len(together) > 0 && together[0].job.want.Profile != m.job.want.Profile {
+		if m.job.want.Trim > 0 || len(together) > 0 && together[0].job.want.Profile != m.job.want.Profile {
 			alone = append(alone, m)
 			continue
 		}
@@ -33,9 +32,9 @@ func (s *set) fromCodec(ctx context.Context) (alone []*member) {
 		return s.members
 	}
 	lead := together[0]
-	var got view
+	var part image.Rectangle
 	tried := false
-	loaded, _, err := lead.load(ctx, s.src, 1, func(info codec.Info) (target codec.Target, err error) {
+	loaded, info, err := lead.load(ctx, s.src, 1, func(info codec.Info) (target codec.Target, err error) {
 		if !tried { // a second Codec asks the same again
 			tried = true
 			var moving []*member
@@ -45,7 +44,8 @@ func (s *set) fromCodec(ctx context.Context) (alone []*member) {
 		if len(together) == 0 {
 			return target, errNobody
 		}
-		target, got = shared(together)
+		target = shared(together)
+		part = target.Crop
 		return target, nil
 	})
 	if err != nil {
@@ -54,21 +54,37 @@ func (s *set) fromCodec(ctx context.Context) (alone []*member) {
 		}
 		return alone
 	}
-	got.pic, got.truncated = &loaded.Frames[0].Picture, loaded.Truncated
+	got := viewOf(loaded, part)
 	lead.lap("decode")
 	for _, m := range together {
 		m.profile = lead.profile
 		if m != lead {
 			m.started = time.Now()
 		}
-		res, err := m.fromLoaded(ctx, got, m.plan)
+		res, err := m.fromShared(ctx, got, info)
 		m.giveBack()
 		s.tell(ctx, m, res, err)
 	}
 	return alone
 }
 
-// admitAll makes the plans of members. It returns those that can be made, and those
+// fromShared makes a member of what was loaded for all.
+func (m *member) fromShared(ctx context.Context, got view, info codec.Info) (Result, error) {
+	if m.job.want.Undecided() {
+		if err := m.decide(got, info.Width, info.Height); err != nil {
+			return Result{}, err
+		}
+		m.lap("look")
+		var err error
+		if m.plan, err = m.admit(info); err != nil {
+			return Result{}, err
+		}
+	}
+	return m.fromLoaded(ctx, got, m.plan)
+}
+
+// admitAll makes the plans of members, about right for those that are not
+// decided. It returns those that can be made, and those
 // that show more than the first frame and are made alone.
 func (s *set) admitAll(ctx context.Context, members []*member, info codec.Info) (still, moving []*member) {
 	for _, m := range members {
@@ -87,19 +103,18 @@ func (s *set) admitAll(ctx context.Context, members []*member, info codec.Info) 
 }
 
 // shared is the load that all members can be made of: what any of them shows,
-// with enough samples for the most demanding.
-func shared(members []*member) (codec.Target, view) {
+// with enough samples for the most demanding. Smart ones may show any part.
+func shared(members []*member) codec.Target {
 	var part image.Rectangle
 	need := 0.0
 	for _, m := range members {
 		p := m.plan.Before()
+		if m.job.want.Undecided() {
+			p.Crop = image.Rect(0, 0, p.SourceWidth, p.SourceHeight)
+		}
 		part = part.Union(p.Crop)
-		need = max(need, float64(p.Width)/p.Window.Width, float64(p.Height)/p.Window.Height)
+		need = max(need, demand(p))
 	}
 	scale := min(1, loadOversample*need)
-	side := func(v int) int { return min(v, max(1, int(math.Ceil(float64(v)*scale)))) }
-	t := codec.Target{Crop: part, Width: side(part.Dx()), Height: side(part.Dy())}
-	return t, view{
-		scaleX: float64(t.Width) / float64(part.Dx()), scaleY: float64(t.Height) / float64(part.Dy()), origin: part.Min,
-	}
+	return codec.Target{Crop: part, Width: scaledUp(part.Dx(), scale), Height: scaledUp(part.Dy(), scale)}
 }

@@ -216,13 +216,14 @@ func TestSetSharesOneLoad(t *testing.T) {
 	c := &counting{Codec: withoutWorkers()}
 	r := newRenderer(render.Config{Codecs: []render.Codec{c}})
 	src := pngOf(t, quarters(400, 300))
-	for _, one := range r.RenderSet(t.Context(), src, boxes(150, 100, 50)) {
+	smart := images.Rendition{Width: 60, Height: 60, Fit: images.FitCrop, Gravity: images.Smart}
+	for _, one := range r.RenderSet(t.Context(), src, append(boxes(150, 100, 50), smart)) {
 		if one.Err != nil {
 			t.Fatal(one.Err)
 		}
 	}
 	if c.loads != 1 {
-		t.Errorf("%d loads for three sizes of a PNG, want 1", c.loads)
+		t.Errorf("%d loads for four renditions of a PNG, want 1", c.loads)
 	}
 	// An animation moves in each rendition that can, and stands in others.
 	c.loads = 0

@@ -99,7 +99,11 @@ func TestOperationsThroughWorkers(t *testing.T) {
 	if err != nil || f.Format != images.WebP || f.Width != 256 || len(f.BlurHash) != 28 || len(f.ThumbHash) == 0 || len(f.Palette) != 4 {
 		t.Errorf("facts of a WebP: %+v, %v", f, err)
 	}
+	profileThroughWorkers(t, make)
+}
 
+func profileThroughWorkers(t *testing.T, make func([]byte, images.Rendition) render.Result) {
+	t.Helper()
 	withICC := withProfile(jpegOf(t, quarters(80, 60)), swapped("RGB "))
 	kept := make(withICC, images.Rendition{Format: images.WebP, Profile: images.ProfileKeep})
 	back := make(kept.Data, images.Rendition{Format: images.JPEG, Profile: images.ProfileKeep})
