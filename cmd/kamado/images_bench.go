@@ -73,7 +73,7 @@ program of --imgproxy, $KAMADO_IMGPROXY, imgproxy/imgproxy in one of those folde
 	flags.IntVar(&config.Quality, "quality", config.Quality, "JPEG quality of the renditions")
 	flags.DurationVar(&config.Timeout, "timeout", config.Timeout, "longest wait for one picture, and for a subject to start")
 	_ = cmd.MarkFlagRequired("originals") // fails only for a flag that does not exist
-	cmd.AddCommand(newImagesBenchStoreCommand(a))
+	cmd.AddCommand(newImagesBenchStoreCommand(a), newImagesBenchVarnishCommand(a))
 	return cmd
 }
 
@@ -116,6 +116,44 @@ DIR must not exist or be empty; it is removed at the end. Eight million names ta
 	flags.IntVar(&config.Concurrency, "concurrency", config.Concurrency, "requests at once")
 	flags.DurationVar(&config.Timeout, "timeout", config.Timeout, "longest wait for one picture, and for the service to become ready")
 	_ = cmd.MarkFlagRequired("dir") // fails only for a flag that does not exist
+	return cmd
+}
+
+// newImagesBenchVarnishCommand compares a tier of Varnish with none.
+func newImagesBenchVarnishCommand(a *app) *cobra.Command {
+	config := bench.DefaultTier()
+	cmd := &cobra.Command{
+		Use:   "varnish --originals DIR",
+		Short: "Measure a tier of Varnish in front against none",
+		Long: `Measure what a tier of Varnish costs and saves: the CPU of a request, of all processes, through Varnish and this program without
+caches; of this program with its own caches; and of this program without any. The requests are the same in all three, by
+Zipf's law with the exponent 1 over so many renditions that 50, 80 and 90 % of them were asked for before.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			program, release, err := measured()
+			if err != nil {
+				return err
+			}
+			config.Program, config.Version, config.Command, config.Talk = program, release, os.Args, a.benchTalk()
+			if err := config.Validate(); err != nil {
+				return usagef("%w", err)
+			}
+			report, err := bench.RunTier(cmd.Context(), config)
+			switch {
+			case errors.Is(err, os.ErrNotExist), errors.Is(err, bench.ErrNoOriginals):
+				return notFoundf("%w", err)
+			case err != nil:
+				return err
+			}
+			return a.showBench(report)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&config.Originals, "originals", "", "folder of {kind}/{id}.jpg")
+	flags.IntVar(&config.Requests, "requests", config.Requests, "requests of each arrangement at each hit rate")
+	flags.IntVar(&config.Rounds, "rounds", config.Rounds, "alternating rounds")
+	flags.DurationVar(&config.Timeout, "timeout", config.Timeout, "longest wait for one picture, and for a program to start")
+	_ = cmd.MarkFlagRequired("originals") // fails only for a flag that does not exist
 	return cmd
 }
 
