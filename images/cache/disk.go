@@ -150,7 +150,9 @@ func (d *Disk) Get(key Key) (*Entry, bool) {
 	}
 	e, err = DecodeEntry(b, key)
 	if err != nil {
-		d.damaged.Add(1)
+		if !errors.Is(err, errOldForm) {
+			d.damaged.Add(1)
+		}
 		d.misses.Add(1)
 		d.files.Lock()
 		if os.Remove(path) == nil {

@@ -141,7 +141,6 @@ func TestDiskFindsDamage(t *testing.T) {
 		"one bit of the data":        func(b []byte) []byte { b[len(b)-3] ^= 4; return b },
 		"one bit of the width":       func(b []byte) []byte { b[32] ^= 1; return b },
 		"one bit of the label":       func(b []byte) []byte { b[75] ^= 1; return b },
-		"of the form before labels":  func(b []byte) []byte { b[3] = '1'; return b },
 		"bytes after the end":        func(b []byte) []byte { return append(b, 0) },
 		"file of another entry here": func([]byte) []byte { return cache.AppendEntry(nil, cache.Sum("other"), entry('y', 5)) },
 	}
@@ -175,6 +174,28 @@ func TestDiskFindsDamage(t *testing.T) {
 				t.Error("the key does not accept a new entry")
 			}
 		})
+	}
+}
+
+func TestEntriesOfTheFormBeforeAreMisses(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d, stop := runDisk(t, cache.DiskConfig{Dir: dir, BytesMax: 1 << 20})
+	key := cache.Sum("a")
+	d.Put(key, entry('x', 1000))
+	stop()
+	path := filepath.Join(dir, key.String()[:2], key.String()[2:])
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[3] = '1'
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, _ = runDisk(t, cache.DiskConfig{Dir: dir, BytesMax: 1 << 20})
+	if _, ok := d.Get(key); ok || d.Stats().Damaged != 0 || d.Stats().Misses != 1 || d.Stats().Bytes != 0 {
+		t.Errorf("found %v, stats %+v, want a miss, and the file gone", ok, d.Stats())
 	}
 }
 

@@ -118,6 +118,12 @@ const (
 // ErrEntry says that bytes are not a whole and undamaged entry.
 var ErrEntry = errors.New("cache: not a whole entry")
 
+// errOldForm says that bytes are of an earlier form: a miss, and no damage.
+var errOldForm = fmt.Errorf("%w: of an earlier form", ErrEntry)
+
+// oldMagic began entries without a label.
+const oldMagic = "KMR1"
+
 // EntrySize is how many bytes an entry takes on disk.
 func EntrySize(e *Entry) int64 { return entryHeaderSize + int64(e.Label.size()) + int64(len(e.Data)) }
 
@@ -170,6 +176,9 @@ func AppendEntry(b []byte, key Key, e *Entry) []byte {
 // decodeHead reads the key and the label of an entry's file, of which b is the
 // beginning or the whole.
 func decodeHead(b []byte) (key Key, label Label, err error) {
+	if len(b) >= len(oldMagic) && string(b[:len(oldMagic)]) == oldMagic {
+		return key, label, errOldForm
+	}
 	if len(b) < entryHeaderSize || string(b[:4]) != entryMagic {
 		return key, label, fmt.Errorf("%w: no header", ErrEntry)
 	}

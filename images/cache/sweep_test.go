@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -187,4 +188,36 @@ func TestMemoryRemoveIf(t *testing.T) {
 	if n := cache.NewMemory[int, int](0).RemoveIf(func(int, int) bool { return true }); n != 0 {
 		t.Errorf("RemoveIf of a cache that is off = %d", n)
 	}
+}
+
+// BenchmarkSweep looks at 20,000 entries of 30 KB, of which none matches. The
+// rate is off, so that it tells what a file costs.
+func BenchmarkSweep(b *testing.B) {
+	const files = 20_000
+	dir := b.TempDir()
+	for i := range files {
+		key := cache.Sum(fmt.Sprint(i))
+		path := filepath.Join(dir, key.String()[:2], key.String()[2:])
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			b.Fatal(err)
+		}
+		if err := os.WriteFile(path, cache.AppendEntry(nil, key, of(fmt.Sprintf("recipes/%d.jpg", i), 30_000)), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	d, err := cache.OpenDisk(cache.DiskConfig{Dir: dir, BytesMax: 10 << 30, SweepRate: 1 << 30, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	for b.Loop() {
+		if _, err := d.Sweep(ctx, func(cache.Label) bool { return false }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/files, "ns/file")
+	cancel()
+	<-done
 }

@@ -40,6 +40,8 @@ const (
 	idleFactor = 4
 	// exchangeTime bounds one message of an exchange.
 	exchangeTime = 15 * time.Second
+	// skewMax is from which difference of clocks on an operator is told.
+	skewMax = time.Minute
 	// refreshPeers is how often the function that names peers is asked.
 	refreshPeers = 10 * time.Second
 )
@@ -103,6 +105,7 @@ type Node struct {
 	sweeps, removed, sweepFailures, pushed, pushFailures, pulled atomic.Uint64
 	exchanges, exchangeFailures, resyncs, refused                atomic.Uint64
 	merging                                                      atomic.Bool // the last merge failed
+	ahead                                                        atomic.Bool // a clock that is ahead was told of
 }
 
 // New makes a node. It reaches nobody before Run or an order.

@@ -394,6 +394,10 @@ func (n *Node) merge(from string, page *purge.Page) error {
 func (n *Node) arrived(from string, fresh []purge.Order) {
 	n.pulled.Add(uint64(len(fresh)))
 	for _, o := range fresh {
+		if ahead := time.Until(o.ID.When()); ahead > skewMax && !n.ahead.Swap(true) {
+			// Order stays right: later orders of every node count on from there.
+			n.deps.Log.Warn("clock of another node is ahead", "node", o.ID.Node, "by", ahead.Round(time.Second))
+		}
 		n.tell(Event{Kind: EventArrived, Order: o, Peer: from})
 	}
 }
