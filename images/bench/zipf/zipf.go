@@ -65,11 +65,19 @@ func Harmonic(n int) float64 {
 	return sum
 }
 
+// distinctExact is up to which rank Distinct adds term by term; above, ranks of
+// 1/distinctExact of their number are so much alike that the middle one stands for them.
+const distinctExact = 1000
+
 // Distinct is how many ranks of n are expected to come in so many draws.
 func Distinct(n, draws int) float64 {
 	h, sum := Harmonic(n), 0.0
-	for k := 1; k <= n; k++ {
-		sum -= math.Expm1(float64(draws) * math.Log1p(-min(1/(float64(k)*h), 1-1e-12)))
+	come := func(k float64) float64 {
+		return -math.Expm1(float64(draws) * math.Log1p(-min(1/(k*h), 1-1e-12)))
+	}
+	for k, wide := 1, 1; k <= n; k += wide {
+		wide = min(1+k/distinctExact, n-k+1)
+		sum += float64(wide) * come(float64(k)+float64(wide-1)/2)
 	}
 	return sum
 }

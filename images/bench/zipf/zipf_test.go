@@ -115,6 +115,19 @@ func TestRanksForGivesTheShare(t *testing.T) {
 	}
 }
 
+// TestDistinctIsTheSum: what is taken together is what adds up alone.
+func TestDistinctIsTheSum(t *testing.T) {
+	t.Parallel()
+	const n, draws = 50_000, 20_000
+	h, want := zipf.Harmonic(n), 0.0
+	for k := 1; k <= n; k++ {
+		want += 1 - math.Pow(1-1/(float64(k)*h), draws)
+	}
+	if got := zipf.Distinct(n, draws); math.Abs(got/want-1) > 1e-6 {
+		t.Errorf("Distinct(%d, %d) = %.3f, want %.3f", n, draws, got, want)
+	}
+}
+
 func BenchmarkRank(b *testing.B) {
 	s, random := zipf.New(8_000_000), rand.New(rand.NewPCG(1, 1))
 	for b.Loop() {
