@@ -81,8 +81,8 @@ func (d *Decoder) decodeProgressive(h *scanHeader) error {
 			return err
 		}
 	}
-	if h.ss > 0 && d.store.per == 1 {
-		return nil // the DC alone is needed; the search for the next marker passes over the rest
+	if h.ss > 0 && d.idle(h) {
+		return nil // the search for the next marker passes over the data
 	}
 	s := d.shape(h)
 	iv := interval{left: d.frame.restart}
@@ -118,6 +118,52 @@ func (d *Decoder) decodeProgressive(h *scanHeader) error {
 	}
 	return nil
 }
+
+// idle says whether an AC scan may be passed over: nothing of its band is
+// wanted, nor does a later scan of the component refine it together with
+// something that is.
+func (d *Decoder) idle(h *scanHeader) bool {
+	corner := d.store.corner &^ 1
+	band := bandMask(h.ss, h.se)
+	if corner == 0 || band&corner != 0 {
+		return corner == 0
+	}
+	id := d.frame.comps[h.comps[0]].id
+	ahead := d.src
+	for scans := d.scans; scans < d.opt.MaxScans; {
+		m := ahead.nextMarker()
+		switch {
+		case m == markerEOI:
+			return true
+		case m == markerSOI:
+			return false
+		case m == markerTEM || m >= markerRST0 && m <= markerRST7:
+			continue
+		}
+		seg, err := ahead.segment()
+		if err != nil {
+			return false
+		}
+		if m != markerSOS {
+			continue
+		}
+		scans++
+		if len(seg) != 6 || seg[0] != 1 { // more than one component: DC
+			continue
+		}
+		ss, se := seg[3], seg[4]
+		if ss > se || se >= blockSize {
+			return false
+		}
+		if later := bandMask(ss, se); seg[1] == id && later&band != 0 && later&corner != 0 {
+			return false
+		}
+	}
+	return false
+}
+
+// bandMask has a bit for each coefficient from ss to se, which is at most 63.
+func bandMask(ss, se uint8) uint64 { return 2<<se - 1<<ss }
 
 // progressiveTables fetches the tables that a scan needs. An AC scan that will
 // be passed over has its table checked all the same.
