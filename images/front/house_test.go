@@ -281,3 +281,18 @@ func said(r *http.Response) string {
 	b, _ := io.ReadAll(r.Body)
 	return string(b)
 }
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// exchangeToEnd sends raw bytes and behind them a request that ends the
+// connection, and gives all that comes back. False: the connection did not end,
+// because the raw bytes took that request for something else.
+func (h *house) exchangeToEnd(t testing.TB, raw string) (answer string, ok bool) {
+	t.Helper()
+	c := h.dial(t)
+	must(t, c.SetDeadline(time.Now().Add(2*time.Second)))
+	// A server that has heard enough closes early; then writing fails.
+	_, _ = io.WriteString(c, raw+"\r\n\r\nGET /healthz HTTP/1.1\r\nHost: end\r\nConnection: close\r\n\r\n")
+	all, err := io.ReadAll(c.in)
+	return mask(string(all)), err == nil
+}
