@@ -176,7 +176,6 @@ func (p *loop) answer(c *conn, h *head) (bytes int, ok bool) {
 	var e *entry
 	e, p.key = f.table.find(h, p.key)
 	if e == nil || e.answer == nil {
-		f.table.misses.Add(1)
 		return 0, false
 	}
 	gate := p.service.gate

@@ -113,7 +113,7 @@ func TestTheFrontAnswersAsNetHTTPDoes(t *testing.T) {
 	before := with.answered(t)
 	for range 2 { // at first what was not ready becomes it
 		var wg sync.WaitGroup
-		places := make(chan struct{}, 8)
+		places := make(chan struct{}, 16)
 		for _, raw := range requests {
 			places <- struct{}{}
 			wg.Go(func() {

@@ -23,7 +23,7 @@ type table struct {
 	parts  [shards]tablePart
 	sheets sheets // lock order: tablePart.mu, sheets.mu
 
-	hits, misses, evictions atomic.Uint64
+	evictions atomic.Uint64
 }
 
 type tablePart struct {
