@@ -43,6 +43,9 @@ func OpenAll(cfg map[string]images.CDN, dir string, latest purge.ID, deps Deps) 
 	return hooks, nil
 }
 
+// Empty says whether no CDN is configured.
+func (hs Hooks) Empty() bool { return len(hs) == 0 }
+
 // Tell queues orders for every CDN.
 func (hs Hooks) Tell(orders ...purge.Order) error {
 	var errs []error

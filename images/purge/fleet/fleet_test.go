@@ -20,8 +20,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/cache"
 	"github.com/kamado/kamado/images/purge"
+	"github.com/kamado/kamado/images/purge/cdn"
 	"github.com/kamado/kamado/images/purge/fleet"
 	"github.com/kamado/kamado/internal/porttest"
 )
@@ -433,14 +435,14 @@ func (c *told) Run(ctx context.Context) error { <-ctx.Done(); return nil }
 func TestCDNIsToldByTheNodeThatTookTheOrderAndAfterAKill(t *testing.T) {
 	t.Parallel()
 	members := build(t, 2)
-	cdn := []*told{{}, {}}
+	cdns := []*told{{}, {}}
 	for i, m := range members {
-		m.deps.CDN = cdn[i]
+		m.deps.CDN = cdns[i]
 	}
 	startAll(t, members)
 	a, err := members[0].client().Purge(t.Context(), fleet.Request{Tag: "all"})
-	if err != nil || a.CDN != "queued" || len(cdn[0].orders) != 1 || len(cdn[1].orders) != 0 {
-		t.Fatalf("answer %+v, %v; told: %d and %d", a, err, len(cdn[0].orders), len(cdn[1].orders))
+	if err != nil || a.CDN != "queued" || len(cdns[0].orders) != 1 || len(cdns[1].orders) != 0 {
+		t.Fatalf("answer %+v, %v; told: %d and %d", a, err, len(cdns[0].orders), len(cdns[1].orders))
 	}
 	// An order that was given and not handed on when the process ended.
 	members[0].stop()
@@ -454,13 +456,48 @@ func TestCDNIsToldByTheNodeThatTookTheOrderAndAfterAKill(t *testing.T) {
 	table.Close()
 	members[0].start(t)
 	eventually(t, "the forgotten order is told", func() bool {
-		cdn[0].mu.Lock()
-		defer cdn[0].mu.Unlock()
-		return len(cdn[0].orders) == 2 && cdn[0].orders[1].Target == purge.Key("default", "x")
+		cdns[0].mu.Lock()
+		defer cdns[0].mu.Unlock()
+		return len(cdns[0].orders) == 2 && cdns[0].orders[1].Target == purge.Key("default", "x")
 	})
 	eventually(t, "both hold it", equal(members))
-	if len(cdn[1].orders) != 0 {
+	if len(cdns[1].orders) != 0 {
 		t.Error("the other node told its CDN too")
+	}
+}
+
+// TestCDNIsToldAfterThePeers: when the CDN is asked to forget, no node shows the
+// old any more, so it cannot fetch that again.
+func TestCDNIsToldAfterThePeers(t *testing.T) {
+	t.Parallel()
+	members := build(t, 3)
+	calls := make(chan string, 4)
+	front := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		for _, m := range members {
+			if !m.gone("bad.jpg") {
+				t.Errorf("the CDN is told while %s shows the picture", m.name)
+			}
+		}
+		calls <- r.Method + " " + r.URL.Path
+	}))
+	defer front.Close()
+	hooks, err := cdn.OpenAll(map[string]images.CDN{"front": {Method: "PURGE", URL: front.URL + "/{{.Token}}", Again: -1}}, t.TempDir(), purge.ID{}, cdn.Deps{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { hooks.Close() })
+	members[0].deps.CDN = hooks
+	members[1].deps.CDN = cdn.Hooks(nil)
+	startAll(t, members)
+	a, err := members[0].client().Takedown(t.Context(), fleet.Request{Key: "bad.jpg"})
+	if err != nil || a.CDN != "queued" {
+		t.Fatalf("takedown = %+v, %v", a, err)
+	}
+	if got, want := <-calls, "PURGE /"+purge.Key("default", "bad.jpg").Token(); got != want {
+		t.Errorf("the CDN is told %q, want %q", got, want)
+	}
+	if a, err = members[1].client().Purge(t.Context(), fleet.Request{Tag: "all"}); err != nil || a.CDN != "" {
+		t.Errorf("without a CDN: %+v, %v", a, err)
 	}
 }
 
@@ -476,9 +513,7 @@ func TestPeersFromAFunctionComeAndGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the node that was found asks", func() bool { return members[1].gone("x.jpg") })
-	if s := members[1].node.Status(); len(s.Peers) != 1 {
-		t.Errorf("peers = %+v, want the other one and not itself", s.Peers)
-	}
+	eventually(t, "it knows that one of them is itself", func() bool { return len(members[1].node.Status().Peers) == 1 })
 }
 
 func TestDamagedNodeHealsFromItsPeers(t *testing.T) {

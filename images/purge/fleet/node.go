@@ -125,6 +125,9 @@ func New(cfg Config, deps Deps) (*Node, error) {
 	if cfg.InFlight <= 0 {
 		cfg.InFlight = DefaultInFlight
 	}
+	if e, ok := deps.CDN.(interface{ Empty() bool }); ok && e.Empty() {
+		deps.CDN = nil // no CDN is configured, and answers say nothing of one
+	}
 	if deps.Client == nil {
 		deps.Client = &http.Client{
 			Transport: &http.Transport{MaxIdleConnsPerHost: 2, MaxConnsPerHost: 8, IdleConnTimeout: time.Minute, ResponseHeaderTimeout: exchangeTime},
