@@ -140,7 +140,8 @@ func (p *pictures) get(t *testing.T, path string) (status int, etag, keys string
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode, resp.Header.Get("ETag"), resp.Header.Get("Surrogate-Key")
+	etag = strings.TrimSuffix(strings.Trim(resp.Header.Get("ETag"), `"`), "-m") // from a mezzanine, or not yet
+	return resp.StatusCode, etag, resp.Header.Get("Surrogate-Key")
 }
 
 // bytesOf counts the files under the caches that hold something of an original.
@@ -211,12 +212,11 @@ func TestImageServersShowNothingOfWhatWasTakenDown(t *testing.T) {
 		var first string
 		for _, p := range servers {
 			status, etag, _ := p.get(t, path)
-			etag = strings.TrimSuffix(etag, `-m"`) // from a mezzanine, or not yet
 			if first == "" {
 				first = etag
 			}
-			changed := etag != strings.TrimSuffix(before[path], `-m"`)
-			if status != http.StatusOK || changed != strings.HasPrefix(path, "/recipes/1/") || strings.Trim(etag, `"`) != strings.Trim(first, `"`) {
+			changed := etag != before[path]
+			if status != http.StatusOK || changed != strings.HasPrefix(path, "/recipes/1/") || etag != first {
 				t.Errorf("after the purge %s on %s: status %d, ETag %s, before %s, elsewhere %s", path, p.name, status, etag, before[path], first)
 			}
 		}
