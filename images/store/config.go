@@ -14,7 +14,7 @@ import (
 
 // Config is the [images.store] table of the configuration.
 type Config struct {
-	// Whether originals can be stored, read back and deleted at /originals/.
+	// Whether originals can be stored, read back and deleted at /originals/. Without an origin called default, and no other named here, they cannot.
 	Uploads bool `toml:"uploads"`
 	// Origin that /originals/ writes to.
 	Origin string `toml:"origin"`
@@ -87,7 +87,7 @@ func Default() Config {
 func (c Config) Validate(origins func(name string) bool) error {
 	var errs []error
 	say := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if c.Uploads && !origins(c.Origin) {
+	if c.Uploads && c.Origin != images.DefaultOrigin && !origins(c.Origin) {
 		say("store.origin: there is no origin called %q", c.Origin)
 	}
 	for _, o := range c.AllowedOrigins {

@@ -323,41 +323,11 @@ func TestMultipart(t *testing.T) {
 	if err != nil || len(uploads.Uploads) != 1 || uploads.Uploads[0].UploadID != id {
 		t.Errorf("ListMultipartUploads = %+v, %v", uploads, err)
 	}
-	complete := func(key string, parts []minio.CompletePart) error {
-		_, err := c.CompleteMultipartUpload(t.Context(), "photos", key, id, parts, minio.PutObjectOptions{})
-		return err
-	}
-	other, err := c.NewMultipartUpload(t.Context(), "photos", "other.jpg", minio.PutObjectOptions{})
-	must(t, err)
-	_, many := c.NewMultipartUpload(t.Context(), "photos", "third.jpg", minio.PutObjectOptions{})
-	_, tooLarge := c.PutObjectPart(t.Context(), "photos", "m.jpg", id, 4, bytes.NewReader(data), 6<<20, minio.PutObjectPartOptions{})
-	_, noNumber := c.PutObjectPart(t.Context(), "photos", "m.jpg", id, 10_001, bytes.NewReader(data), 10, minio.PutObjectPartOptions{})
-	for name, e := range map[string]struct {
-		err  error
-		want string
-	}{
-		"another key":      {complete("n.jpg", done), "NoSuchUpload"},
-		"another order":    {complete("m.jpg", []minio.CompletePart{done[1], done[0]}), "InvalidPartOrder"},
-		"another etag":     {complete("m.jpg", []minio.CompletePart{{PartNumber: 1, ETag: done[1].ETag}}), "InvalidPart"},
-		"a part not there": {complete("m.jpg", []minio.CompletePart{done[0], {PartNumber: 9, ETag: done[1].ETag}}), "InvalidPart"},
-		"a small part":     {complete("m.jpg", append(done[:3:3], minio.CompletePart{PartNumber: 4, ETag: "x"})), "EntityTooSmall"},
-		"no parts":         {complete("m.jpg", nil), "MalformedXML"},
-		"no picture":       {complete("m.jpg", done[1:]), "UnprocessableEntity"},
-		"too many uploads": {many, "SlowDown"},
-		"too large":        {tooLarge, "EntityTooLarge"},
-		"no such number":   {noNumber, "InvalidArgument"},
-		"an odd id":        {c.AbortMultipartUpload(t.Context(), "photos", "m.jpg", "../../x"), "NoSuchUpload"},
-		"abort":            {c.AbortMultipartUpload(t.Context(), "photos", "other.jpg", other), ""},
-		"abort again":      {c.AbortMultipartUpload(t.Context(), "photos", "other.jpg", other), "NoSuchUpload"},
-	} {
-		if code(e.err) != e.want {
-			t.Errorf("%s: %v, want %q", name, e.err, e.want)
-		}
-	}
+	w.refusesParts(t, c, id, data, done)
 	if w.onDisk(t, "m.jpg") != nil {
 		t.Error("something is visible before it is complete")
 	}
-	if err := complete("m.jpg", done); err != nil || !bytes.Equal(w.onDisk(t, "m.jpg"), data) {
+	if err := complete(t, c, "m.jpg", id, done); err != nil || !bytes.Equal(w.onDisk(t, "m.jpg"), data) {
 		t.Errorf("Complete: %v", err)
 	}
 	o, err := c.StatObject(t.Context(), "photos", "m.jpg", minio.StatObjectOptions{})
@@ -369,6 +339,44 @@ func TestMultipart(t *testing.T) {
 	}
 	if told := strings.Join(w.told("m.jpg"), " "); told != "created" {
 		t.Errorf("told: %s", told)
+	}
+}
+
+func complete(t *testing.T, c *minio.Core, key, id string, parts []minio.CompletePart) error {
+	_, err := c.CompleteMultipartUpload(t.Context(), "photos", key, id, parts, minio.PutObjectOptions{})
+	return err
+}
+
+// refusesParts tries what may not be done with an open upload of three parts, the
+// second of at most two uploads.
+func (w *world) refusesParts(t *testing.T, c *minio.Core, id string, data []byte, done []minio.CompletePart) {
+	t.Helper()
+	other, err := c.NewMultipartUpload(t.Context(), "photos", "other.jpg", minio.PutObjectOptions{})
+	must(t, err)
+	_, many := c.NewMultipartUpload(t.Context(), "photos", "third.jpg", minio.PutObjectOptions{})
+	_, tooLarge := c.PutObjectPart(t.Context(), "photos", "m.jpg", id, 4, bytes.NewReader(data), 6<<20, minio.PutObjectPartOptions{})
+	_, noNumber := c.PutObjectPart(t.Context(), "photos", "m.jpg", id, 10_001, bytes.NewReader(data), 10, minio.PutObjectPartOptions{})
+	for name, e := range map[string]struct {
+		err  error
+		want string
+	}{
+		"another key":      {complete(t, c, "n.jpg", id, done), "NoSuchUpload"},
+		"another order":    {complete(t, c, "m.jpg", id, []minio.CompletePart{done[1], done[0]}), "InvalidPartOrder"},
+		"another etag":     {complete(t, c, "m.jpg", id, []minio.CompletePart{{PartNumber: 1, ETag: done[1].ETag}}), "InvalidPart"},
+		"a part not there": {complete(t, c, "m.jpg", id, []minio.CompletePart{done[0], {PartNumber: 9, ETag: done[1].ETag}}), "InvalidPart"},
+		"a small part":     {complete(t, c, "m.jpg", id, append(done[:3:3], minio.CompletePart{PartNumber: 4, ETag: "x"})), "EntityTooSmall"},
+		"no parts":         {complete(t, c, "m.jpg", id, nil), "MalformedXML"},
+		"no picture":       {complete(t, c, "m.jpg", id, done[1:]), "UnprocessableEntity"},
+		"too many uploads": {many, "SlowDown"},
+		"too large":        {tooLarge, "EntityTooLarge"},
+		"no such number":   {noNumber, "InvalidArgument"},
+		"an odd id":        {c.AbortMultipartUpload(t.Context(), "photos", "m.jpg", "../../x"), "NoSuchUpload"},
+		"abort":            {c.AbortMultipartUpload(t.Context(), "photos", "other.jpg", other), ""},
+		"abort again":      {c.AbortMultipartUpload(t.Context(), "photos", "other.jpg", other), "NoSuchUpload"},
+	} {
+		if code(e.err) != e.want {
+			t.Errorf("%s: %v, want %q", name, e.err, e.want)
+		}
 	}
 }
 

@@ -77,7 +77,7 @@ func New(opts Options, deps Deps) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Uploads {
+	if cfg.Uploads && deps.Origins[cfg.Origin] != nil {
 		s.uploads = upload.New(upload.Config{Origin: cfg.Origin, AllowedOrigins: cfg.AllowedOrigins},
 			upload.Deps{Shelf: s.shelf, Guard: deps.Guard, Keys: deps.Keys})
 	}

@@ -146,6 +146,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	name := refusedName
 	defer func() { h.counts[name][cw.status/100%statusClasses].Add(1) }()
+	defer shelf.Settle(w, r)
 	cw.Header().Set("X-Amz-Request-Id", c.id)
 	cw.Header().Set("Cache-Control", "private, no-cache")
 	op, err := h.admit(c)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"github.com/kamado/kamado/images"
@@ -17,6 +18,9 @@ import (
 
 // copyBytes is the buffer of one upload. Unit: bytes.
 const copyBytes = 256 << 10
+
+// buffers holds those of uploads that are over; as many as Config.Places are in use.
+var buffers = sync.Pool{New: func() any { return new([copyBytes]byte) }}
 
 // Body is a body on its way in, and what was announced of it.
 type Body struct {
@@ -192,7 +196,9 @@ func (s *Shelf) receive(ctx context.Context, b Body) (_ *Draft, err error) {
 // fill copies the body to the draft, and to the checksums.
 func (s *Shelf) fill(ctx context.Context, d *Draft, b Body, sums hashes) error {
 	limit := s.limit(b)
-	buf := make([]byte, copyBytes)
+	buffer := buffers.Get().(*[copyBytes]byte)
+	defer buffers.Put(buffer)
+	buf := buffer[:]
 	for {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -52,6 +52,16 @@ func move(c *http.ResponseController, t time.Time) {
 	_ = c.SetWriteDeadline(t.Add(answerMax)) // the answer comes after the last byte of the body
 }
 
+// Settle ends what Incoming and Serve did to the deadlines of a connection; defer it
+// in each handler that uses them. net/http sets the next request's deadline itself
+// only where the server has one.
+func Settle(w http.ResponseWriter, r *http.Request) {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if ok && server.WriteTimeout == 0 {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // none to move in a test's recorder
+	}
+}
+
 // Serving is how an object is shown.
 type Serving struct {
 	ETag   string      // which of the object's two, without quotes

@@ -225,3 +225,39 @@ func TestSums(t *testing.T) {
 		t.Error("an unknown algorithm was read")
 	}
 }
+
+// BenchmarkPut is what staging, checksums and the change cost over a plain Put.
+func BenchmarkPut(b *testing.B) {
+	data := bytes.Repeat([]byte("picture "), 100<<10/8)
+	origin, err := fs.Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer origin.Close()
+	s, err := New(Config{Dir: b.TempDir()}, Deps{Origins: map[string]blob.Store{"o": origin}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, put := range map[string]func(key string) error{
+		"shelf": func(key string) error {
+			_, err := s.Put(b.Context(), Ref{"o", key}, Body{Reader: bytes.NewReader(data), Size: int64(len(data))}, Write{})
+			return err
+		},
+		"plain": func(key string) error {
+			_, err := origin.Put(b.Context(), key, bytes.NewReader(data), int64(len(data)), blob.PutOptions{})
+			return err
+		},
+	} {
+		b.Run(name+"-100KiB", func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(data)))
+			var n int
+			for b.Loop() {
+				n++
+				if err := put(fmt.Sprintf("%s/%d", name, n%1000)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -75,6 +75,7 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 // answer turns what do gives as an error into a problem.
 func answer(do func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer shelf.Settle(w, r)
 		if err := do(w, r); err != nil {
 			fail(w, r, err)
 		}
