@@ -1,6 +1,9 @@
 package jpeg
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // storeKeepMax bounds the coefficient memory that a Decoder keeps between
 // pictures. Unit: bytes. A 3 megapixel progressive file at full size needs 10 MB.
@@ -194,46 +197,95 @@ func (d *Decoder) progressiveTables(c *component, h *scanHeader, ac *acScan) err
 	return nil
 }
 
+// dcPlan is one block of an MCU of a DC scan.
+type dcPlan struct {
+	table *huffTable
+	pred  *int32
+	at    int // its place among the values
+	step  int // to the same block of the next MCU
+}
+
 // runProgressiveDC decodes n MCUs of a DC scan, first or refining.
 func (d *Decoder) runProgressiveDC(h *scanHeader, mx, my, n int) int {
-	b, s := &d.bits, &d.store
+	var plan [mcuBlocksMax]dcPlan
+	s, blocks := &d.store, 0
+	for i, ci := range h.comps[:h.n] {
+		c, p := &d.frame.comps[ci], &s.comps[ci]
+		bh, bv := c.h, c.v
+		if h.n == 1 {
+			bh, bv = 1, 1
+		}
+		for y := range bv {
+			for x := range bh {
+				at := p.base + (my*bv+y)*p.stride + mx*bh + x
+				plan[blocks] = dcPlan{d.dcTables[ci], &d.pred[i], at * s.per, bh * s.per}
+				blocks++
+			}
+		}
+	}
+	if h.ah != 0 {
+		return d.refineDC(plan[:blocks], h.al, n)
+	}
+	return d.firstDC(plan[:blocks], h.al, n)
+}
+
+// firstDC decodes n MCUs of DC differences.
+func (d *Decoder) firstDC(plan []dcPlan, al uint8, n int) int {
+	b, values := &d.bits, d.store.values
+	pos, acc, count := b.pos, b.acc, b.count
+	for m := range n {
+		if pos >= b.limit {
+			b.pos, b.acc, b.count = pos, acc, count
+			if !b.more(&d.src) {
+				return m
+			}
+			pos, acc, count = b.pos, b.acc, b.count
+		}
+		for i := range plan {
+			p := &plan[i]
+			acc |= binary.BigEndian.Uint64(b.window[pos:]) >> (count & 63)
+			pos += int((63 - count) >> 3)
+			count |= refillBits
+			diff := int32(p.table.dc[acc>>(64-dcBits)])
+			if diff != 0 {
+				acc <<= uint(diff) & 31
+				count -= uint(diff) & 31
+				diff >>= 5
+			} else {
+				b.pos, b.acc, b.count = pos, acc, count
+				_, v := b.value(p.table)
+				pos, acc, count = b.pos, b.acc, b.count
+				diff = int32(v)
+			}
+			diff += *p.pred
+			*p.pred = diff
+			values[p.at] = int16(diff << (al & 31))
+			p.at += p.step
+		}
+	}
+	b.pos, b.acc, b.count = pos, acc, count
+	return n
+}
+
+// refineDC decodes n MCUs of one more bit for each DC value.
+func (d *Decoder) refineDC(plan []dcPlan, al uint8, n int) int {
+	b, values := &d.bits, d.store.values
 	for m := range n {
 		if b.pos >= b.limit && !b.more(&d.src) {
 			return m
 		}
-		for i, ci := range h.comps[:h.n] {
-			c, p := &d.frame.comps[ci], &s.comps[ci]
-			bh, bv := c.h, c.v
-			if h.n == 1 {
-				bh, bv = 1, 1
-			}
-			for y := range bv {
-				at := (p.base + (my*bv+y)*p.stride + (mx+m)*bh) * s.per
-				for range bh {
-					b.refill()
-					if h.ah != 0 {
-						s.values[at] |= int16(b.take(1)) << h.al
-					} else {
-						d.pred[i] += int32(b.difference(d.dcTables[ci]))
-						s.values[at] = int16(d.pred[i] << h.al)
-					}
-					at += s.per
-				}
-			}
+		b.refill() // an MCU takes ten bits at most
+		set := b.acc
+		for i := range plan {
+			p := &plan[i]
+			values[p.at] |= int16(set>>63) << (al & 31)
+			set <<= 1
+			p.at += p.step
 		}
+		b.acc = set
+		b.count -= uint(len(plan))
 	}
 	return n
-}
-
-// difference decodes a DC difference; count must be at least 32.
-func (b *bitReader) difference(t *huffTable) int {
-	if e := int(t.dc[b.acc>>(64-dcBits)]); e != 0 {
-		b.acc <<= uint(e) & 31
-		b.count -= uint(e) & 31
-		return e >> 5
-	}
-	_, v := b.value(t)
-	return v
 }
 
 // runFirst decodes n blocks of a first AC scan.
@@ -424,6 +476,13 @@ func (d *Decoder) dequantise(ci, bx, by, n int) {
 		}
 		out := d.coefs[d.lay.offset(i):]
 		out[0] = int16(int32(values[0]) * quant)
+		if s.per == 4 { // the others are coefficients 1, 2 and 4, most of them not zero
+			q1, q2, q4 := d.dequant[0][2], d.dequant[0][3], d.dequant[0][5]
+			out[q1&0xFFFF] = values[1] * int16(q1>>16)
+			out[q2&0xFFFF] = values[2] * int16(q2>>16)
+			out[q4&0xFFFF] = values[3] * int16(q4>>16)
+			continue
+		}
 		for m := s.nonzero[block+i] & s.corner; m != 0; m &= m - 1 {
 			k := bits.TrailingZeros64(m)
 			q := d.dequant[0][k+1]
