@@ -313,7 +313,7 @@ func (s Source) Allows(preset string, onlyPresets bool) error {
 
 // Validate gives all complaints at once.
 func (c Config) Validate() error {
-	errs := []error{c.validateOrigins(), c.validateURLs(), c.ImgProxy.validate(c), c.Limits.Validate()}
+	errs := []error{c.validateOrigins(), c.validateURLs(), c.ImgProxy.validate(c), c.Limits.Validate(), c.Purge.Validate()}
 	for _, f := range c.Negotiation.Formats {
 		if !f.Writable() {
 			errs = append(errs, fmt.Errorf("negotiation.formats: %s cannot be written", f))

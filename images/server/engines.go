@@ -58,7 +58,9 @@ func (s *Server) openDisk(dir, name string, bytesMax int64) (*cache.Disk, error)
 		bytesMax = min(bytesMax, size/tmpfsShare)
 		s.deps.Log.Info("cache lies in memory (tmpfs)", "cache", name, "dir", dir, "bytes_max", bytesMax)
 	}
-	return cache.OpenDisk(cache.DiskConfig{Dir: dir, BytesMax: bytesMax, Log: s.deps.Log})
+	return cache.OpenDisk(cache.DiskConfig{
+		Dir: dir, BytesMax: bytesMax, Refused: s.refused, SweepRate: s.opts.Config.Purge.SweepRate, Log: s.deps.Log,
+	})
 }
 
 // tmpfsSize is the size of the file system of dir when it lives in memory.
@@ -73,7 +75,7 @@ func tmpfsSize(dir string) (int64, bool) {
 // openOriginals opens every origin and lays the routes to them.
 func (s *Server) openOriginals() error {
 	cfg := s.opts.Config
-	oc := origin.Config{BytesMax: int64(cfg.Limits.MaxBytes), CacheBytes: int64(cfg.OriginalCache.Memory), CacheDisk: s.bodies, FetchWaiting: cfg.Limits.Queue}
+	oc := origin.Config{BytesMax: int64(cfg.Limits.MaxBytes), CacheBytes: int64(cfg.OriginalCache.Memory), CacheDisk: s.bodies, FetchWaiting: cfg.Limits.Queue, Revisions: s.orders}
 	for name, o := range cfg.AllOrigins() {
 		source, err := s.openOrigin(name, o)
 		if err != nil {

@@ -31,6 +31,8 @@ import (
 	"github.com/kamado/kamado/images/imgproxy"
 	"github.com/kamado/kamado/images/mezzanine"
 	"github.com/kamado/kamado/images/origin"
+	"github.com/kamado/kamado/images/purge"
+	"github.com/kamado/kamado/images/purge/fleet"
 	"github.com/kamado/kamado/images/queue"
 	"github.com/kamado/kamado/images/render"
 	"github.com/kamado/kamado/images/signature"
@@ -71,6 +73,7 @@ type Deps struct {
 	Registerer prometheus.Registerer // nil: no metrics
 	Guard      api.Guard             // nil: no JSON interface
 	Events     func(Event)           // nil: nobody listens; must not wait
+	Orders     func(fleet.Event)     // of purges and takedowns; nil: nobody listens; must not wait
 	Getenv     func(string) string   // default os.Getenv; for credentials of S3
 }
 
@@ -100,6 +103,8 @@ type Server struct {
 	handler    http.Handler
 	pictures   *delivery.Handler
 	traffic    *traffic.Recorder
+	orders     *purge.Table
+	fleet      *fleet.Node
 
 	closers []func() error
 }
@@ -119,7 +124,7 @@ func New(opts Options, deps Deps) (_ *Server, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	for _, step := range []func() error{s.openKeys, s.openCaches, s.openOriginals, s.openCodecs, s.openRenderer, s.openHandler, s.register} {
+	for _, step := range []func() error{s.openKeys, s.openOrders, s.openCaches, s.openOriginals, s.openCodecs, s.openRenderer, s.openFleet, s.openHandler, s.register} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -172,6 +177,7 @@ func (s *Server) Run(ctx context.Context) error {
 		g.Add("mezzanines", s.mezzanines.Run)
 	}
 	g.Add("images upgrades", s.pictures.Run)
+	g.Add("images fleet", s.fleet.Run)
 	return g.Run(ctx)
 }
 
@@ -245,7 +251,7 @@ func (s *Server) openHandler() error {
 	}
 	deps := delivery.Deps{
 		Parse: s.parse, Originals: s.originals, Renderer: renderer{s.renderer}, Places: s.places,
-		Memory: s.memory, Disk: s.disk, Metrics: delivery.NewMetrics(), Events: s.observe, Log: s.deps.Log,
+		Memory: s.memory, Disk: s.disk, Tags: purge.SurrogateKeys, Metrics: delivery.NewMetrics(), Events: s.observe, Log: s.deps.Log,
 	}
 	if s.mezzanines != nil {
 		deps.Mezzanines = s.mezzanines
@@ -270,7 +276,7 @@ func (s *Server) openHandler() error {
 	if s.keys != nil {
 		apiDeps.Sign = func(u *url.URL, expires time.Time) (string, error) { return s.grammar.Sign(u, expires, s.keys.Sign) }
 	}
-	s.handler = &split{pictures: pictures, api: api.New(apiDeps)}
+	s.handler = &split{pictures: pictures, api: api.New(apiDeps), orders: s.fleet.Handler(s.deps.Guard)}
 	return nil
 }
 
@@ -284,14 +290,17 @@ func (s *Server) observe(e Event) {
 
 // split sends the JSON interface's paths to it. A mux would cost every picture
 // a match.
-type split struct{ pictures, api http.Handler }
+type split struct{ pictures, api, orders http.Handler }
 
 func (s *split) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, api.Prefix) {
+	switch {
+	case !strings.HasPrefix(r.URL.Path, api.Prefix):
+		s.pictures.ServeHTTP(w, r)
+	case fleet.Serves(r.URL.Path):
+		s.orders.ServeHTTP(w, r)
+	default:
 		s.api.ServeHTTP(w, r)
-		return
 	}
-	s.pictures.ServeHTTP(w, r)
 }
 
 // parse reads a URL: first its form, then its signature.
