@@ -337,9 +337,9 @@ func (s shorter) Get(ctx context.Context, key string) (*blob.Object, error) {
 	return o, err
 }
 
-// TestURLsAreKeysOfTheirSource sends whole URLs to the source for them, past
-// routes and prefixes, with a budget for each host.
-func TestURLsAreKeysOfTheirSource(t *testing.T) {
+// TestHostsInURLsHaveBudgetsOfTheirOwn sends whole URLs to a source by its name,
+// past routes and prefixes.
+func TestHostsInURLsHaveBudgetsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	r := &remote{objects: map[string]string{"http://a.example/1.jpg": "one", "http://b.example/2.jpg": "two"}}
 	source := r.source()
@@ -349,10 +349,10 @@ func TestURLsAreKeysOfTheirSource(t *testing.T) {
 	source.Store = hostDown{r, func(key string) bool { return dead && strings.HasPrefix(key, "http://a.example/") }}
 	f := newFinder(t, origin.Config{
 		Sources: []origin.Source{directory(t, map[string]string{"p/k/1": "plain"}), source},
-		Routes:  []origin.Route{{Source: "default", Prefix: "p/"}}, URLs: "urls",
+		Routes:  []origin.Route{{Source: "default", Prefix: "p/"}},
 	})
 	for range 100 {
-		if _, err := f.Find(t.Context(), origin.Ref{Key: "http://a.example/1.jpg"}); images.KindOf(err) != images.Unavailable {
+		if _, err := f.Find(t.Context(), origin.Ref{Source: "urls", Key: "http://a.example/1.jpg"}); images.KindOf(err) != images.Unavailable {
 			t.Fatalf("%v, want unavailable", err)
 		}
 	}
@@ -362,7 +362,7 @@ func TestURLsAreKeysOfTheirSource(t *testing.T) {
 	if st := f.Stats().Sources[1]; st.HostsSpent != 1 || st.Spent {
 		t.Errorf("%+v, want one host spent and not the source", st)
 	}
-	if got, err := fetch(t.Context(), f, origin.Ref{Key: "http://b.example/2.jpg"}); got != "two" {
+	if got, err := fetch(t.Context(), f, origin.Ref{Source: "urls", Key: "http://b.example/2.jpg"}); got != "two" {
 		t.Errorf("another host: %q, %v", got, err)
 	}
 	if got, err := fetch(t.Context(), f, origin.Ref{Kind: "k", ID: "1"}); got != "plain" {
@@ -370,14 +370,13 @@ func TestURLsAreKeysOfTheirSource(t *testing.T) {
 	}
 	// Hosts that come and go keep the number of budgets bounded.
 	for i := range 3000 {
-		_, _ = f.Find(t.Context(), origin.Ref{Key: fmt.Sprintf("https://h%d.example/x", i)})
+		_, _ = f.Find(t.Context(), origin.Ref{Source: "urls", Key: fmt.Sprintf("https://h%d.example/x", i)})
 	}
-	none := newFinder(t, origin.Config{Sources: []origin.Source{directory(t, nil)}})
-	if _, err := none.Find(t.Context(), origin.Ref{Key: "http://a.example/1.jpg"}); images.KindOf(err) != images.Invalid {
-		t.Errorf("without a source for URLs: %v, want invalid", err)
+	if _, err := f.Find(t.Context(), origin.Ref{Key: "http://b.example/2.jpg"}); images.KindOf(err) != images.Invalid {
+		t.Errorf("a URL at a directory: %v, want invalid", err)
 	}
-	if _, err := origin.New(origin.Config{URLs: "nowhere"}); err == nil {
-		t.Error("URLs at a source that is not there were accepted")
+	if _, err := f.Find(t.Context(), origin.Ref{Source: "nowhere", Key: "http://b.example/2.jpg"}); images.KindOf(err) != images.NotFound {
+		t.Errorf("a source that is not there: %v, want not found", err)
 	}
 }
 

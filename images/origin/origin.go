@@ -59,12 +59,8 @@ type Route struct {
 
 // Config is what a Finder needs.
 type Config struct {
-	Sources []Source
-	Routes  []Route
-	// URLs names the source of originals whose key is a whole URL (http:// or
-	// https://); such a key goes there whatever the routes say. Empty: they are
-	// keys like others, which no store has.
-	URLs     string
+	Sources  []Source
+	Routes   []Route
 	BytesMax int64 // of an original; default 64 MiB
 	// CacheBytes bounds the originals of remote sources kept in memory; 0: none.
 	CacheBytes int64
@@ -97,7 +93,6 @@ type Finder struct {
 	cfg     Config
 	sources map[string]*source
 	routes  map[routeKey]target
-	urls    *source // of Config.URLs; nil: none
 	answers *cache.Memory[answerKey, answer]
 	bodies  *cache.Memory[bodyKey, []byte]
 	asking  cache.Group[answerKey, Original]
@@ -200,9 +195,6 @@ func New(cfg Config) (*Finder, error) {
 		}
 		f.sources[s.Name] = newSource(s)
 	}
-	if f.urls = f.sources[cfg.URLs]; cfg.URLs != "" && f.urls == nil {
-		return nil, fmt.Errorf("originals named by URLs: no origin is named %q", cfg.URLs)
-	}
 	for _, r := range cfg.Routes {
 		s := f.sources[r.Source]
 		if s == nil {
@@ -249,9 +241,6 @@ func bareHost(host string) string {
 //  6. the error of Config.Revisions, as it is.
 func (f *Finder) Find(ctx context.Context, ref Ref) (Original, error) {
 	t, ok := f.route(&ref)
-	if f.urls != nil && isURL(ref.Key) {
-		t, ok = target{source: f.urls}, true
-	}
 	if !ok {
 		return Original{}, images.Errorf(images.NotFound, "no originals of the kind %q are served here", ref.Kind)
 	}
