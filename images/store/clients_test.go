@@ -125,8 +125,10 @@ func awsDay(t *testing.T, path string) {
 	dir, files := tree(t)
 	c.run("s3", "sync", dir, "s3://photos/in", "--no-progress")
 	w.holds(t, "in/", files)
-	if out := c.run("s3", "sync", dir, "s3://photos/in", "--no-progress"); strings.Contains(out, "upload:") {
-		t.Errorf("a second sync sent something again:\n%s", out)
+	if long() { // each call of aws is a second of work
+		if out := c.run("s3", "sync", dir, "s3://photos/in", "--no-progress"); strings.Contains(out, "upload:") {
+			t.Errorf("a second sync sent something again:\n%s", out)
+		}
 	}
 	if out := c.run("s3", "ls", "s3://photos/in/"); !strings.Contains(out, "PRE dir/") || !strings.Contains(out, "large.jpg") {
 		t.Errorf("ls:\n%s", out)
@@ -137,8 +139,12 @@ func awsDay(t *testing.T, path string) {
 	}
 	back := t.TempDir()
 	c.run("s3", "cp", "--recursive", "s3://photos/in/dir", filepath.Join(back, "dir"), "--no-progress")
-	c.run("s3", "cp", "s3://photos/moved/large.jpg", back, "--no-progress")
 	delete(files, "a.jpg")
+	if long() {
+		c.run("s3", "cp", "s3://photos/moved/large.jpg", back, "--no-progress")
+	} else {
+		delete(files, "large.jpg")
+	}
 	sameTree(t, back, files)
 	url := strings.TrimSpace(c.run("s3", "presign", "s3://photos/in/dir/b.jpg"))
 	if got := fetch(t, "GET", url, nil); got.status != 200 || got.body != string(files["dir/b.jpg"]) {
@@ -150,8 +156,8 @@ func awsDay(t *testing.T, path string) {
 		t.Errorf("a text was stored: %s %v", out, err)
 	}
 	c.run("s3", "rm", "--recursive", "s3://photos/", "--quiet")
-	if out := c.run("s3", "ls", "--recursive", "s3://photos/"); out != "" {
-		t.Errorf("after rm --recursive:\n%s", out)
+	if left, err := w.Origin.List(t.Context(), "", "", 0); err != nil || len(left) > 0 {
+		t.Errorf("after rm --recursive: %v, %v", left, err)
 	}
 }
 
