@@ -2,9 +2,12 @@ package bombtest
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/zlib"
 	"encoding/binary"
 	"slices"
+	"sync"
+	"testing"
 )
 
 // Bomb is one file.
@@ -15,8 +18,9 @@ type Bomb struct {
 }
 
 // All are the bombs of every format.
-func All() []Bomb {
-	return slices.Concat(jpegs(), pngs(), gifs(), webps(), heifs(), tiffs(), bitmaps(), drawings())
+func All(t testing.TB) []Bomb {
+	t.Helper()
+	return slices.Concat(jpegs(), pngs(), gifs(), webps(), heifs(t), tiffs(), bitmaps(), drawings())
 }
 
 var (
@@ -24,16 +28,43 @@ var (
 	little = binary.LittleEndian
 )
 
-// zeros is n zero bytes, deflated: about a thousandth of them.
-func zeros(n int) []byte {
+// mega is how many zeros a piece of a stream stands for.
+const mega = 1 << 20
+
+// pieces are the first and every further megabyte of zeros in a zlib stream.
+var pieces = sync.OnceValues(func() (first, further []byte) {
 	var b bytes.Buffer
 	z, _ := zlib.NewWriterLevel(&b, zlib.BestCompression)
-	piece := make([]byte, 1<<20)
-	for ; n > 0; n -= len(piece) {
-		z.Write(piece[:min(n, len(piece))]) // to memory
+	zero := make([]byte, mega)
+	for range 2 {
+		z.Write(zero) // to memory
+		z.Flush()
+		first, further = further, bytes.Clone(b.Bytes())
+		b.Reset()
 	}
-	z.Close()
-	return b.Bytes()
+	return first, further
+})
+
+// zeros is n zero bytes in a zlib stream, about a thousandth of them. It is
+// put together from pieces, since deflating a hundred megabytes takes time.
+func zeros(n int) []byte {
+	var b bytes.Buffer
+	if n < 2*mega {
+		z, _ := zlib.NewWriterLevel(&b, zlib.BestCompression)
+		z.Write(make([]byte, n))
+		z.Close()
+		return b.Bytes()
+	}
+	first, further := pieces()
+	b.Write(first)
+	for range n/mega - 1 {
+		b.Write(further)
+	}
+	last, _ := flate.NewWriter(&b, flate.BestCompression)
+	last.Write(make([]byte, n%mega))
+	last.Close()
+	// RFC 1950, 2.2: Adler-32 of zeros is their number and one.
+	return big.AppendUint32(b.Bytes(), uint32(n%65521)<<16|1)
 }
 
 func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }

@@ -36,7 +36,7 @@ func long() bool { return os.Getenv("KAMADO_TEST_ALL") == "1" }
 
 // TestBombs gives each bomb to a renderer with workers and to one without.
 func TestBombs(t *testing.T) {
-	bombs := bombtest.All()
+	bombs := bombtest.All(t)
 	real := 0
 	for _, b := range bombs {
 		if !b.Harmless {
@@ -103,7 +103,7 @@ func newPool(t *testing.T) *codec.Pool {
 // warm waits for the worker and its spare.
 func warm(t *testing.T, r *render.Renderer, pool *codec.Pool) {
 	t.Helper()
-	for _, b := range bombtest.All() {
+	for _, b := range bombtest.All(t) {
 		if b.Name == "png: EXIF with entries of 4 GiB" {
 			if _, err := r.Render(t.Context(), b.Make(), images.Rendition{Width: 8, Format: images.WebP}); err != nil {
 				t.Fatal(err)

@@ -2,6 +2,7 @@ package bombtest
 
 import (
 	"bytes"
+	"testing"
 
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/codec/codectest"
@@ -19,19 +20,21 @@ func full(kind string, parts ...[]byte) []byte {
 }
 
 // picture is a real file of a format.
-func picture(f images.Format) []byte {
+func picture(t testing.TB, f images.Format) []byte {
+	t.Helper()
 	for _, s := range codectest.Samples() {
 		if s.Format == f && s.Name == f.String() {
-			return bytes.Clone(s.Data)
+			return s.Data
 		}
 	}
-	panic("no sample of " + f.String())
+	t.Fatalf("no sample of %v", f)
+	return nil
 }
 
 // spoken is a real file that claims another size (box ispe, ISO/IEC 23008-12,
 // 6.5.3).
-func spoken(f images.Format, width, height uint32) []byte {
-	b := picture(f)
+func spoken(file []byte, width, height uint32) []byte {
+	b := bytes.Clone(file)
 	for at := 0; ; at += 4 {
 		i := bytes.Index(b[at:], []byte("ispe"))
 		if i < 0 {
@@ -43,8 +46,7 @@ func spoken(f images.Format, width, height uint32) []byte {
 	}
 }
 
-func brand(f images.Format) []byte {
-	b := picture(f)
+func brand(b []byte) []byte {
 	return b[:big.Uint32(b)]
 }
 
@@ -57,22 +59,23 @@ func nested(n int) []byte {
 	return b
 }
 
-func heifs() []Bomb {
+func heifs(t testing.TB) []Bomb {
 	var list []Bomb
 	for _, f := range []images.Format{images.AVIF, images.HEIC} {
+		file := picture(t, f)
 		meta := func(parts ...[]byte) []byte {
 			handler := full("hdlr", make([]byte, 4), []byte("pict"), make([]byte, 13))
-			return join(brand(f), full("meta", append([][]byte{handler, full("pitm", []byte{0, 1})}, parts...)...))
+			return join(brand(file), full("meta", append([][]byte{handler, full("pitm", []byte{0, 1})}, parts...)...))
 		}
 		name := f.String() + ": "
 		list = append(list,
-			Bomb{Name: name + "65535x65535", Make: func() []byte { return spoken(f, 65535, 65535) }},
-			Bomb{Name: name + "2^31-1 by 2^31-1", Make: func() []byte { return spoken(f, 1<<31-1, 1<<31-1) }},
-			Bomb{Name: name + "2^32-1 by 2^32-1", Make: func() []byte { return spoken(f, 1<<32-1, 1<<32-1) }},
-			Bomb{Name: name + "30000x10000", Make: func() []byte { return spoken(f, 30000, 10000) }},
-			Bomb{Name: name + "no pixels", Make: func() []byte { return spoken(f, 0, 0) }},
+			Bomb{Name: name + "65535x65535", Make: func() []byte { return spoken(file, 65535, 65535) }},
+			Bomb{Name: name + "2^31-1 by 2^31-1", Make: func() []byte { return spoken(file, 1<<31-1, 1<<31-1) }},
+			Bomb{Name: name + "2^32-1 by 2^32-1", Make: func() []byte { return spoken(file, 1<<32-1, 1<<32-1) }},
+			Bomb{Name: name + "30000x10000", Make: func() []byte { return spoken(file, 30000, 10000) }},
+			Bomb{Name: name + "no pixels", Make: func() []byte { return spoken(file, 0, 0) }},
 			Bomb{Name: name + "boxes 100,000 deep", Make: func() []byte { return meta(nested(100_000)) }},
-			Bomb{Name: name + "a million empty boxes", Make: func() []byte { return join(brand(f), repeated(1_000_000, box("free"))) }},
+			Bomb{Name: name + "a million empty boxes", Make: func() []byte { return join(brand(file), repeated(1_000_000, box("free"))) }},
 			Bomb{Name: name + "a million empty boxes inside", Make: func() []byte { return meta(repeated(1_000_000, box("free"))) }},
 			Bomb{Name: name + "65,535 items of 65,535 extents", Make: func() []byte {
 				entry := []byte{0, 1, 0, 0, 0xFF, 0xFF}

@@ -8,7 +8,9 @@
 // one, keeps a warm spare, bounds their number and ends them when nobody asks;
 // a Raster is what comes out of Load and goes into Save: frames of planes.
 //
-// Invariants: bytes from strangers are never parsed in this process; a worker
+// Invariants: bytes from strangers are decoded in workers alone; this process
+// walks the chunks of a PNG and cleans drawings (package svg), in Go, so that
+// a worker gets only what makes a picture; a worker
 // that crashes, hangs, is killed or runs out of memory costs the request that
 // it was serving and no other; what a worker wrote is copied once, from memory
 // that it cannot shrink, and only then looked at; a pool that nobody asks has

@@ -17,13 +17,14 @@ import (
 	"github.com/kamado/kamado/images/codec"
 )
 
-// stormFaults is how many faults a run has: a short one, and with
-// KAMADO_TEST_ALL=1 the ten thousand that are promised.
+// stormFaults is how many faults a run has: a short one, since each costs the
+// start of a worker, and with KAMADO_TEST_ALL=1 the ten thousand that are
+// promised.
 func stormFaults() int {
 	if os.Getenv("KAMADO_TEST_ALL") == "1" {
 		return 10_000
 	}
-	return 300
+	return 100
 }
 
 // goodPerFault is how many ordinary requests there are for each fault.
