@@ -27,6 +27,10 @@ const (
 	// DefaultQueueMax is how many orders may wait for the CDN.
 	DefaultQueueMax = 100_000
 
+	// queueSuffix ends the name of a queue's file. No name of a CDN has a dot, so
+	// the directory may be that of the table of orders.
+	queueSuffix = ".queue"
+
 	pauseMin      = time.Second // after a request that failed; doubles
 	pauseMax      = time.Minute
 	retryAfterMax = 5 * time.Minute // of what a CDN asks for
@@ -110,7 +114,7 @@ func Open(cfg Config, deps Deps) (*Hook, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
-	q, err := openQueue(deps.Disk, filepath.Join(cfg.Dir, cfg.Name))
+	q, err := openQueue(deps.Disk, filepath.Join(cfg.Dir, cfg.Name+queueSuffix))
 	if err != nil {
 		return nil, err
 	}
