@@ -90,10 +90,12 @@ func double(w http.ResponseWriter, r *http.Request, originals string) {
 		return
 	}
 	defer f.Close()
-	src, err := jpeg.Decode(f)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
-		return
+	src := image.Image(image.NewGray(image.Rect(0, 0, 4, 3)))
+	if !strings.HasPrefix(part[2], "large") { // those are not looked at
+		if src, err = jpeg.Decode(f); err != nil {
+			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+			return
+		}
 	}
 	width, _ := strconv.Atoi(part[3])
 	height, _ := strconv.Atoi(part[4])
@@ -146,11 +148,12 @@ func config(t *testing.T, originals string) bench.Config {
 	c := bench.Default()
 	c.Originals, c.Program, c.Version = originals, program, "double"
 	c.Width, c.Height = 160, 120
-	c.Rounds, c.Only = 2, []string{"none"}
+	c.Rounds, c.Only, c.Parts = 2, []string{"none"}, []string{bench.PartClasses, bench.PartMemory}
 	return c
 }
 
 func TestRunMeasuresTheProgramAsItIsServed(t *testing.T) {
+	t.Parallel()
 	report, err := bench.Run(t.Context(), config(t, corpus(t, "photos/1.jpg", "photos/2.jpg", "other.jpg")))
 	if err != nil {
 		t.Fatal(err)
@@ -178,6 +181,7 @@ func TestRunMeasuresTheProgramAsItIsServed(t *testing.T) {
 }
 
 func TestRunNeverCountsARefusedOrWronglySizedPicture(t *testing.T) {
+	t.Parallel()
 	report, err := bench.Run(t.Context(), config(t, corpus(t, "photos/1.jpg", "photos/bad1.jpg", "photos/small1.jpg")))
 	if err != nil {
 		t.Fatal(err)
@@ -193,6 +197,7 @@ func TestRunNeverCountsARefusedOrWronglySizedPicture(t *testing.T) {
 }
 
 func TestRunComparesWithInstalledPeers(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("vipsthumbnail"); err != nil {
 		t.Skip("needs vipsthumbnail (./setup test installs it)")
 	}
@@ -220,7 +225,43 @@ func TestRunComparesWithInstalledPeers(t *testing.T) {
 	}
 }
 
+// TestRunMeasuresTheOtherParts: with one original of 12 MP, which the double
+// does not look at, and one of 1 MP.
+func TestRunMeasuresTheOtherParts(t *testing.T) {
+	t.Parallel()
+	dir := corpus(t, "photos/1.jpg")
+	large := image.NewYCbCr(image.Rect(0, 0, 3200, 2400), image.YCbCrSubsampleRatio420)
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, large, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "photos", "large1.jpg"), b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := config(t, dir)
+	c.Rounds, c.Parts = 1, []string{bench.PartMezzanine, bench.PartBurst, bench.PartLatency}
+	report, err := bench.Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Classes) != 1 || report.Classes[0].Name != "12 MP, mezzanine warm" || report.Classes[0].Results[0].Counted != 1 {
+		t.Errorf("classes = %+v, want the mezzanine alone", report.Classes)
+	}
+	// The double shares nothing: each request is a decode.
+	if b := report.Burst; b == nil || b.Counted != 100 || b.Decodes.Median != 100 {
+		t.Errorf("burst = %+v, want 100 decodes of 100 requests", b)
+	}
+	if l := report.Latency; l == nil || l.Counted != 200 || l.Kamado.Median <= 0 || l.Ratio != nil {
+		t.Errorf("latency = %+v, want that of 200 pictures beside nobody", l)
+	}
+	head, rows := report.RowTable()
+	if len(rows) < 15 || len(rows[0]) != len(head) {
+		t.Errorf("rows = %q", rows)
+	}
+}
+
 func TestRunNamesAbsentPeers(t *testing.T) {
+	t.Parallel()
 	c := config(t, corpus(t, "photos/1.jpg"))
 	c.Only, c.Peers = []string{"sharp"}, []string{t.TempDir()}
 	report, err := bench.Run(t.Context(), c)
@@ -233,6 +274,7 @@ func TestRunNamesAbsentPeers(t *testing.T) {
 }
 
 func TestRunFailsClearly(t *testing.T) {
+	t.Parallel()
 	c := config(t, t.TempDir())
 	if _, err := bench.Run(t.Context(), c); !errors.Is(err, bench.ErrNoOriginals) {
 		t.Errorf("Run of an empty folder = %v, want ErrNoOriginals", err)

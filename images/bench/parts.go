@@ -13,6 +13,7 @@ import (
 const (
 	classMezzanine = "12 MP, mezzanine warm"
 	classSizes     = "five sizes of one 12 MP original, five requests at once"
+	classMulti     = "five sizes of one 12 MP original, /multi"
 )
 
 // parts measures what is asked for beside the classes. What needs originals of
@@ -146,6 +147,17 @@ func (b *bench) sizes(ctx context.Context, group []*original) error {
 		class string
 		by    subject
 	}{{classSizes, ordinary(s)}}
+	switch offered, err := s.offersMulti(ctx); {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrKamado, err)
+	case offered:
+		ways = append(ways, struct {
+			class string
+			by    subject
+		}{classMulti, &together{served: s, set: s.multi}})
+	default:
+		b.note("the program offers no several sizes in one request (POST %s)", multiPath)
+	}
 	for _, way := range ways {
 		subjects := b.besideImgproxy(way.by)
 		for i, peer := range subjects[1:] {

@@ -119,7 +119,7 @@ func (r *Report) setRows() {
 			r.ratioRow(size.class, "imgproxy", "sharp", size.class+", at libvips's quality (sharp)", size.like))
 	}
 	for _, c := range r.Classes {
-		if !slices.Contains([]string{"1 MP", "3 MP", "12 MP", classMezzanine, classSizes}, c.Name) {
+		if !slices.Contains([]string{"1 MP", "3 MP", "12 MP", classMezzanine, classSizes, classMulti}, c.Name) {
 			row := r.ratioRow(c.Name, "imgproxy", "imgproxy", c.Name+", at imgproxy's quality", bar{least: true, unit: times})
 			if row.Reach = ""; row.Figure != nil {
 				row.Verdict = NoBar
@@ -129,6 +129,7 @@ func (r *Report) setRows() {
 	}
 	add(r.ratioRow(classMezzanine, "imgproxy", "imgproxy", classMezzanine, barMezzanine),
 		r.ratioRow(classSizes, "imgproxy", "imgproxy", classSizes, barSizes),
+		r.ratioRow(classMulti, "imgproxy", "imgproxy", classMulti, barSizes),
 		r.burstRow())
 	for _, class := range []string{"12 MP", "3 MP", "1 MP"} {
 		add(r.ratioRow(class, "imagemagick", "imagemagick", class+", ImageMagick's full decode", barMagick))
