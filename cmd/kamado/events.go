@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/kamado/kamado/images/purge/fleet"
 	"github.com/kamado/kamado/images/server"
 	"github.com/kamado/kamado/internal/blob"
 	"github.com/kamado/kamado/internal/blob/fs"
@@ -92,6 +93,30 @@ func pictureEvents(log *eventlog.Log) func(server.Event) {
 			Actor:      eventText(e.Owner, segment.FieldBytesMax),
 			Attributes: attributes,
 		})
+	}
+}
+
+// orderEvents gives purges, takedowns and what became of them to the event log.
+func orderEvents(log *eventlog.Log) func(fleet.Event) {
+	return func(e fleet.Event) {
+		attributes := map[string]string{}
+		for _, a := range [...][2]string{{"peer", e.Peer}, {"reason", e.Order.Reason}} {
+			if a[1] != "" {
+				attributes[a[0]] = eventText(a[1], eventDetailMax)
+			}
+		}
+		event := eventlog.Event{Time: e.Time, Room: "images", Type: "order." + string(e.Kind), Attributes: attributes}
+		switch e.Kind {
+		case fleet.EventIssued, fleet.EventArrived:
+			event.Subject = eventText(e.Order.Target.String(), segment.FieldBytesMax)
+			attributes["action"], attributes["id"] = e.Order.Action.String(), e.Order.ID.String()
+		case fleet.EventSwept:
+			attributes["removed"] = strconv.Itoa(e.Removed)
+		}
+		if e.Err != nil {
+			attributes["detail"] = eventText(e.Err.Error(), eventDetailMax)
+		}
+		log.Offer(event)
 	}
 }
 

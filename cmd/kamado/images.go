@@ -9,5 +9,6 @@ func newImagesCommand(a *app) *cobra.Command {
 		Short: "Deliver pictures at any size from one original each",
 	}
 	cmd.AddCommand(newImagesServeCommand(a), newImagesSignCommand(a), newImagesURLCommand(a), newImagesImportCommand(a), newImagesReplayCommand(a), newImagesBenchCommand(a))
+	cmd.AddCommand(newImagesOrderCommands(a)...)
 	return cmd
 }

@@ -163,7 +163,7 @@ func (a *app) addImages(ctx context.Context, p *process, sw *imagesSwitches) (*i
 		if err != nil {
 			return nil, err
 		}
-		deps.Events = pictureEvents(log)
+		deps.Events, deps.Orders = pictureEvents(log), orderEvents(log)
 	}
 	room, err := server.New(server.Options{
 		Config: c.Images, Data: dir, Keys: filepath.Join(c.Data, server.KeysFile),
