@@ -23,11 +23,13 @@ type bandKernel struct {
 	al          uint64
 	run         int // blocks that an end-of-band run still covers
 
+	//lint:ignore U1000 the assembly keeps them here
 	k, mask uint64 // of the block in work: index, and coefficients that are not zero
 	old     uint64 // coefficients to correct the slow way
 	symbol  uint32 // read the slow way
-	sign    int32  // of the coefficient that comes after the correction; 0 = none
-	phase   int    // where to go on
+	//lint:ignore U1000 the assembly keeps it here
+	sign  int32 // of the coefficient that comes after the correction; 0 = none
+	phase int   // where to go on
 }
 
 // Where a kernel begins.

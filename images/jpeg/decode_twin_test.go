@@ -3,6 +3,7 @@
 package jpeg
 
 import (
+	"fmt"
 	"image"
 	"math/rand/v2"
 	"slices"
@@ -12,7 +13,7 @@ import (
 )
 
 // randomFile encodes a small picture of some kind.
-func randomFile(t *testing.T, r *rand.Rand, e *Encoder) []byte {
+func randomFile(t testing.TB, r *rand.Rand, e *Encoder) []byte {
 	t.Helper()
 	var p plane.Picture
 	m := plane.YCbCr
@@ -44,7 +45,6 @@ func TestDecodeTwinsAgree(t *testing.T) {
 	if !useDecodeKernels {
 		t.Skip("needs a processor with BMI2")
 	}
-	defer func() { useDecodeKernels = true }()
 	r := rand.New(rand.NewPCG(5, 6))
 	var e Encoder
 	var d Decoder
@@ -58,24 +58,53 @@ func TestDecodeTwinsAgree(t *testing.T) {
 			x, y := r.IntN(100), r.IntN(100)
 			opt.Region = image.Rect(x, y, x+1+r.IntN(50), y+1+r.IntN(50))
 		}
-		var got, want plane.Picture
-		useDecodeKernels = true
-		res, err := d.Decode(&got, data, opt)
-		useDecodeKernels = false
-		wantRes, wantErr := d.Decode(&want, data, opt)
-		if res != wantRes || (err == nil) != (wantErr == nil) {
-			t.Fatalf("file %d %+v: %+v, %v; the twin %+v, %v", i, opt, res, err, wantRes, wantErr)
+		if msg := compareTwins(&d, data, opt); msg != "" {
+			t.Fatalf("file %d %+v: %s", i, opt, msg)
 		}
-		if err != nil {
-			continue
-		}
-		for k := range got.N() {
-			a, b := &got.Planes[k], &want.Planes[k]
-			for y := range a.Height {
-				if !slices.Equal(a.Row(y), b.Row(y)) {
-					t.Fatalf("file %d %+v: row %d of plane %d differs from the twin's", i, opt, y, k)
-				}
+	}
+}
+
+// compareTwins says how the kernels and their twins differ on a file; "" is not at all.
+func compareTwins(d *Decoder, data []byte, opt DecodeOptions) string {
+	defer func() { useDecodeKernels = true }()
+	var got, want plane.Picture
+	useDecodeKernels = true
+	res, err := d.Decode(&got, data, opt)
+	useDecodeKernels = false
+	wantRes, wantErr := d.Decode(&want, data, opt)
+	if res != wantRes || (err == nil) != (wantErr == nil) {
+		return fmt.Sprintf("%+v, %v; the twin %+v, %v", res, err, wantRes, wantErr)
+	}
+	for k := range got.N() {
+		a, b := &got.Planes[k], &want.Planes[k]
+		for y := 0; err == nil && y < a.Height; y++ {
+			if !slices.Equal(a.Row(y), b.Row(y)) {
+				return fmt.Sprintf("row %d of plane %d", y, k)
 			}
 		}
 	}
+	return ""
+}
+
+// FuzzDecodeTwins looks for files that the kernels and their twins read differently.
+func FuzzDecodeTwins(f *testing.F) {
+	if !useDecodeKernels {
+		f.Skip("needs a processor with BMI2")
+	}
+	r := rand.New(rand.NewPCG(7, 8))
+	var e Encoder
+	for range 24 {
+		f.Add(randomFile(f, r, &e), uint16(r.UintN(1<<16)))
+	}
+	var d Decoder
+	f.Fuzz(func(t *testing.T, data []byte, mode uint16) {
+		opt := DecodeOptions{Scale: 1 << (mode & 3), Orient: int(mode>>2&7) + 1, MaxPixels: 1 << 18, MaxScans: 20}
+		if mode>>5&1 != 0 {
+			x, y := int(mode>>6&31)*4, int(mode>>11)*4
+			opt.Region = image.Rect(x, y, x+20, y+30)
+		}
+		if msg := compareTwins(&d, data, opt); msg != "" {
+			t.Fatalf("%+v: %s", opt, msg)
+		}
+	})
 }

@@ -1,10 +1,13 @@
 package jpeg
 
 // Index widths of the lookup tables, in bits. Wider tables join more symbols
-// in one lookup but leave the first-level cache; these were measured.
+// in one lookup but leave the first-level cache and cost more to make; these were measured.
+//
+// The kernels count on a DC difference and four values, or five values, being no
+// more than a refill: dcBits + 4*valBits and 5*valBits are at most refillBits.
 const (
 	lookBits = 9  // code to symbol, for the slow path
-	dcBits   = 12 // code and difference to difference
+	dcBits   = 10 // code and difference to difference
 	skipBits = 13 // several AC symbols to how far they lead
 	// skipUseMax is how many bits a lookup of skip may use at most: a refill
 	// (56 bits) is good for three of them, and for four of the others.

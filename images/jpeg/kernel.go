@@ -47,6 +47,8 @@ const (
 
 // blockStartMax is the last place of the window at which a block may begin: it
 // has 64 symbols of at most 32 bits, and one load.
+//
+//lint:ignore U1000 the assembly reads it
 const blockStartMax = windowBytes + mcuBytesMax - blockSize*4 - 16
 
 // setKernel prepares for MCUs m0 to m1 of the batch; sample asks for one sample of
@@ -130,3 +132,11 @@ func (k *blockKernel) goOn(index uint) {
 		k.phase = phaseSkip
 	}
 }
+
+// A refill is enough for what the kernels read between two.
+const (
+	_ = uint(refillBits - dcBits - 4*valBits)
+	_ = uint(refillBits - 5*valBits)
+	_ = uint(refillBits - dcBits - 2*skipUseMax)
+	_ = uint(refillBits - 3*skipUseMax)
+)
