@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/queue"
 	"github.com/kamado/kamado/internal/blob"
 )
 
@@ -86,7 +87,13 @@ func (s *Shelf) put(ctx context.Context, ref Ref, b Body, w Write) (Object, erro
 			return Object{}, err
 		}
 	}
-	return s.commit(ctx, store, ref, d, w)
+	o, change, err := s.commit(ctx, store, ref, d, w)
+	if err != nil {
+		return Object{}, err
+	}
+	d.Close() // its place is for others while caches are purged
+	s.tell(ctx, change)
+	return o, nil
 }
 
 func (s *Shelf) limit(b Body) int64 {
@@ -96,23 +103,31 @@ func (s *Shelf) limit(b Body) int64 {
 	return s.cfg.BytesMax
 }
 
-// Draft is a whole body in the staging directory, its checksums compared.
+// Draft is a whole body in the staging directory, its checksums compared. It holds
+// one of the shelf's places until it is closed.
 type Draft struct {
 	Size int64
 	MD5  []byte
 
-	file  *os.File // locked, so that no sweep takes it
-	moved bool
-	facts Facts
-	head  []byte // the first bytes, at most images.SniffLength
+	file   *os.File // locked, so that no sweep takes it
+	places *queue.Queue
+	moved  bool
+	closed bool
+	facts  Facts
+	head   []byte // the first bytes, at most images.SniffLength
 }
 
-// Close gives the draft up.
+// Close gives the draft up, and its place to the next. It may be called again.
 func (d *Draft) Close() {
+	if d.closed {
+		return
+	}
+	d.closed = true
 	if !d.moved {
 		_ = os.Remove(d.file.Name()) // a sweep takes what stays
 	}
 	d.file.Close()
+	d.places.Release()
 }
 
 // Move makes the draft durable under another name in the file system of the
@@ -144,28 +159,24 @@ func (s *Shelf) draft(ctx context.Context, b Body) (*Draft, error) {
 	if err := s.acquire(ctx); err != nil {
 		return nil, err
 	}
-	defer s.places.Release()
-	return s.receive(ctx, b)
-}
-
-// receive writes a body to a staging file.
-func (s *Shelf) receive(ctx context.Context, b Body) (_ *Draft, err error) {
 	f, err := os.OpenFile(filepath.Join(s.cfg.Dir, rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
-	if err == nil {
-		err = lockFile(f)
-	}
 	if err != nil {
-		if f != nil {
-			f.Close()
-		}
+		s.places.Release()
 		return nil, disk(err)
 	}
-	d := &Draft{file: f}
-	defer func() {
-		if err != nil {
-			d.Close()
-		}
-	}()
+	d := &Draft{file: f, places: s.places}
+	if err = lockFile(f); err == nil {
+		err = s.receive(ctx, d, b)
+	}
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// receive writes a body to the draft's file.
+func (s *Shelf) receive(ctx context.Context, d *Draft, b Body) error {
 	sums := hashes{}
 	sums.want(MD5)
 	for _, a := range b.Also {
@@ -175,10 +186,10 @@ func (s *Shelf) receive(ctx context.Context, b Body) (_ *Draft, err error) {
 		sums.want(announced.Algorithm)
 	}
 	if err := s.fill(ctx, d, b, sums); err != nil {
-		return nil, err
+		return err
 	}
 	if err := sums.check(b.Sums); err != nil {
-		return nil, err
+		return err
 	}
 	if b.Trailer != nil {
 		late, err := b.Trailer()
@@ -186,11 +197,11 @@ func (s *Shelf) receive(ctx context.Context, b Body) (_ *Draft, err error) {
 			err = sums.check(late)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
 	d.MD5 = sums[MD5].Sum(nil)
-	return d, nil
+	return nil
 }
 
 // fill copies the body to the draft, and to the checksums.
@@ -229,18 +240,18 @@ func (s *Shelf) fill(ctx context.Context, d *Draft, b Body, sums hashes) error {
 	}
 }
 
-// commit makes a draft the object.
-func (s *Shelf) commit(ctx context.Context, store blob.Store, ref Ref, d *Draft, w Write) (Object, error) {
+// commit makes a draft the object, and says what changed by it.
+func (s *Shelf) commit(ctx context.Context, store blob.Store, ref Ref, d *Draft, w Write) (Object, Change, error) {
 	format := images.Sniff(d.head)
 	note := note{parts: w.Parts, format: format, meta: w.Meta}
 	copy(note.md5[:], d.MD5)
 	text, err := note.encode()
 	if err != nil {
-		return Object{}, err
+		return Object{}, Change{}, err
 	}
 	how, in, err := s.place(ctx, store, ref, d, text, w.If)
 	if err != nil {
-		return Object{}, err
+		return Object{}, Change{}, err
 	}
 	o := object(in, text)
 	if _, keeps := store.(blob.Noter); !keeps {
@@ -252,8 +263,7 @@ func (s *Shelf) commit(ctx context.Context, store blob.Store, ref Ref, d *Draft,
 	if format != images.FormatUnknown {
 		c.Format = format.String()
 	}
-	s.tell(ctx, c)
-	return o, nil
+	return o, c, nil
 }
 
 // place checks the condition and puts the draft in one step for other writers.

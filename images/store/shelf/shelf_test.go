@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/queue"
 	"github.com/kamado/kamado/internal/blob"
 	"github.com/kamado/kamado/internal/blob/fs"
 )
@@ -259,5 +260,43 @@ func BenchmarkPut(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestSlowPurgeHoldsNoPlace: with one place, an upload whose change is still being
+// told does not keep the next one waiting, and it is not answered before.
+func TestSlowPurgeHoldsNoPlace(t *testing.T) {
+	t.Parallel()
+	s := open(t, nil, nil)
+	s.places = queue.New(queue.Config{Places: 1})
+	told, release := make(chan Change, 2), make(chan struct{})
+	s.deps.Changed = func(ctx context.Context, c Change) {
+		told <- c
+		if c.Key == "slow" {
+			<-release
+		}
+	}
+	done := make(chan error)
+	go func() {
+		_, err := s.Put(t.Context(), Ref{"o", "slow"}, body("x"), Write{By: Actor{Via: "test"}})
+		done <- err
+	}()
+	if c := <-told; c.Key != "slow" || c.How != Created || c.Bytes != 1 || c.By.Via != "test" || c.ETag == "" {
+		t.Errorf("told %+v", c)
+	}
+	if _, err := s.Put(t.Context(), Ref{"o", "next"}, body("x"), Write{}); err != nil {
+		t.Errorf("the next Put = %v", err)
+	}
+	select {
+	case err := <-done:
+		t.Errorf("answered before its change was told: %v", err)
+	default:
+	}
+	close(release)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if names, err := os.ReadDir(s.cfg.Dir); err != nil || len(names) > 0 || s.Queue().Busy != 0 {
+		t.Errorf("staged %v, %v; %+v", names, err, s.Queue())
 	}
 }
