@@ -101,3 +101,14 @@ func (s *Server) sweeps() []fleet.Cache {
 	}
 	return list
 }
+
+// tags gives the tokens of answers. A URL that names a key belongs to a kind, too.
+func (s *Server) tags() func(source, key, kind, owner string) []string {
+	kindOf := s.opts.Config.KindFinder()
+	return func(source, key, kind, owner string) []string {
+		if kind == "" {
+			kind = kindOf(source, key)
+		}
+		return purge.SurrogateKeys(source, key, kind, owner)
+	}
+}

@@ -251,7 +251,7 @@ func (s *Server) openHandler() error {
 	}
 	deps := delivery.Deps{
 		Parse: s.parse, Originals: s.originals, Renderer: renderer{s.renderer}, Places: s.places,
-		Memory: s.memory, Disk: s.disk, Tags: purge.SurrogateKeys, Metrics: delivery.NewMetrics(), Events: s.observe, Log: s.deps.Log,
+		Memory: s.memory, Disk: s.disk, Tags: s.tags(), Metrics: delivery.NewMetrics(), Events: s.observe, Log: s.deps.Log,
 	}
 	if s.mezzanines != nil {
 		deps.Mezzanines = s.mezzanines
