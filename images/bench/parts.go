@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -45,7 +46,49 @@ func (b *bench) parts(ctx context.Context, groups [][]*original) error {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
 	}
+	if b.config.measures(PartCached) {
+		return b.cached(ctx)
+	}
 	return nil
+}
+
+// cachedConnections is how many connections ask for the finished rendition.
+const cachedConnections = 16
+
+// cached measures a finished rendition beside nginx. Without nginx the report
+// says so.
+func (b *bench) cached(ctx context.Context) error {
+	fmt.Fprintln(b.config.Talk, "a finished rendition, beside nginx")
+	costs, size, err := MeasureCached(ctx, CachedConfig{
+		Program: b.config.Program, Connections: []int{cachedConnections}, Rounds: b.config.Rounds, Length: cachedLength,
+		LoadCPU: min(1, runtime.NumCPU()-1), // the servers have processor 0 to themselves where there are two
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		b.note("a finished rendition was not measured: %v", err)
+		return nil
+	}
+	b.report.Cached = compareCached(costs, size)
+	return nil
+}
+
+// cachedLength is how long one subject answers in a round.
+const cachedLength = time.Second
+
+// compareCached holds kamado, the first, against the better of nginx's
+// configurations in each round.
+func compareCached(costs []CachedCost, size int) *Cached {
+	var ours, theirs []float64
+	for round, v := range costs[0].Rounds {
+		best := 0.0
+		for _, peer := range costs[1:] {
+			best = max(best, peer.Rounds[round])
+		}
+		ours, theirs = append(ours, v), append(theirs, best)
+	}
+	return &Cached{Bytes: size, Kamado: spread(ours), Nginx: spread(theirs), Ratio: spread(ratios(ours, theirs))}
 }
 
 // besideImgproxy is a subject with imgproxy, where it is measured.

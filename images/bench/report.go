@@ -125,12 +125,13 @@ type Latency struct {
 	Ratio       *Spread `json:"ratio"`
 }
 
-// Cached is how many finished renditions a second a core delivers, and nginx
-// of the same bytes from a file.
+// Cached is how many finished renditions kamado delivers for a second of CPU,
+// and nginx of the same bytes from a file: in each round the better of its
+// configurations.
 type Cached struct {
 	Bytes  int    `json:"bytes"` // of the rendition
-	Kamado Spread `json:"kamado_rps"`
-	Nginx  Spread `json:"nginx_rps"`
+	Kamado Spread `json:"kamado_per_cpu_second"`
+	Nginx  Spread `json:"nginx_per_cpu_second"`
 	Ratio  Spread `json:"ratio"` // kamado's over nginx's
 }
 

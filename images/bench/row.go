@@ -198,11 +198,11 @@ func (r *Report) burstRow() Row {
 }
 
 func (r *Report) cachedRow() Row {
-	row := Row{Work: "cached 30 KB rendition, requests a second over nginx's", Peer: "nginx"}
+	row := Row{Work: "cached 30 KB rendition, answers for a second of CPU over nginx's", Peer: "nginx"}
 	if r.Cached == nil {
 		return row.absent(barCached, "the part was not asked for, or nginx is not installed")
 	}
-	row.Kamado, row.Theirs = figure(r.Cached.Kamado.Median, "rps"), figure(r.Cached.Nginx.Median, "rps")
+	row.Kamado, row.Theirs = figure(r.Cached.Kamado.Median, "a second"), figure(r.Cached.Nginx.Median, "a second")
 	return row.decide(r.Cached.Ratio, barCached)
 }
 

@@ -119,6 +119,15 @@ func TestPercentile(t *testing.T) {
 	}
 }
 
+// TestCachedIsHeldAgainstTheBetterNginx: in each round.
+func TestCachedIsHeldAgainstTheBetterNginx(t *testing.T) {
+	t.Parallel()
+	got := compareCached([]CachedCost{{Rounds: []float64{90, 90}}, {Rounds: []float64{100, 60}}, {Rounds: []float64{50, 120}}}, 30_000)
+	if got.Ratio.Min != 0.75 || got.Ratio.Max != 0.9 || got.Nginx.Max != 120 || got.Bytes != 30_000 {
+		t.Errorf("compareCached() = %+v, want 90/100 and 90/120", got)
+	}
+}
+
 func TestSizesOfAreFiveOf43(t *testing.T) {
 	t.Parallel()
 	o := &original{}
