@@ -24,7 +24,16 @@ var ErrMeta = fmt.Errorf("metadata has more than %d bytes", MetaBytesMax)
 const partsMax = 10_000
 
 // note is what the shelf keeps beside an object: the MD5 that S3 clients compare,
-// which the store's own ETag is not. As bytes:
+// which the store's own ETag is not. s3cmd sends an object again whose answer has
+// another MD5 than it sent, and takes an ETag with a "-" for none; rclone compares
+// MD5s when it decides what to copy, and reads an ETag that is not 32 hex digits as
+// unknown, falling back on size and the time in its metadata.
+//
+// It lies in the store's note and not in a file beside the key: there it is put and
+// removed in the same step as the bytes, needs no name that could be a key, and goes
+// along when a person moves the file. To hash on each read would cost the reading of
+// every object of a list. Where there are no attributes, the store's own ETag is
+// shown, which has a "-". As bytes:
 //
 //	0  1   version, 1
 //	1  16  MD5 of the bytes; of the parts' MD5s when parts > 0 (S3's ETag)
