@@ -37,6 +37,6 @@ Libs: -L$out -lvips-cpp
 END
 done
 cd "$source"
-# $ORIGIN is the linker's: beside the program.
-PKG_CONFIG_LIBDIR=$out/pkgconfig CGO_ENABLED=1 CGO_CFLAGS=-O2 GOFLAGS=-mod=mod \
-	go build -trimpath -ldflags='-s -w -r $ORIGIN' -o "$out/imgproxy" ./cli
+export PKG_CONFIG_LIBDIR="$out/pkgconfig" CGO_ENABLED=1 CGO_CFLAGS=-O2 GOFLAGS=-mod=mod
+# shellcheck disable=SC2016 # $ORIGIN is the linker's: beside the program
+go build -trimpath -ldflags='-s -w -r $ORIGIN' -o "$out/imgproxy" ./cli
