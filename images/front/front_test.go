@@ -368,8 +368,15 @@ func TestAClientThatLeavesCancelsItsWork(t *testing.T) {
 	must(t, err)
 	must(t, s.Listen(t.Context()))
 	ctx, stop := context.WithCancel(context.Background())
-	t.Cleanup(stop)
-	go s.Run(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.Run(ctx) // the test is about its connections
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-done
+	})
 	c := (&house{Server: s}).dial(t)
 	c.say("GET /x HTTP/1.1\r\nHost: pictures\r\n\r\n")
 	<-came

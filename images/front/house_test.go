@@ -128,8 +128,15 @@ func newHouse(t testing.TB, set settings) *house {
 	must(t, h.Listen(t.Context()))
 	ctx, stop := context.WithCancel(context.Background())
 	h.stop = sync.OnceFunc(stop)
-	go func() { h.ended <- h.Run(ctx) }()
-	t.Cleanup(h.stop)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.ended <- h.Run(ctx)
+	}()
+	t.Cleanup(func() { // before the store is closed
+		h.stop()
+		<-done
+	})
 	return h
 }
 

@@ -1,7 +1,6 @@
 package front_test
 
 import (
-	"fmt"
 	"net"
 	"runtime"
 	"testing"
@@ -48,7 +47,7 @@ func TestAnIdleConnectionIsSmall(t *testing.T) {
 	h.events = nil
 	h.mu.Unlock()
 	each := float64(held()-before) / connections
-	t.Log(fmt.Sprintf("%.0f bytes for each of %d idle connections", each, connections))
+	t.Logf("%.0f bytes for each of %d idle connections", each, connections)
 	if each > most || runtime.NumGoroutine() > goroutines+20 {
 		t.Errorf("an idle connection takes %.0f bytes, want at most %d; %d goroutines more", each, most, runtime.NumGoroutine()-goroutines)
 	}
