@@ -162,6 +162,9 @@ func TestPixelate(t *testing.T) {
 				q := &p.Planes[i]
 				for y := range q.Height {
 					for x, v := range q.Row(y) {
+						if (x+3*y)%7 != 0 {
+							continue // a mean costs as much as the picture
+						}
 						if want := blockMean(before, i, x, y, side); math.Abs(float64(v)-want) > 0.51 {
 							t.Fatalf("%v alpha %t plane %d, blocks of %d: %d at %d,%d, want %.2f", m, alpha, i, side, v, x, y, want)
 						}

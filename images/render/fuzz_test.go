@@ -11,6 +11,7 @@ import (
 
 // Every sample of every format goes through every operation at once.
 func TestAllOperationsOnEverySample(t *testing.T) {
+	t.Parallel()
 	r := withPureGo(render.Config{})
 	want := images.Rendition{
 		Width: 24, Height: 20, Fit: images.FitCrop, Gravity: images.Smart, Trim: 3, Rotate: 90, FlipH: true,

@@ -96,6 +96,7 @@ func originals(t *testing.T, m image.Image) map[string][]byte {
 }
 
 func TestTrimIsExactToThePixel(t *testing.T) {
+	t.Parallel()
 	in := image.Rect(48, 32, 208, 128)
 	m := framed(256, 160, in, color.RGBA{250, 250, 250, 255})
 	for name, src := range originals(t, m) {
@@ -136,6 +137,7 @@ func TestTrimIsExactToThePixel(t *testing.T) {
 // The border of a picture that lies in its file in any way, of a size that is
 // no multiple of a JPEG's blocks.
 func TestTrimIsExactInEveryOrientation(t *testing.T) {
+	t.Parallel()
 	for o := uint16(1); o <= 8; o++ {
 		width, height := 123, 77
 		in := image.Rect(16, 32, 96, 64)
@@ -190,6 +192,7 @@ func reds(m image.Image) int {
 }
 
 func TestSmartCropKeepsWhatDrawsTheEye(t *testing.T) {
+	t.Parallel()
 	m := striking(480, 240, image.Rect(360, 48, 456, 144))
 	for name, src := range originals(t, m) {
 		if name == "gif" || name == "grey jpeg" || name == "grey png" {
@@ -225,6 +228,7 @@ func TestSmartCropKeepsWhatDrawsTheEye(t *testing.T) {
 }
 
 func TestColoursAndBlocks(t *testing.T) {
+	t.Parallel()
 	for name, src := range originals(t, quarters(160, 120)) {
 		for _, format := range []images.Format{images.JPEG, images.PNG} {
 			render := func(want images.Rendition) image.Image {
@@ -259,6 +263,7 @@ func TestColoursAndBlocks(t *testing.T) {
 }
 
 func TestPaddingFollowsDensityAndBackground(t *testing.T) {
+	t.Parallel()
 	pad := images.Padding{Top: 3, Right: 5, Bottom: 7, Left: 11}
 	for name, src := range originals(t, quarters(160, 120)) {
 		for _, tt := range []struct {
@@ -295,6 +300,7 @@ func TestPaddingFollowsDensityAndBackground(t *testing.T) {
 }
 
 func TestTextIsLaidOver(t *testing.T) {
+	t.Parallel()
 	words := images.Text{Words: "MMMM", Size: 20, Color: images.Color{R: 255, G: 0, B: 255}, Opacity: 1, Gravity: images.SouthEast, X: 5, Y: 5}
 	for name, src := range originals(t, quarters(320, 240)) {
 		for _, format := range []images.Format{images.JPEG, images.PNG} {
@@ -305,8 +311,8 @@ func TestTextIsLaidOver(t *testing.T) {
 			}
 			m := decoded(t, res)
 			inside, outside := 0, 0
-			for y := range 240 {
-				for x := range 320 {
+			for y := 0; y < 240; y += 2 {
+				for x := 0; x < 320; x += 2 {
 					if near(m.At(x, y), color.RGBA{255, 0, 255, 255}, 60) {
 						if x > 160 && x < 312 && y > 180 && y < 232 {
 							inside++
@@ -316,7 +322,7 @@ func TestTextIsLaidOver(t *testing.T) {
 					}
 				}
 			}
-			if inside < 300 || outside > 20 {
+			if inside < 75 || outside > 5 {
 				t.Errorf("%s as %s: %d pixels of letters in their place, %d elsewhere", name, format, inside, outside)
 			}
 		}
@@ -324,6 +330,7 @@ func TestTextIsLaidOver(t *testing.T) {
 }
 
 func TestFilesStayWithinMaxBytes(t *testing.T) {
+	t.Parallel()
 	m := noisy(320, 240)
 	src := jpegOf(t, m)
 	r := withPureGo(render.Config{})
@@ -373,6 +380,7 @@ func noisy(width, height int) image.Image {
 }
 
 func TestFactsOfAnOriginal(t *testing.T) {
+	t.Parallel()
 	m := framed(200, 150, image.Rect(0, 0, 100, 150), color.RGBA{20, 20, 30, 255})
 	ask := render.Ask{Palette: 5, BlurHashX: 4, BlurHashY: 3, ThumbHash: true, Dominant: true, Attention: true}
 	for name, src := range originals(t, m) {

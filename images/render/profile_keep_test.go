@@ -31,6 +31,7 @@ func kept(t *testing.T, res render.Result) []byte {
 }
 
 func TestProfileIsKeptOnRequest(t *testing.T) {
+	t.Parallel()
 	profile := swapped("RGB ")
 	src := withProfile(jpegOf(t, quarters(400, 300)), profile)
 	r := withPureGo(render.Config{})
@@ -69,6 +70,7 @@ func TestProfileIsKeptOnRequest(t *testing.T) {
 
 // A profile that is no use beside the rendition's planes is not written.
 func TestProfileThatDoesNotFitIsNotKept(t *testing.T) {
+	t.Parallel()
 	grey := image.NewGray(image.Rect(0, 0, 64, 48))
 	for name, src := range map[string][]byte{
 		"an RGB profile in a grey picture": withProfile(jpegOf(t, grey), swapped("RGB ")),
@@ -100,6 +102,7 @@ func TestProfileThatDoesNotFitIsNotKept(t *testing.T) {
 
 // A PNG comes and goes through the codec with its profile.
 func TestProfileOfAPNGIsKept(t *testing.T) {
+	t.Parallel()
 	r := withPureGo(render.Config{})
 	src, err := r.Render(t.Context(), withProfile(jpegOf(t, quarters(80, 60)), swapped("RGB ")), images.Rendition{Format: images.PNG, Profile: images.ProfileKeep})
 	if err != nil {

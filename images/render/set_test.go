@@ -120,11 +120,12 @@ func boxes(sides ...int) []images.Rendition {
 
 // What is made together is as good as what is made alone.
 func TestSetIsAsGoodAsEachAlone(t *testing.T) {
-	m := detailed(480, 360)
+	t.Parallel()
+	m := detailed(320, 240)
 	for name, src := range map[string][]byte{"jpeg": jpegOf(t, m), "png": pngOf(t, m)} {
 		original := decodedBytes(t, src)
 		r := withPureGo(render.Config{})
-		wants := boxes(240, 120, 80, 40)
+		wants := boxes(160, 80, 40)
 		for i := range wants {
 			wants[i].Format = images.JPEG
 		}
@@ -173,6 +174,7 @@ func (c *counting) Load(ctx context.Context, req codec.LoadRequest) (*codec.Rast
 // Sets of everything: each member is what it would be alone, in place and
 // error.
 func TestSetOfAllSorts(t *testing.T) {
+	t.Parallel()
 	wants := []images.Rendition{
 		{Width: 100}, {Width: 60, Height: 60, Fit: images.FitCrop, Gravity: images.East}, {Width: 50, Rotate: 90}, {Width: 80, FlipH: true},
 		{Region: image.Rect(4000, 0, 4100, 10)}, {Width: 40, Height: 40, Fit: images.FitCrop, Gravity: images.Smart}, {Trim: 20, Width: 90},
@@ -213,6 +215,7 @@ func TestSetOfAllSorts(t *testing.T) {
 }
 
 func TestSetSharesOneLoad(t *testing.T) {
+	t.Parallel()
 	c := &counting{Codec: withoutWorkers()}
 	r := newRenderer(render.Config{Codecs: []render.Codec{c}})
 	src := pngOf(t, quarters(400, 300))
@@ -240,6 +243,7 @@ func TestSetSharesOneLoad(t *testing.T) {
 }
 
 func TestSetsHaveAnEnd(t *testing.T) {
+	t.Parallel()
 	out := newRenderer(render.Config{}).RenderSet(t.Context(), jpegOf(t, quarters(64, 48)), make([]images.Rendition, render.SetMax+1))
 	if out[render.SetMax-1].Err != nil || images.KindOf(out[render.SetMax].Err) != images.Invalid {
 		t.Errorf("the last allowed: %v, one more: %v", out[render.SetMax-1].Err, out[render.SetMax].Err)

@@ -40,6 +40,7 @@ func workers(t *testing.T) render.Codec {
 
 // What only workers read and write goes the same way as the rest.
 func TestOperationsThroughWorkers(t *testing.T) {
+	t.Parallel()
 	c := &counting{Codec: workers(t)}
 	r := newRenderer(render.Config{Codecs: []render.Codec{c}})
 	photo := jpegOf(t, noisy(160, 120))
