@@ -48,7 +48,7 @@ func TestDecodeTwinsAgree(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	var e Encoder
 	var d Decoder
-	for i := range 1500 {
+	for i := range 500 {
 		data := randomFile(t, r, &e)
 		for range r.IntN(4) {
 			data[150+r.IntN(len(data)-150)] ^= 1 << r.IntN(8)
