@@ -113,12 +113,8 @@ type stats struct {
 	Memory cacheStats `json:"result_cache_memory"`
 	Disk   cacheStats `json:"result_cache_disk"`
 	Origin struct {
-		Originals cacheStats `json:"originals"`
-		Sources   []struct {
-			Name   string `json:"name"`
-			Remote bool   `json:"remote"`
-			Spent  bool   `json:"budget_spent"`
-		} `json:"sources"`
+		Originals cacheStats    `json:"originals"`
+		Sources   []originState `json:"sources"`
 	} `json:"origin"`
 	Codec *codecStats `json:"codec"`
 }

@@ -92,6 +92,9 @@ func (c *Console) routes() http.Handler {
 	read("/images/playground", c.playground)
 	read("/images/presets", c.presets)
 	read("/images/stats", c.statistics)
+	read("/images/traffic", c.traffic)
+	read("/images/orders", c.orders)
+	mux.Handle("POST /images/orders/{action}", c.cfg.Guard.Require(http.HandlerFunc(c.giveOrder)))
 	read("/images/url", c.writtenURL)
 	read("/pictures/{options}/{key...}", c.picture)
 	if c.admin != nil {

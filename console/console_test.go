@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ type service struct {
 	signing bool
 	empty   bool
 	asked   http.Header // of the last picture
+	ordered []string    // orders that were given
 }
 
 func newService(t *testing.T) *service {
@@ -59,7 +61,26 @@ func newService(t *testing.T) *service {
 		json.NewEncoder(w).Encode(map[string]any{"key": r.PathValue("key"), "bytes": 1234567, "format": "jpeg", "width": 4000, "height": 3000, "orientation": 6, "frames": 2, "alpha": true, "bits": 16, "progressive": true})
 	}))
 	mux.HandleFunc("GET /-/api/v1/stats", operator(func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, `{"queue":{"busy":1,"places":2,"admitted":1234},"result_cache_memory":{"hits":3,"misses":1,"bytes":10,"bytes_max":100},"origin":{"sources":[{"name":"default"},{"name":"far","remote":true,"budget_spent":true}]},"codec":{"Busy":1}}`)
+		io.WriteString(w, `{"queue":{"busy":1,"places":2,"admitted":1234},"result_cache_memory":{"hits":3,"misses":1,"bytes":10,"bytes_max":100},"origin":{"sources":[{"name":"default"},{"name":"far","remote":true,"budget_spent":true,"reach":"spent","requests":9,"errors":4,"last_error":"<connection refused>","latency_p50_seconds":0.02,"latency_p99_seconds":1.5}]},"codec":{"Busy":1}}`)
+	}))
+	mux.HandleFunc("GET /-/api/v1/traffic", operator(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, `{"minutes":[{"start":"2026-05-26T19:00:00Z","requests":4,"hits":2,"rendered":1,"errors":1,"bytes":4000,"time":8000000}],"top":[{"original":"recipes/<1>","requests":3,"bytes":4000}],"slowest":[{"original":"recipes/2","rendition":"w:480","outcome":"rendered","took":120000000}],"errors":[{"original":"recipes/9","status":404,"detail":"there is no such original"}]}`)
+	}))
+	mux.HandleFunc("GET /-/api/v1/orders", operator(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, `{"orders":[{"id":"1","action":"takedown","target":"key/default/recipes/1.jpg","reason":"<asked>"},{"id":"2","action":"takedown","target":"kind/recipes"},{"id":"3","action":"purge","target":"all"}]}`)
+	}))
+	mux.HandleFunc("GET /-/api/v1/purge/status", operator(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, `{"node":"tofu-1","peers":[{"url":"http://10.0.0.2:7701","node":"tofu-2","reachable":true,"equal":true,"swept":true},{"url":"http://10.0.0.3:7701","error":"refused"}]}`)
+	}))
+	mux.HandleFunc("POST /-/api/v1/{action}", operator(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		s.ordered = append(s.ordered, r.PathValue("action")+" "+string(body))
+		if strings.Contains(string(body), "nonsense") {
+			w.WriteHeader(http.StatusBadRequest)
+			io.WriteString(w, `{"detail":"\"nonsense\" is not a tag"}`)
+			return
+		}
+		io.WriteString(w, `{"id":"4"}`)
 	}))
 	mux.HandleFunc("POST /-/api/v1/sign", operator(func(w http.ResponseWriter, r *http.Request) {
 		if !s.signing {
@@ -188,6 +209,8 @@ func TestPages(t *testing.T) {
 		{"an original that is gone", "/images/playground?key=gone.jpg", 404, []string{"There is nothing here"}, nil},
 		{"presets are shown on an original", "/images/presets", 200, []string{"w:180,h:180,fit:crop", "/pictures/preset:thumb/recipes/1%20%26%202.jpg"}, nil},
 		{"the state of caches and queue", "/images/stats", 200, []string{"75.0 %", "1\u2009234", "Off", "Fails too often"}, nil},
+		{"the traffic of the last hour", "/images/traffic", 200, []string{"recipes/&lt;1&gt;", "50.0 %", "w:480", "120ms", "there is no such original", "&lt;connection refused&gt;", `height="50"`}, nil},
+		{"orders that hold, and the fleet", "/images/orders", 200, []string{"key/default/recipes/1.jpg", "&lt;asked&gt;", "tofu-2", "Does not answer", `value="recipes/1.jpg"`, `name="by" value="tag"`, "kamado images takedown recipes/1"}, nil},
 		{"an address that is none", "/nowhere", 404, []string{"There is nothing here"}, nil},
 	} {
 		got := get(h, c.target)
@@ -200,7 +223,7 @@ func TestPages(t *testing.T) {
 
 func TestHTMXGetsFragments(t *testing.T) {
 	h := build(t, newService(t))
-	for _, target := range []string{"/images", "/images?after=a", "/images/stats"} {
+	for _, target := range []string{"/images", "/images?after=a", "/images/stats", "/images/traffic", "/images/orders"} {
 		if got := get(h, target, byHTMX); got.status != 200 || strings.Contains(got.body, "<html") {
 			t.Errorf("GET %s by htmx = %d, a whole page: %.80s", target, got.status, got.body)
 		}
@@ -412,5 +435,39 @@ func TestConfigIsChecked(t *testing.T) {
 		if _, err := console.New(cfg); err == nil {
 			t.Errorf("New(%+v) takes it", cfg)
 		}
+	}
+}
+
+// TestOrdersAreGiven: what the buttons send, what is said afterwards, and what is
+// refused.
+func TestOrdersAreGiven(t *testing.T) {
+	s := newService(t)
+	h := build(t, s)
+	for _, c := range []struct {
+		action string
+		form   url.Values
+		want   string
+	}{
+		{"purge", url.Values{"by": {"key"}, "what": {" recipes/1 "}}, `purge {"key":"recipes/1","reason":"","wait":3}`},
+		{"takedown", url.Values{"by": {"tag"}, "what": {"kind/recipes"}, "reason": {"asked"}}, `takedown {"reason":"asked","tag":"kind/recipes","wait":3}`},
+		{"restore", url.Values{"by": {"key"}, "what": {"a/b.jpg"}}, `restore {"key":"a/b.jpg","reason":"","wait":3}`},
+	} {
+		got := post(h, "/images/orders/"+c.action, c.form, asOperator)
+		if got.status != http.StatusSeeOther || got.header.Get("Location") != "/images/orders?done="+c.action || s.ordered[len(s.ordered)-1] != c.want {
+			t.Errorf("%s: %d to %q, %q, want %q", c.action, got.status, got.header.Get("Location"), s.ordered, c.want)
+		}
+		if got := get(h, "/images/orders?done="+c.action); !strings.Contains(got.body, `role="status"`) {
+			t.Errorf("%s: nothing says that it was done", c.action)
+		}
+	}
+	if got := post(h, "/images/orders/purge", url.Values{"by": {"tag"}, "what": {"nonsense"}}, asOperator); got.status != 400 || !strings.Contains(got.body, "is not a tag") {
+		t.Errorf("what is refused: %d", got.status)
+	}
+	before := len(s.ordered)
+	if got := post(h, "/images/orders/purge", url.Values{"what": {"recipes/1"}}); got.status < 400 || len(s.ordered) != before {
+		t.Errorf("a reader may give orders: %d", got.status)
+	}
+	if got := post(h, "/images/orders/delete", url.Values{"what": {"recipes/1"}}, asOperator); got.status != 404 {
+		t.Errorf("an order that is none: %d", got.status)
 	}
 }
