@@ -32,11 +32,12 @@ func newImagesImportCommand(a *app) *cobra.Command {
 		Use:   "import FROM TO",
 		Short: "Copy a tree or a bucket of originals, and go on where it stopped",
 		Long: `Import copies originals from one place to another; each is a directory or a bucket (s3://BUCKET/PREFIX?endpoint=URL&region=R, credentials
-in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY). What the target has already is left alone. Keys that cannot be copied are listed in a file and
-do not stop the rest.
+in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY). What the target has already, equal in size and not older, is
+left alone (--verify compares the bytes, --keep never overwrites). Keys that cannot be copied are listed in a file and do not stop the rest.
 
 How far it is stands in --checkpoint: run the same command again after a stop, however it came to be, and it goes on there. Only files that
-begin as pictures are taken, unless --any is given. A server that delivers TO need not be stopped.`,
+begin as pictures are taken, unless --any is given. The time left is known when FROM has been listed; --count lists it first. A server that
+delivers TO need not be stopped.`,
 		Example: `  kamado images import /mnt/nfs/photos originals
   kamado images import 's3://old-bucket/photos?endpoint=https://s3.eu-west-1.amazonaws.com&region=eu-west-1' originals --copies 64
   kamado images import /srv/photos /srv/originals --link`,

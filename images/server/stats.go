@@ -72,6 +72,10 @@ var (
 	descUpgrades  = desc("upgrades_total", "Renditions in formats that are made in the background: made, failed, dropped.", "event")
 	descPending   = desc("upgrades_pending", "Renditions that wait to be made in the background.")
 	descSpent     = desc("origin_budget_spent", "1 while an origin fails too often and is not asked.", "origin")
+	descAsked     = desc("origin_requests_total", "Questions and reads that were sent to an origin.", "origin")
+	descFaults    = desc("origin_errors_total", "Of them, those whose answer speaks against the origin.", "origin")
+	descSpared    = desc("origin_spared_total", "Questions that were not sent, because the origin fails too often.", "origin")
+	descLatency   = desc("origin_latency_seconds", "Time of the last 512 answers of an origin.", "origin", "quantile")
 	descWorkers   = desc("codec_workers", "Codec workers by state: busy, idle, starting.", "state")
 	descCodec     = desc("codec_events_total", "Codec workers and their requests by event: started, failed, died, killed, answered, refused.", "event")
 )
@@ -80,7 +84,7 @@ var (
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descBusy, descPlaces, descWaiting, descAdmitted, descShed, descWaited, descHits, descMisses, descEvictions, descBytes, descBytesMax,
-		descDropped, descDamaged, descFailures, descMezzanine, descUpgrades, descPending, descSpent, descWorkers, descCodec,
+		descDropped, descDamaged, descFailures, descMezzanine, descUpgrades, descPending, descSpent, descAsked, descFaults, descSpared, descLatency, descWorkers, descCodec,
 	} {
 		ch <- d
 	}
@@ -133,6 +137,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			spent = 1
 		}
 		put(descSpent, gauge, spent, o.Name)
+		put(descAsked, counter, float64(o.Requests), o.Name)
+		put(descFaults, counter, float64(o.Errors), o.Name)
+		put(descSpared, counter, float64(o.Spared), o.Name)
+		put(descLatency, gauge, o.P50, o.Name, "0.5")
+		put(descLatency, gauge, o.P99, o.Name, "0.99")
 	}
 	if st.Codec != nil {
 		c.collectCodec(st.Codec, put)
