@@ -207,7 +207,7 @@ func TestAccessibility(t *testing.T) {
 	p := open(t, w.link, 420, 900, true)
 	p.launchOne(w, "one")
 	pages := []string{strings.TrimPrefix(eval[string](p, "location.href"), w.console)}
-	pages = append(pages, "/", "/images", "/images/playground?key=photos/dune.jpg", "/images/presets", "/images/stats",
+	pages = append(pages, "/", "/images", "/images/playground?key=photos/dune.jpg", "/images/presets", "/images/traffic", "/images/stats", "/images/orders",
 		"/machines", "/machines#launch", "/machines/images", "/machines/networks", "/machines/hosts", "/machines/projects", "/nowhere")
 	for _, path := range pages {
 		p.fits(w, path, string(rules))
