@@ -125,9 +125,10 @@ func newImagesBenchVarnishCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "varnish --originals DIR",
 		Short: "Measure a tier of Varnish in front against none",
-		Long: `Measure what a tier of Varnish costs and saves: the CPU of a request, of all processes, through Varnish and this program without
-caches; of this program with its own caches; and of this program without any. The requests are the same in all three, by
-Zipf's law with the exponent 1 over so many renditions that 50, 80 and 90 % of them were asked for before.`,
+		Long: `Measure what a tier of Varnish costs and saves: the CPU of a request, of all processes, through Varnish and this program
+without caches; of this program with its own caches; with its cache in memory alone, as that Varnish has it; and without
+any. The requests are the same in all four, by Zipf's law with the exponent 1 over so many renditions that 50, 80 and 90 %
+of them were asked for before.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			program, release, err := measured()

@@ -41,7 +41,7 @@ func serve(args []string) {
 	flags := flag.NewFlagSet("serve", flag.ExitOnError)
 	address := flags.String("http", "", "")
 	originals := flags.String("originals", "", "")
-	for _, name := range []string{"result-cache", "mezzanine", "original-cache"} {
+	for _, name := range []string{"result-cache", "result-cache-disk", "result-cache-memory", "mezzanine", "original-cache"} {
 		flags.String(name, "on", "")
 	}
 	admin := flags.String("admin", "", "")

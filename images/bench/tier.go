@@ -85,10 +85,11 @@ type Cost struct {
 const (
 	tierVarnish = "Varnish before kamado without caches"
 	tierOwn     = "kamado with its own caches"
+	tierMemory  = "kamado with its cache in memory alone" // as Varnish here has it: nothing is left after a restart
 	tierNone    = "kamado without caches"
 )
 
-var tierArrangements = []string{tierVarnish, tierOwn, tierNone}
+var tierArrangements = []string{tierVarnish, tierOwn, tierMemory, tierNone}
 
 // tierConcurrency is how many requests are on the way at once.
 const tierConcurrency = 4
@@ -196,7 +197,11 @@ func tierJobs(group []*original, requests int, rate float64) (batch []job, hits 
 // measure does one round of one arrangement with processes of its own.
 func (c TierConfig) measure(ctx context.Context, varnishd, work string, batch []job, cost *tierCost) error {
 	config := Config{Program: c.Program, Originals: c.Originals, Timeout: c.Timeout}
-	kamado, err := startVariant(ctx, config, variant{results: cost.Arrangement == tierOwn})
+	v := variant{results: cost.Arrangement == tierOwn || cost.Arrangement == tierMemory}
+	if cost.Arrangement == tierMemory {
+		v.more = []string{"--result-cache-disk", "0", "--result-cache-memory", "2GiB"}
+	}
+	kamado, err := startVariant(ctx, config, v)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrKamado, err)
 	}

@@ -26,8 +26,8 @@ func TestTierComparesTheSameRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(report.Costs) != 3 || !strings.HasPrefix(report.Varnish, "varnish-") {
-		t.Fatalf("report = %+v, want three arrangements, and a version", report)
+	if len(report.Costs) != 4 || !strings.HasPrefix(report.Varnish, "varnish-") {
+		t.Fatalf("report = %+v, want four arrangements, and a version", report)
 	}
 	for _, cost := range report.Costs {
 		tier := strings.Contains(cost.Arrangement, "Varnish")
@@ -35,7 +35,7 @@ func TestTierComparesTheSameRequests(t *testing.T) {
 			t.Errorf("cost = %+v", cost)
 		}
 	}
-	if head, rows := report.Table(); len(rows) != 3 || len(rows[0]) != len(head) {
+	if head, rows := report.Table(); len(rows) != 4 || len(rows[0]) != len(head) {
 		t.Errorf("table = %q", rows)
 	}
 }
