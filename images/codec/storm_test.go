@@ -24,7 +24,7 @@ func stormFaults() int {
 	if os.Getenv("KAMADO_TEST_ALL") == "1" {
 		return 10_000
 	}
-	return 100
+	return 75 // five of each kind
 }
 
 // goodPerFault is how many ordinary requests there are for each fault.
