@@ -3,6 +3,7 @@
 //
 //	/{signature}/{option:value:...}/.../plain/{source}@{extension}
 //	/{signature}/{option:value:...}/.../{source in base64url}.{extension}
+//	/{signature}/{resizing type}/{width}/{height}/{gravity}/{enlarge}/{source}
 //
 // Vocabulary: an option has a name, of which there are short and long forms, and
 // arguments between colons; later options change earlier ones. A source is what

@@ -71,6 +71,9 @@ type parser struct {
 
 // options reads the options in front of the source and gives the source.
 func (p *parser) options(path string) (source string, err error) {
+	if source, ok, err := p.basic(path); ok {
+		return source, err
+	}
 	for n := 0; ; n++ {
 		segment, rest, more := strings.Cut(path, "/")
 		name, args, isOption := cutOption(segment)

@@ -121,6 +121,32 @@ func TestSources(t *testing.T) {
 	}
 }
 
+// TestTheFormWithoutNames: what clients of imgproxy 2 and before write.
+func TestTheFormWithoutNames(t *testing.T) {
+	t.Parallel()
+	g := grammar(t)
+	const source = "aHR0cDovL2ltZy5l/eGFtcGxlLmNvbS9w/cmV0dHkvaW1hZ2Uu/anBn" // of its README
+	for path, want := range map[string]string{
+		"/x/fill/300/300/ce/0/" + source:            "web w:300,h:300,fit:clip",
+		"/x/fill/300/200/no/1/" + source + ".png":   "web w:300,h:200,fit:crop,gravity:north,format:png",
+		"/x/fit/300/0/sm/0/plain/local:///a.jpg":    " w:300,fit:shrink",
+		"/x/fill/30/20/fp:0.1:0.9/1/plain/a@webp":   " w:30,h:20,fit:crop,gravity:focal:0.1:0.9,format:webp",
+		"/x/force/30/20/ce/true/plain/fit/1/1/ce/0": " w:30,h:20,fit:stretch",
+	} {
+		if req, err := parse(t, g, path); err != nil || req.Origin+" "+req.Rendition.String() != want {
+			t.Errorf("%s = %s %s, %v, want %s", path, req.Origin, req.Rendition, err, want)
+		}
+	}
+	for path, part := range map[string]string{
+		"/x/fill/99999/300/ce/0/" + source: "width", "/x/fill/300/300/ce/maybe/" + source: "enlarge", "/x/cover/300/300/ce/0/" + source: "key",
+		"/x/fill/300/300/fp:2:0/0/" + source: "gravity", "/x/fill/300/300/ce/0/": "source", "/x/fill/300/300/ce/0/rs:fit:1:1/plain/a": "source",
+	} {
+		if _, err := parse(t, g, path); errorPart(err) != part {
+			t.Errorf("%s: %v, want an error about %s", path, err, part)
+		}
+	}
+}
+
 func TestWhatIsNotKnownIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	g := grammar(t)
@@ -259,6 +285,7 @@ func TestOneKeyForAHundredThousandSpellings(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("/unsafe/rs:fill:300:400:0/g:sm/aHR0cDovL2V4YW1w/bGUuY29tL2ltYWdl/cy9jdXJpb3NpdHku/anBn.png")
 	f.Add("/x/pr:thumb/wm:0.5:soea:1:2:0.1/c:0.5:10:fp:0.1:0.2/t:10/pd:1:2/fn:YQ:1/plain/s3://photos/a%20b@webp")
+	f.Add("/x/fill/300/300/fp:0.1:0.9/1/aHR0cDovL2ltZy5l/eGFtcGxlLmNvbS9w.png")
 	f.Add("/x/bg:1:2:3/mb:300/fq:webp:1/exp:1/plain/http://a/b")
 	g := grammar(f)
 	f.Fuzz(func(t *testing.T, path string) {

@@ -38,7 +38,7 @@ var names = map[string]string{
 	"sh": "sharpen", "pix": "pixelate", "wm": "watermark",
 	"sm": "strip_metadata", "kcr": "keep_copyright", "scp": "strip_color_profile", "eth": "enforce_thumbnail", "q": "quality", "fq": "format_quality",
 	"mb": "max_bytes", "f": "format", "ext": "format", "cb": "cachebuster", "exp": "expires", "fn": "filename", "att": "return_attachment",
-	"pr": "preset", "da": "disable_animation",
+	"pr": "preset", "da": "disable_animation", "pg": "page", "ph": "preserve_hdr",
 }
 
 func (p *parser) option(name string, args []string) error {
@@ -92,6 +92,9 @@ var readers = map[string]func(*parser, []string) error{
 	"preset":              (*parser).preset,
 	"format":              func(p *parser, a []string) error { return p.format(a) },
 	"disable_animation":   func(p *parser, a []string) (err error) { p.r.Still, err = boolean("disable_animation", a); return err },
+	"raw":                 needed("raw", false, "originals are not delivered as they are here"),
+	"preserve_hdr":        needed("preserve_hdr", false, "pictures have 8 bits a channel here"),
+	"page":                needed("page", false, "only the first page is shown here"),
 	"cachebuster":         (*parser).cacheBuster,
 	"expires":             (*parser).expires,
 	"filename":            (*parser).fileName,
@@ -199,10 +202,11 @@ func decimal(s string) (float64, error) {
 	return math.Floor(f*1e4+0.5) / 1e4, nil
 }
 
+var resizingTypes = map[string]bool{"fit": true, "fill": true, "fill-down": true, "force": true, "auto": true}
+
 func (p *parser) resizingType(a []string) error {
 	v, err := single("resizing_type", a)
-	switch v {
-	case "fit", "fill", "fill-down", "force", "auto":
+	if resizingTypes[v] {
 		p.fit = v
 		return err
 	}
@@ -245,107 +249,6 @@ func (p *parser) factor(name string, a []string, to *float64) error {
 	if err := p.number(name, a, to); err != nil || *to == 0 {
 		return images.Invalidf(name, "it is not a number above 0")
 	}
-	return nil
-}
-
-// directions are the places by their names in the dialect.
-var directions = map[string]images.Gravity{
-	"no": images.North, "so": images.South, "ea": images.East, "we": images.West, "noea": images.NorthEast, "nowe": images.NorthWest,
-	"soea": images.SouthEast, "sowe": images.SouthWest, "ce": images.Center, "sm": images.Smart, "fp": images.Focal,
-}
-
-func readGravity(name string, a []string) (placed, error) {
-	if len(a) == 0 || len(a) > 3 {
-		return placed{}, images.Invalidf(name, "a gravity is a place and at most two numbers")
-	}
-	g, ok := directions[a[0]]
-	if !ok {
-		return placed{}, images.Invalidf(name, "%q is no place that is known here", clip(a[0]))
-	}
-	w := placed{given: true, gravity: g}
-	for i, to := range [...]*float64{&w.x, &w.y} {
-		if i+1 >= len(a) || a[i+1] == "" {
-			continue
-		}
-		f, err := decimal(a[i+1])
-		if err != nil {
-			return placed{}, images.Invalidf(name, "%q is not a number", clip(a[i+1]))
-		}
-		*to = f
-	}
-	switch {
-	case g == images.Focal:
-		w.focalX, w.focalY, w.x, w.y = w.x, w.y, 0, 0
-		if w.focalX < 0 || w.focalX > 1 || w.focalY < 0 || w.focalY > 1 {
-			return placed{}, images.Invalidf(name, "a focal point lies between 0 and 1")
-		}
-	case w.x != math.Trunc(w.x) || w.y != math.Trunc(w.y):
-		return placed{}, images.Invalidf(name, "offsets are whole pixels here, not shares of the picture")
-	case g == images.Smart && (w.x != 0 || w.y != 0):
-		return placed{}, images.Invalidf(name, "sm takes no offsets")
-	}
-	return w, nil
-}
-
-func (p *parser) readCrop(a []string) error {
-	p.r.Cut, p.crop = images.Cut{}, placed{}
-	for i, to := range [...]*float64{&p.r.Cut.Width, &p.r.Cut.Height} {
-		if i < len(a) {
-			if err := p.number("crop", a[i:i+1], to); err != nil {
-				return err
-			}
-			if *to >= 1 {
-				*to = math.Floor(*to + 0.5)
-			}
-		}
-	}
-	if len(a) <= 2 {
-		return nil
-	}
-	var err error
-	if p.crop, err = readGravity("crop", a[2:]); err == nil && (p.crop.x != 0 || p.crop.y != 0) {
-		err = images.Invalidf("crop", "offsets are not known here")
-	}
-	return err
-}
-
-// trimThreshold is what the dialect takes where no threshold is given.
-const trimThreshold = 10
-
-func (p *parser) trim(a []string) error {
-	if len(a) > 4 {
-		return images.Invalidf("trim", "it has %d arguments and takes four", len(a))
-	}
-	for _, more := range a[min(len(a), 1):] {
-		if v, err := boolean("trim", []string{more}); err != nil || v {
-			return images.Invalidf("trim", "a color and equal borders are not known here")
-		}
-	}
-	threshold := float64(trimThreshold)
-	if len(a) > 0 && a[0] != "" {
-		if err := p.number("trim", a[:1], &threshold); err != nil {
-			return err
-		}
-	}
-	p.r.Trim = int(math.Ceil(threshold))
-	return nil
-}
-
-func (p *parser) padding(a []string) error {
-	if len(a) > 4 {
-		return images.Invalidf("padding", "it has %d arguments and takes four", len(a))
-	}
-	var v [4]int
-	for i := range v {
-		if i < len(a) && a[i] != "" {
-			if err := p.whole("padding", a[i:i+1], &v[i], images.MaxPadding); err != nil {
-				return err
-			}
-		} else if i > 0 {
-			v[i] = v[max(i-2, 0)] // right as top, bottom as top, left as right
-		}
-	}
-	p.r.Padding = images.Padding{Top: v[0], Right: v[1], Bottom: v[2], Left: v[3]}
 	return nil
 }
 
