@@ -44,6 +44,10 @@ type Config struct {
 	// Whether drawings (SVG) are shown. They are cleaned of whatever is not drawing, and drawn by a sandboxed worker.
 	SVG bool `toml:"svg"`
 
+	// Whether pictures that are ready are answered before the HTTP server, by loops of their own. It costs 16 MiB at most and
+	// nothing but plain requests over plain connections goes that way.
+	Front bool `toml:"front"`
+
 	Negotiation Negotiation `toml:"negotiation"`
 	Limits      Limits      `toml:"limits"`
 	// Finished renditions that are kept for the next request of the same.
@@ -53,6 +57,8 @@ type Config struct {
 	Mezzanine     Mezzanine `toml:"mezzanine"`
 	Codec         Codec     `toml:"codec"`
 	Caching       Caching   `toml:"caching"`
+	// How originals come in.
+	Store Store `toml:"store"`
 	// How orders to forget or hide pictures reach every node and the CDN.
 	Purge Purge `toml:"purge"`
 }
@@ -258,11 +264,13 @@ func Default() Config {
 		TOFU:        TOFU{Generation: "auto"},
 		ImgProxy:    ImgProxy{SignatureSize: 32},
 		Native:      true,
+		Front:       true,
 		Quality:     Qualities{JPEG: 80, WebP: 78, AVIF: 60},
 		Negotiation: Negotiation{Formats: []Format{AVIF, WebP}, Background: []Format{AVIF}, BackgroundShare: 0.25, SaveDataQuality: 50},
 		Limits:      DefaultLimits(),
 		ResultCache: Cache{Memory: 64 * unit.MiB, Disk: unit.GiB},
 		Mezzanine:   Mezzanine{Disk: unit.GiB},
+		Store:       DefaultStore(),
 		Purge:       DefaultPurge(),
 		Codec:       Codec{Idle: 30 * time.Second, Memory: 512 * unit.MiB},
 		Caching: Caching{

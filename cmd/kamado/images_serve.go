@@ -181,7 +181,7 @@ func (a *app) addImages(ctx context.Context, p *process, sw *imagesSwitches) (*i
 		a.talkf("kamado images: %v: JPEG is delivered as always, other formats as far as this program can by itself", err)
 	}
 	p.group.Add("images", room.Run)
-	srv, err := p.listenAs(ctx, "images", c.Images.HTTP, room.Handler(), c.HTTP, p.healthOf(room.AddChecks))
+	srv, err := p.listenBehind(ctx, room.Front(), "images", c.Images.HTTP, room.Handler(), c.HTTP, p.healthOf(room.AddChecks))
 	if err != nil {
 		_ = room.Close()
 		return nil, err

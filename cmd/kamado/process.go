@@ -111,6 +111,11 @@ func (p *process) listenPlain(ctx context.Context, name, addr string, h http.Han
 }
 
 func (p *process) listenAs(ctx context.Context, name, addr string, h http.Handler, cfg httpserver.Config, health *httpserver.Health) (*httpserver.Server, error) {
+	return p.listenBehind(ctx, nil, name, addr, h, cfg, health)
+}
+
+// listenBehind is listenAs behind a front; nil: none.
+func (p *process) listenBehind(ctx context.Context, front httpserver.Front, name, addr string, h http.Handler, cfg httpserver.Config, health *httpserver.Health) (*httpserver.Server, error) {
 	cfg.Addr = addr
 	if cfg.TLS.Enabled() {
 		cfg.TLS.ACME.HTTPElsewhere = p.challenges
@@ -120,7 +125,7 @@ func (p *process) listenAs(ctx context.Context, name, addr string, h http.Handle
 	if p.tel.Tracing {
 		tracer = p.tel.Tracer.Tracer("github.com/kamado/kamado/" + name)
 	}
-	srv, err := httpserver.New(cfg, h, httpserver.Deps{Name: name, Log: p.tel.Log, Health: health, Registerer: p.tel.Registry, Tracer: tracer})
+	srv, err := httpserver.New(cfg, h, httpserver.Deps{Name: name, Log: p.tel.Log, Health: health, Registerer: p.tel.Registry, Tracer: tracer, Front: front})
 	if err != nil {
 		return nil, err
 	}

@@ -59,6 +59,9 @@ type Deps struct {
 	Traffic func(top int) traffic.Report
 	// Many makes pictures as if each had been requested.
 	Many func(r *http.Request, urls []*url.URL) []delivery.One
+	// Grant gives the path and query with which an original may be sent or read
+	// without a credential; nil: there are none.
+	Grant func(GrantRequest) (string, error)
 	// Sign gives a path with its signature; nil: URLs are not signed here.
 	Sign func(u *url.URL, expires time.Time) (string, error)
 }
@@ -132,6 +135,7 @@ func New(deps Deps) http.Handler {
 	read("stats", func(*http.Request) (any, error) { return deps.Stats(), nil })
 	read("traffic", a.traffic)
 	mux.Handle("POST "+Prefix+"multi", http.HandlerFunc(a.multi))
+	mux.Handle("POST "+Prefix+"grant", deps.Guard.Require(answer(a.grant)))
 	mux.Handle("POST "+Prefix+"sign", deps.Guard.Require(answer(a.sign)))
 	return mux
 }

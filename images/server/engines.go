@@ -125,7 +125,7 @@ func (s *Server) openOrigin(name string, o images.Origin) (origin.Source, error)
 			return source, err
 		}
 		s.closers = append(s.closers, store.Close)
-		s.dirs[name] = o.Dir
+		s.dirs[name], s.dirStores[name] = o.Dir, store
 		source.Store = store
 		return source, nil
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/kamado/kamado/images/cache"
 	"github.com/kamado/kamado/images/codec"
 	"github.com/kamado/kamado/images/delivery"
+	"github.com/kamado/kamado/images/front"
 	"github.com/kamado/kamado/images/grammar"
 	"github.com/kamado/kamado/images/imgproxy"
 	"github.com/kamado/kamado/images/mezzanine"
@@ -36,7 +37,9 @@ import (
 	"github.com/kamado/kamado/images/queue"
 	"github.com/kamado/kamado/images/render"
 	"github.com/kamado/kamado/images/signature"
+	"github.com/kamado/kamado/images/store"
 	"github.com/kamado/kamado/images/traffic"
+	"github.com/kamado/kamado/internal/blob/fs"
 	"github.com/kamado/kamado/internal/httpserver"
 	"github.com/kamado/kamado/internal/lifecycle"
 	"github.com/kamado/kamado/internal/unit"
@@ -55,7 +58,7 @@ const KeysFile = "signing.keys"
 
 // renderVersion enters every key of a result. It is raised whenever a change
 // of the program makes other bytes of the same rendition and original.
-const renderVersion = "1"
+const renderVersion = "2"
 
 // Options say what to build.
 type Options struct {
@@ -73,6 +76,7 @@ type Deps struct {
 	Registerer prometheus.Registerer // nil: no metrics
 	Guard      api.Guard             // nil: no JSON interface
 	Events     func(Event)           // nil: nobody listens; must not wait
+	Changes    func(Change)          // of originals; nil: nobody listens; must not wait
 	Orders     func(fleet.Event)     // of purges and takedowns; nil: nobody listens; must not wait
 	Getenv     func(string) string   // default os.Getenv; for credentials of S3
 }
@@ -91,6 +95,8 @@ type Server struct {
 	grammar    *grammar.Grammar
 	originals  *origin.Finder
 	dirs       map[string]string // local origins by name
+	dirStores  map[string]*fs.Store
+	intake     *store.Store // nil: originals come by other ways only
 	places     *queue.Queue
 	pool       *codec.Pool // nil: no kamado-codec
 	codecs     []render.Codec
@@ -101,6 +107,7 @@ type Server struct {
 	mezzDisk   *cache.Disk
 	mezzanines *mezzanine.Store // nil: off
 	handler    http.Handler
+	front      *front.Front // nil: results are not kept in memory
 	pictures   *delivery.Handler
 	traffic    *traffic.Recorder
 	orders     *purge.Table
@@ -118,13 +125,13 @@ func New(opts Options, deps Deps) (_ *Server, err error) {
 	if deps.Getenv == nil {
 		deps.Getenv = os.Getenv
 	}
-	s := &Server{opts: opts, deps: deps, dirs: map[string]string{}, traffic: traffic.New(nil)}
+	s := &Server{opts: opts, deps: deps, dirs: map[string]string{}, dirStores: map[string]*fs.Store{}, traffic: traffic.New(nil)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	for _, step := range []func() error{s.openKeys, s.openOrders, s.openCaches, s.openOriginals, s.openCodecs, s.openRenderer, s.openFleet, s.openHandler, s.register} {
+	for _, step := range []func() error{s.openKeys, s.openOrders, s.openCaches, s.openOriginals, s.openCodecs, s.openRenderer, s.openFleet, s.openIntake, s.openHandler, s.register} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -134,6 +141,15 @@ func New(opts Options, deps Deps) (_ *Server, err error) {
 
 // Handler answers pictures and the JSON interface.
 func (s *Server) Handler() http.Handler { return s.handler }
+
+// Front answers what is ready before net/http does; nil where results are not
+// kept in memory.
+func (s *Server) Front() httpserver.Front {
+	if s.front == nil {
+		return nil
+	}
+	return s.front
+}
 
 // Keys says which file signs URLs and whether this start made it; the name is
 // empty when URLs are not signed.
@@ -178,6 +194,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	g.Add("images upgrades", s.pictures.Run)
 	g.Add("images fleet", s.fleet.Run)
+	if s.intake != nil {
+		g.Add("images intake", s.intake.Run)
+	}
 	return g.Run(ctx)
 }
 
@@ -195,11 +214,14 @@ func (s *Server) Close() error {
 // originals being read, filters, stacks, and garbage in between.
 const memoryOverhead = 16 * unit.MiB
 
+// frontMemory is what the front's table of answers takes at most.
+const frontMemory = 16 * unit.MiB
+
 // Memory is how much the room's process is expected to hold when all its caches
 // are full: a soft limit for the garbage collector.
 func (s *Server) Memory() unit.Bytes {
 	cfg := s.opts.Config
-	return unit.Bytes(s.cores())*render.DefaultScratch + cfg.ResultCache.Memory + cfg.OriginalCache.Memory + memoryOverhead
+	return unit.Bytes(s.cores())*render.DefaultScratch + frontMemory + cfg.ResultCache.Memory + cfg.OriginalCache.Memory + memoryOverhead
 }
 
 // cores is how many renditions are made at once.
@@ -256,6 +278,15 @@ func (s *Server) openHandler() error {
 	if s.mezzanines != nil {
 		deps.Mezzanines = s.mezzanines
 	}
+	if s.memory != nil && cfg.Front { // ready answers are of results in memory
+		s.front = front.New(front.Config{TableBytes: int64(frontMemory)})
+		deps.Keeper = s.front
+		if s.deps.Registerer != nil {
+			if err := s.deps.Registerer.Register(s.front); err != nil {
+				return fmt.Errorf("register metrics of images: %w", err)
+			}
+		}
+	}
 	if s.deps.Registerer != nil {
 		if err := s.deps.Registerer.Register(deps.Metrics); err != nil {
 			return fmt.Errorf("register metrics of images: %w", err)
@@ -273,10 +304,13 @@ func (s *Server) openHandler() error {
 		return nil
 	}
 	apiDeps := api.Deps{Guard: s.deps.Guard, Originals: s.originals, Facts: s.facts, Stats: func() any { return s.Stats() }, Many: pictures.Many, Traffic: s.traffic.Report}
+	if s.keys != nil && s.intake != nil && s.intake.Uploads() != nil {
+		apiDeps.Grant = s.grant
+	}
 	if s.keys != nil {
 		apiDeps.Sign = func(u *url.URL, expires time.Time) (string, error) { return s.grammar.Sign(u, expires, s.keys.Sign) }
 	}
-	s.handler = &split{pictures: pictures, api: api.New(apiDeps), orders: s.fleet.Handler(s.deps.Guard)}
+	s.handler = &split{intake: s.intakeFor, pictures: pictures, api: api.New(apiDeps), orders: s.fleet.Handler(s.deps.Guard)}
 	return nil
 }
 
@@ -290,10 +324,16 @@ func (s *Server) observe(e Event) {
 
 // split sends the JSON interface's paths to it. A mux would cost every picture
 // a match.
-type split struct{ pictures, api, orders http.Handler }
+type split struct {
+	intake                func(*http.Request) http.Handler
+	pictures, api, orders http.Handler
+}
 
 func (s *split) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	intake := s.intake(r)
 	switch {
+	case intake != nil:
+		intake.ServeHTTP(w, r)
 	case !strings.HasPrefix(r.URL.Path, api.Prefix):
 		s.pictures.ServeHTTP(w, r)
 	case fleet.Serves(r.URL.Path):

@@ -99,7 +99,7 @@ func (s *Store) openS3(cfg Config, dir string, log *slog.Logger) (err error) {
 		return err
 	}
 	buckets := map[string]s3api.Bucket{}
-	for name, b := range cfg.S3.buckets() {
+	for name, b := range cfg.S3.AllBuckets() {
 		buckets[name] = s3api.Bucket{Origin: b.Origin, Prefix: b.Prefix}
 	}
 	s.s3 = s3api.New(
