@@ -68,8 +68,9 @@ func (s *served) await(ctx context.Context, done func(metrics) bool) error {
 
 // The program's metrics that figures are made of; docs/reference/metrics.md.
 const (
-	metricDecodes = `kamado_images_stage_seconds_count{stage="decode"}`
-	metricMade    = `kamado_images_mezzanines_total{event="made"}`
-	metricFailed  = `kamado_images_mezzanines_total{event="failed"}`
-	metricDropped = `kamado_images_mezzanines_total{event="dropped"}`
+	metricDecodes    = `kamado_images_stage_seconds_count{stage="decode"}`
+	metricCacheBytes = `kamado_images_cache_bytes{cache="results_memory"}`
+	metricMade       = `kamado_images_mezzanines_total{event="made"}`
+	metricFailed     = `kamado_images_mezzanines_total{event="failed"}`
+	metricDropped    = `kamado_images_mezzanines_total{event="dropped"}`
 )
