@@ -16,32 +16,32 @@
 
 // Shifted right, saturated (SQ) or rounded (R), to lanes of half the size in
 // the low half of d or (2) in its high half.
-#define SQSHRN_H(shift, n, d)  WORD $(0x0f009400 | (32-(shift))<<16 | (n)<<5 | (d)) // sqshrn  d.4h, n.4s, shift
-#define SQSHRN2_H(shift, n, d) WORD $(0x4f009400 | (32-(shift))<<16 | (n)<<5 | (d)) // sqshrn2 d.8h, n.4s, shift
-#define SQSHRN_B(shift, n, d)  WORD $(0x0f009400 | (16-(shift))<<16 | (n)<<5 | (d)) // sqshrn  d.8b, n.8h, shift
-#define SQSHRN2_B(shift, n, d) WORD $(0x4f009400 | (16-(shift))<<16 | (n)<<5 | (d)) // sqshrn2 d.16b, n.8h, shift
-#define RSHRN_H(shift, n, d)   WORD $(0x0f008c00 | (32-(shift))<<16 | (n)<<5 | (d)) // rshrn   d.4h, n.4s, shift
-#define RSHRN2_H(shift, n, d)  WORD $(0x4f008c00 | (32-(shift))<<16 | (n)<<5 | (d)) // rshrn2  d.8h, n.4s, shift
-#define SQXTN_B(n, d)          WORD $(0x0e214800 | (n)<<5 | (d)) // sqxtn  d.8b, n.8h
-#define SQXTN2_B(n, d)         WORD $(0x4e214800 | (n)<<5 | (d)) // sqxtn2 d.16b, n.8h
-#define SRSHR_H(shift, n, d)   WORD $(0x4f002400 | (32-(shift))<<16 | (n)<<5 | (d)) // srshr d.8h, n.8h, shift
+#define SQSHRN_H(shift, n, d)  WORD $(0x0f009400 | ((32-(shift))<<16) | ((n)<<5) | (d)) // sqshrn  d.4h, n.4s, shift
+#define SQSHRN2_H(shift, n, d) WORD $(0x4f009400 | ((32-(shift))<<16) | ((n)<<5) | (d)) // sqshrn2 d.8h, n.4s, shift
+#define SQSHRN_B(shift, n, d)  WORD $(0x0f009400 | ((16-(shift))<<16) | ((n)<<5) | (d)) // sqshrn  d.8b, n.8h, shift
+#define SQSHRN2_B(shift, n, d) WORD $(0x4f009400 | ((16-(shift))<<16) | ((n)<<5) | (d)) // sqshrn2 d.16b, n.8h, shift
+#define RSHRN_H(shift, n, d)   WORD $(0x0f008c00 | ((32-(shift))<<16) | ((n)<<5) | (d)) // rshrn   d.4h, n.4s, shift
+#define RSHRN2_H(shift, n, d)  WORD $(0x4f008c00 | ((32-(shift))<<16) | ((n)<<5) | (d)) // rshrn2  d.8h, n.4s, shift
+#define SQXTN_B(n, d)          WORD $(0x0e214800 | ((n)<<5) | (d)) // sqxtn  d.8b, n.8h
+#define SQXTN2_B(n, d)         WORD $(0x4e214800 | ((n)<<5) | (d)) // sqxtn2 d.16b, n.8h
+#define SRSHR_H(shift, n, d)   WORD $(0x4f002400 | ((32-(shift))<<16) | ((n)<<5) | (d)) // srshr d.8h, n.8h, shift
 
 // Sums and differences (n-m) of eight unsigned bytes, to 16-bit lanes.
-#define UADDL(m, n, d)  WORD $(0x2e200000 | (m)<<16 | (n)<<5 | (d)) // uaddl  d.8h, n.8b, m.8b
-#define UADDL2(m, n, d) WORD $(0x6e200000 | (m)<<16 | (n)<<5 | (d)) // uaddl2 d.8h, n.16b, m.16b
-#define USUBL(m, n, d)  WORD $(0x2e202000 | (m)<<16 | (n)<<5 | (d)) // usubl  d.8h, n.8b, m.8b
-#define USUBL2(m, n, d) WORD $(0x6e202000 | (m)<<16 | (n)<<5 | (d)) // usubl2 d.8h, n.16b, m.16b
+#define UADDL(m, n, d)  WORD $(0x2e200000 | ((m)<<16) | ((n)<<5) | (d)) // uaddl  d.8h, n.8b, m.8b
+#define UADDL2(m, n, d) WORD $(0x6e200000 | ((m)<<16) | ((n)<<5) | (d)) // uaddl2 d.8h, n.16b, m.16b
+#define USUBL(m, n, d)  WORD $(0x2e202000 | ((m)<<16) | ((n)<<5) | (d)) // usubl  d.8h, n.8b, m.8b
+#define USUBL2(m, n, d) WORD $(0x6e202000 | ((m)<<16) | ((n)<<5) | (d)) // usubl2 d.8h, n.16b, m.16b
 
-#define UMULL(m, n, d)  WORD $(0x2e60c000 | (m)<<16 | (n)<<5 | (d)) // umull  d.4s, n.4h, m.4h
-#define UMULL2(m, n, d) WORD $(0x6e60c000 | (m)<<16 | (n)<<5 | (d)) // umull2 d.4s, n.8h, m.8h
+#define UMULL(m, n, d)  WORD $(0x2e60c000 | ((m)<<16) | ((n)<<5) | (d)) // umull  d.4s, n.4h, m.4h
+#define UMULL2(m, n, d) WORD $(0x6e60c000 | ((m)<<16) | ((n)<<5) | (d)) // umull2 d.4s, n.8h, m.8h
 
-#define ABS_H(n, d)      WORD $(0x4e60b800 | (n)<<5 | (d)) // abs  d.8h, n.8h
-#define NEGATIVE_H(n, d) WORD $(0x4e60a800 | (n)<<5 | (d)) // cmlt d.8h, n.8h, 0
+#define ABS_H(n, d)      WORD $(0x4e60b800 | ((n)<<5) | (d)) // abs  d.8h, n.8h
+#define NEGATIVE_H(n, d) WORD $(0x4e60a800 | ((n)<<5) | (d)) // cmlt d.8h, n.8h, 0
 
 // One value below 32 for every lane, times 2^8 or 2^16.
-#define MOVI_H8(value, d)  WORD $(0x4f00a400 | (value)<<5 | (d)) // movi d.8h, value, lsl 8
-#define MOVI_S8(value, d)  WORD $(0x4f002400 | (value)<<5 | (d)) // movi d.4s, value, lsl 8
-#define MOVI_S16(value, d) WORD $(0x4f004400 | (value)<<5 | (d)) // movi d.4s, value, lsl 16
+#define MOVI_H8(value, d)  WORD $(0x4f00a400 | ((value)<<5) | (d)) // movi d.8h, value, lsl 8
+#define MOVI_S8(value, d)  WORD $(0x4f002400 | ((value)<<5) | (d)) // movi d.4s, value, lsl 8
+#define MOVI_S16(value, d) WORD $(0x4f004400 | ((value)<<5) | (d)) // movi d.4s, value, lsl 16
 
 // The factors of the transforms, fraction of 13 bits: factors has them, V0 and V1 keep
 // them. idct8, idct4 and butterfly say what they are.
