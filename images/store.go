@@ -3,7 +3,6 @@ package images
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -125,7 +124,7 @@ func (s StoreS3) validate(origins func(string) bool) error {
 	if s.HTTP == "" && s.Domain == "" {
 		say("store.s3 needs an address (http) or a host name (domain)")
 	}
-	if _, _, err := net.SplitHostPort(s.HTTP); s.HTTP != "" && err != nil {
+	if s.HTTP != "" && !strings.Contains(s.HTTP, ":") {
 		say("store.s3.http: %q is not host:port", s.HTTP)
 	}
 	if s.Domain != strings.ToLower(s.Domain) || strings.ContainsAny(s.Domain, "/: ") {

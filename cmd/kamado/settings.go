@@ -63,7 +63,7 @@ func (s *Settings) Validate() error {
 	if s.Data == "" {
 		errs = append(errs, errors.New("data must name a directory"))
 	}
-	for _, a := range []struct{ name, addr string }{{"admin", s.Admin}, {"console.http", s.Console.HTTP}, {"images.http", s.Images.HTTP}, {"compute.http", s.Compute.HTTP},
+	for _, a := range []struct{ name, addr string }{{"admin", s.Admin}, {"console.http", s.Console.HTTP}, {"images.http", s.Images.HTTP}, {"images.store.s3.http", s.Images.Store.S3.HTTP}, {"compute.http", s.Compute.HTTP},
 		{"dns.http", s.DNS.HTTP}, {"game.http", s.Game.HTTP}, {"game.entities.jetstream.cluster", s.Game.Entities.JetStream.Cluster}, {"dns.gossip", s.DNS.Gossip}, {"dns.advertise", s.DNS.Advertise}, {"dns.tls", s.DNS.TLS}} {
 		if err := checkAddress(a.addr); a.addr != "" && err != nil {
 			errs = append(errs, fmt.Errorf("%s %q is no address: %w", a.name, a.addr, err))
