@@ -27,6 +27,7 @@ func TestFigures(t *testing.T) {
 	c := bench.Default()
 	c.Program, c.Originals = os.Getenv("KAMADO_BIN"), filepath.Join(cache, "bench", "originals")
 	c.Peers, c.Only = []string{filepath.Join(cache, "peers")}, []string{"sharp"}
+	c.Parts = []string{bench.PartClasses, bench.PartMemory}
 	for _, needed := range []string{c.Program, c.Originals, filepath.Join(c.Peers[0], "node_modules", "sharp")} {
 		if _, err := os.Stat(needed); err != nil {
 			t.Skipf("needs %s (./setup test --all makes it)", needed)
