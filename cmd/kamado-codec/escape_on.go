@@ -93,6 +93,9 @@ const (
 	all = ^uintptr(0)  // -1
 )
 
+// parent is asked for at the start, when it may be.
+var parent = uintptr(os.Getppid())
+
 // scratch is memory that attempts may name.
 var scratch [4096]byte
 
@@ -156,7 +159,7 @@ func networkAttempts(buffer uintptr) []attempt {
 		{"dup", call(unix.SYS_DUP, socket)},
 		{"dup3", call(unix.SYS_DUP3, socket, 9, 0)},
 		{"fcntl dup", call(unix.SYS_FCNTL, socket, unix.F_DUPFD, 0)},
-		{"fcntl owner", call(unix.SYS_FCNTL, socket, unix.F_SETOWN, uintptr(os.Getppid()))},
+		{"fcntl owner", call(unix.SYS_FCNTL, socket, unix.F_SETOWN, parent)},
 		{"fcntl flags", call(unix.SYS_FCNTL, socket, unix.F_SETFL, unix.O_ASYNC)},
 		{"pipe", call(unix.SYS_PIPE2, buffer, 0)},
 		{"splice", call(unix.SYS_SPLICE, socket, 0, 2, 0, 1, 0)},
@@ -167,7 +170,6 @@ func networkAttempts(buffer uintptr) []attempt {
 }
 
 func processAttempts(buffer uintptr) []attempt {
-	parent := uintptr(os.Getppid())
 	clone3 := [8]uint64{}
 	iovec := [2]uintptr{buffer, 8}
 	vector := uintptr(unsafe.Pointer(&iovec))
@@ -234,7 +236,7 @@ func rightAttempts(buffer uintptr) []attempt {
 		{"setgroups", call(unix.SYS_SETGROUPS, 0, 0)},
 		{"capset", call(unix.SYS_CAPSET, buffer, buffer)},
 		{"raise limit", call(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_DATA, uintptr(unsafe.Pointer(limit)), 0)},
-		{"limit of the parent", call(unix.SYS_PRLIMIT64, uintptr(os.Getppid()), unix.RLIMIT_NOFILE, 0, buffer)},
+		{"limit of the parent", call(unix.SYS_PRLIMIT64, parent, unix.RLIMIT_NOFILE, 0, buffer)},
 		{"prctl new privileges", call(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0)},
 		{"prctl dumpable", call(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1)},
 		{"prctl seccomp", call(unix.SYS_PRCTL, unix.PR_SET_SECCOMP, 0, 0)},
