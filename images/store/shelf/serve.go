@@ -13,9 +13,15 @@ import (
 	"github.com/kamado/kamado/internal/blob"
 )
 
+// RateMin is how many bytes a second a body brings on average, not counting what
+// the shelf itself takes, once Stall has passed: who sends a byte now and then would
+// hold one of the few places for days. With 8 KiB/s, 64 MiB hold one for 2.3 hours at
+// most. Unit: bytes per second.
+const RateMin = 8 << 10
+
 // Incoming is the body of a request without the server's one deadline for the
-// whole: a client may take its time as long as bytes come. The answer's deadline
-// moves along.
+// whole: a client may take its time as long as bytes come, RateMin of them. The
+// answer's deadline moves along.
 func Incoming(w http.ResponseWriter, r *http.Request, stall time.Duration) io.Reader {
 	return &incoming{body: r.Body, control: http.NewResponseController(w), stall: stall}
 }
@@ -28,16 +34,24 @@ type incoming struct {
 	body    io.Reader
 	control *http.ResponseController
 	stall   time.Duration
-	moved   time.Time // when the deadlines were set last
+	moved   time.Time     // when the deadlines were set last
+	waited  time.Duration // for the client
+	got     int64         // bytes
 }
 
 func (in *incoming) Read(p []byte) (int, error) {
 	// A deadline costs a system call's worth of work: not for each buffer.
-	if now := time.Now(); now.Sub(in.moved) > in.stall/8 {
+	now := time.Now()
+	if now.Sub(in.moved) > in.stall/8 {
 		in.moved = now
 		move(in.control, now.Add(in.stall))
 	}
 	n, err := in.body.Read(p)
+	in.waited += time.Since(now)
+	in.got += int64(n)
+	if over := in.waited - in.stall; err == nil && over > 0 && float64(in.got) < RateMin*over.Seconds() {
+		return n, fmt.Errorf("%w: %d bytes in %v", os.ErrDeadlineExceeded, in.got, in.waited)
+	}
 	var tooSlow interface{ Timeout() bool }
 	if errors.As(err, &tooSlow) && tooSlow.Timeout() {
 		err = fmt.Errorf("%w: %w", os.ErrDeadlineExceeded, err)
