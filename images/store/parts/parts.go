@@ -151,13 +151,12 @@ func (s *Store) sweep(now time.Time) error {
 			}
 			continue
 		}
+		// One that cannot be read just now, as without a free descriptor, is kept.
 		u, err := s.head(name.Name())
-		if err != nil || now.Sub(u.Started) > s.cfg.Age {
-			if s.remove(name.Name()) == nil {
-				s.expired.Add(1)
-				s.log.Info("multipart upload was not completed and is removed", "bucket", u.Bucket, "key", u.Key, "started", u.Started)
+		if errors.Is(err, ErrNoUpload) || err == nil && now.Sub(u.Started) > s.cfg.Age {
+			if s.expire(u, name.Name()) {
+				continue
 			}
-			continue
 		}
 		list, err := s.list(name.Name())
 		if err != nil {
@@ -171,6 +170,21 @@ func (s *Store) sweep(now time.Time) error {
 	s.uploads.Store(uploads)
 	s.bytes.Store(bytes)
 	return nil
+}
+
+// expire removes an upload, unless it is being completed. false: it is still there.
+func (s *Store) expire(u Upload, id string) bool {
+	mu := s.mutex(id)
+	if !mu.TryLock() {
+		return false
+	}
+	defer mu.Unlock()
+	if s.remove(id) != nil {
+		return false // the next sweep tries again
+	}
+	s.expired.Add(1)
+	s.log.Info("multipart upload was not completed and is removed", "bucket", u.Bucket, "key", u.Key, "started", u.Started)
+	return true
 }
 
 // validID says whether s can be an id: what rand.Text gives (RFC 4648 base32).

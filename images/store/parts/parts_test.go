@@ -44,6 +44,42 @@ func begin(t *testing.T, s *Store) string {
 	return u.ID
 }
 
+// TestSweepTakesNoUploadThatIsWanted: one whose description cannot be read just now
+// is there later, and one that is being completed is not too old.
+func TestSweepTakesNoUploadThatIsWanted(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir(), Config{PartMin: 1})
+	id := begin(t, s)
+	p, err := put(t, s, id, 1, "text")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := filepath.Join(s.dir(id), headFile)
+	// What cannot be opened stands for a process out of descriptors.
+	if err := errors.Join(os.Rename(head, head+"x"), os.Mkdir(head, 0o755), s.sweep(time.Now()), os.Remove(head), os.Rename(head+"x", head)); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := s.Parts("b", "k", id); err != nil || len(list) != 1 {
+		t.Fatalf("after a sweep that could not read: %v, %v", list, err)
+	}
+	err = s.Complete("b", "k", id, []Named{{1, p.ETag}}, func(a *Assembly) error {
+		if err := s.sweep(time.Now().Add(2 * DefaultAge)); err != nil {
+			return err
+		}
+		text, err := io.ReadAll(a)
+		if string(text) != "text" {
+			t.Errorf("completed while it became too old: %q, %v", text, err)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if st := s.Stats(); st.Uploads != 0 || st.Bytes != 0 || st.Expired != 0 {
+		t.Errorf("Stats = %+v", st)
+	}
+}
+
 func TestPartsAreReplacedAndOutliveARestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/kamado/kamado/images/store/shelf"
 )
@@ -213,10 +214,12 @@ func (s *Store) Abort(bucket, key, id string) error {
 }
 
 func (s *Store) lock(id string) (unlock func()) {
-	mu := &s.busy[maphash.String(s.seed, id)%lockStripes]
+	mu := s.mutex(id)
 	mu.Lock()
 	return mu.Unlock
 }
+
+func (s *Store) mutex(id string) *sync.Mutex { return &s.busy[maphash.String(s.seed, id)%lockStripes] }
 
 // remove makes an upload go in one step, and then its files.
 func (s *Store) remove(id string) error {
