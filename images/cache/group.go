@@ -38,6 +38,12 @@ func (e *PanicError) Error() string { return fmt.Sprintf("panic in shared work: 
 // context but neither its deadline nor its end: work sets its own deadline.
 // When ctx ends first, its error is returned.
 func (g *Group[K, V]) Do(ctx context.Context, key K, work func(context.Context) (V, error)) (value V, shared bool, err error) {
+	return g.DoTelling(ctx, key, work, nil)
+}
+
+// DoTelling is Do for a caller that others wait for: theirs is called, when it is
+// not nil and another caller started the work, before this one waits for it.
+func (g *Group[K, V]) DoTelling(ctx context.Context, key K, work func(context.Context) (V, error), theirs func()) (value V, shared bool, err error) {
 	g.mu.Lock()
 	c := g.calls[key]
 	if c != nil {
@@ -55,7 +61,9 @@ func (g *Group[K, V]) Do(ctx context.Context, key K, work func(context.Context) 
 		go g.run(workCtx, key, c, work)
 	}
 	g.mu.Unlock()
-
+	if shared && theirs != nil {
+		theirs()
+	}
 	select {
 	case <-c.done:
 		return c.value, shared, c.err

@@ -70,8 +70,8 @@ func (bs *batches) join(ctx context.Context, t *task, run func(context.Context, 
 }
 
 // gather begins a batch for so many tasks, of which each arrives once: when it
-// has joined, or when it is known not to. Nobody else joins it, or an equal
-// request from elsewhere could wait in it for one that waits for that request.
+// has joined, or when it is known not to, because it was there already or is made
+// for another request. Nobody else joins it.
 func (bs *batches) gather(ctx context.Context, o origin.Original, expected int, run func(context.Context, *batch)) *batch {
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
@@ -82,9 +82,14 @@ func (bs *batches) gather(ctx context.Context, o origin.Original, expected int, 
 func (bs *batches) arrive(b *batch) {
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
-	if b.expected--; b.expected == 0 {
-		close(b.ready)
+	if b.expected--; b.expected > 0 {
+		return
 	}
+	if b.waiting == 0 { // nobody came, or all have left
+		bs.shut(b)
+		b.cancel()
+	}
+	close(b.ready)
 }
 
 // begin starts a batch. Preconditions: mu is held.

@@ -256,7 +256,9 @@ func (h *Handler) result(ctx context.Context, r *http.Request, v *visit) (*Resul
 	}
 	// The shared work must not hold on to this request: it may outlive it.
 	t := task{start: v.start, original: v.original, want: v.req.Rendition, plain: v.plain, key: v.key, spelling: v.spelling, owner: v.req.Owner, set: v.set, arrive: v.arrive}
-	done, shared, err := h.work.Do(ctx, v.key, func(ctx context.Context) (made, error) { return h.make(ctx, &t) })
+	// A set does not wait for what another request has made: that may wait for
+	// what this set makes.
+	done, shared, err := h.work.DoTelling(ctx, v.key, func(ctx context.Context) (made, error) { return h.make(ctx, &t) }, v.arrive)
 	v.outcome = OutcomeRendered
 	if shared {
 		v.outcome = OutcomeShared

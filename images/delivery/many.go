@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -34,69 +35,100 @@ type One struct {
 // len(urls) <= ManyMax.
 func (h *Handler) Many(r *http.Request, urls []*url.URL) []One {
 	out := make([]One, len(urls))
-	visits := make([]visit, len(urls))
-	requests := make([]*http.Request, len(urls))
-	for i, u := range urls {
-		requests[i] = r.Clone(r.Context())
-		requests[i].Method, requests[i].URL, requests[i].Body = http.MethodGet, u, nil
-		visits[i].start = time.Now()
-		visits[i].err = h.find(requests[i], &visits[i])
+	all := make([]wanted, len(urls))
+	each(all, func(i int, w *wanted) {
+		w.start = time.Now()
+		w.request = r.Clone(r.Context())
+		w.request.Method, w.request.URL, w.request.Body = http.MethodGet, urls[i], nil
+		w.err = h.find(w.request, &w.visit)
+	})
+	h.together(r.Context(), all)
+	each(all, func(i int, w *wanted) {
+		if w.arrive != nil {
+			defer w.arrive() // when nothing had to be made it has not joined
+		}
+		if w.err == nil && w.same == nil {
+			w.result, w.err = h.result(r.Context(), w.request, &w.visit)
+			out[i] = h.one(w)
+		}
+	})
+	for i := range all {
+		if out[i].Status == 0 {
+			all[i].follow()
+			out[i] = h.one(&all[i])
+		}
+		out[i].Path = urls[i].RequestURI()
 	}
-	h.together(r.Context(), visits)
-	var all sync.WaitGroup
-	for i := range visits {
-		v := &visits[i]
-		all.Go(func() {
-			var res *Result
-			if v.err == nil {
-				res, v.err = h.result(r.Context(), requests[i], v)
-			}
-			if v.arrive != nil {
-				v.arrive() // when nothing had to be made it has not joined
-			}
-			out[i] = h.one(v, res)
-			out[i].Path = urls[i].RequestURI()
-			h.tell(requests[i], v)
-		})
-	}
-	all.Wait()
 	return out
 }
 
-// together begins a batch for each original that several visits ask for. Equal
-// visits share one piece of work, which is begun by whichever comes first: they
-// arrive together.
-func (h *Handler) together(ctx context.Context, visits []visit) {
-	groups := map[string]map[cache.Key][]*visit{}
-	for i := range visits {
-		v := &visits[i]
-		if v.err != nil {
+// wanted is one of many pictures.
+type wanted struct {
+	visit
+	request *http.Request
+	same    *wanted // an earlier one of the same key, whose result this one gets
+	result  *Result
+}
+
+// follow takes over what became of the same picture.
+func (w *wanted) follow() {
+	if w.same == nil {
+		return
+	}
+	w.result, w.err, w.outcome = w.same.result, w.same.err, w.same.outcome
+	if w.outcome == OutcomeRendered {
+		w.outcome = OutcomeShared
+	}
+}
+
+// each calls do for all at once. A panic is an error of the one it was about:
+// nobody else recovers these goroutines.
+func each(all []wanted, do func(int, *wanted)) {
+	var wg sync.WaitGroup
+	for i := range all {
+		wg.Go(func() {
+			defer func() {
+				if v := recover(); v != nil {
+					all[i].err = &cache.PanicError{Value: v, Stack: debug.Stack()}
+				}
+			}()
+			do(i, &all[i])
+		})
+	}
+	wg.Wait()
+}
+
+// together begins a batch for each original of which several renditions are
+// wanted.
+func (h *Handler) together(ctx context.Context, all []wanted) {
+	first := map[cache.Key]*wanted{}
+	groups := map[string][]*wanted{}
+	for i := range all {
+		w := &all[i]
+		if w.err != nil {
 			continue
 		}
-		id := v.original.Identity()
-		if groups[id] == nil {
-			groups[id] = map[cache.Key][]*visit{}
+		if w.same = first[w.key]; w.same == nil {
+			first[w.key] = w
+			id := w.original.Identity()
+			groups[id] = append(groups[id], w)
 		}
-		groups[id][v.key] = append(groups[id][v.key], v)
 	}
 	for _, group := range groups {
 		if len(group) < 2 {
 			continue
 		}
-		var set *batch
-		for _, equal := range group {
-			if set == nil {
-				set = h.batches.gather(ctx, equal[0].original, len(group), h.runBatch)
-			}
-			arrive := sync.OnceFunc(func() { h.batches.arrive(set) })
-			for _, v := range equal {
-				v.set, v.arrive = set, arrive
-			}
+		set := h.batches.gather(ctx, group[0].original, len(group), h.runBatch)
+		for _, w := range group {
+			w.set, w.arrive = set, sync.OnceFunc(func() { h.batches.arrive(set) })
 		}
 	}
 }
 
-func (h *Handler) one(v *visit, res *Result) One {
+// one tells what became of a picture, and counts it.
+func (h *Handler) one(w *wanted) One {
+	v, res := &w.visit, w.result
+	defer h.tell(w.request, v)
 	if v.err != nil {
 		f := describe(v.err)
 		v.outcome, v.status, v.detail = OutcomeError, f.status, v.err.Error()
