@@ -96,6 +96,17 @@ func pictureEvents(log *eventlog.Log) func(server.Event) {
 	}
 }
 
+// changeEvents gives originals that came, changed or went to the event log.
+func changeEvents(log *eventlog.Log) func(server.Change) {
+	return func(c server.Change) {
+		log.Offer(eventlog.Event{
+			Time: c.Time, Room: "images", Type: "original." + c.How.String(), Subject: eventText(c.Origin+"/"+c.Key, segment.FieldBytesMax),
+			Actor: eventText(c.By.Name, segment.FieldBytesMax), RequestID: c.By.RequestID,
+			Attributes: map[string]string{"via": c.By.Via, "bytes": strconv.FormatInt(c.Bytes, 10), "format": c.Format},
+		})
+	}
+}
+
 // orderEvents gives purges, takedowns and what became of them to the event log.
 func orderEvents(log *eventlog.Log) func(fleet.Event) {
 	return func(e fleet.Event) {

@@ -163,7 +163,7 @@ func (a *app) addImages(ctx context.Context, p *process, sw *imagesSwitches) (*i
 		if err != nil {
 			return nil, err
 		}
-		deps.Events, deps.Orders = pictureEvents(log), orderEvents(log)
+		deps.Events, deps.Orders, deps.Changes = pictureEvents(log), orderEvents(log), changeEvents(log)
 	}
 	room, err := server.New(server.Options{
 		Config: c.Images, Data: dir, Keys: filepath.Join(c.Data, server.KeysFile),
@@ -185,6 +185,13 @@ func (a *app) addImages(ctx context.Context, p *process, sw *imagesSwitches) (*i
 	if err != nil {
 		_ = room.Close()
 		return nil, err
+	}
+	if h := room.S3(); h != nil {
+		if _, err := p.listenAs(ctx, "images-s3", c.Images.Store.S3.HTTP, h, c.HTTP, p.healthOf(noChecks)); err != nil {
+			_ = room.Close()
+			return nil, err
+		}
+		a.talkf("kamado images: S3 at http://%s", c.Images.Store.S3.HTTP)
 	}
 	return &imagesListener{srv, room}, nil
 }
