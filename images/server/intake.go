@@ -34,7 +34,7 @@ func (s *Server) openIntake() error {
 	}
 	var err error
 	s.intake, err = store.New(store.Options{Config: cfg.Store, Data: s.opts.Data, MaxBytes: int64(cfg.Limits.MaxBytes)}, store.Deps{
-		Origins: origins, Validate: s.validate, Changed: s.changed, Events: s.deps.Changes, Guard: s.deps.Guard, Keys: s.keys, Log: s.deps.Log,
+		Origins: origins, Validate: s.validate, Changed: s.changed, Events: s.deps.Changes, TakenDown: s.takenDown, Guard: s.deps.Guard, Keys: s.keys, Log: s.deps.Log,
 	})
 	if err != nil {
 		return err
@@ -59,6 +59,9 @@ func (s *Server) validate(ctx context.Context, data []byte) (shelf.Facts, error)
 // changed has the fleet forget what was made of an original that was replaced or
 // deleted. A new one has nothing to be forgotten: "not found" is kept for seconds.
 func (s *Server) changed(ctx context.Context, c shelf.Change) {
+	if c.How != shelf.Deleted && s.takenDown(shelf.Ref{Origin: c.Origin, Key: c.Key}) {
+		s.deps.Log.Warn("original that was taken down is stored anew; the takedown stays in force", "change", c)
+	}
 	if c.How == shelf.Created {
 		return
 	}
@@ -67,6 +70,10 @@ func (s *Server) changed(ctx context.Context, c shelf.Change) {
 		s.deps.Log.Warn("change of an original is not told to the fleet", "change", c, "err", err)
 	}
 }
+
+// takenDown says whether an original is hidden, as far as its name tells: owners
+// are in URLs only.
+func (s *Server) takenDown(ref shelf.Ref) bool { return s.orders.Refused(ref.Origin, ref.Key, "", "") }
 
 // S3 answers S3's protocol on a listener of its own; nil where it has none.
 func (s *Server) S3() http.Handler {

@@ -46,6 +46,8 @@ type Deps struct {
 	Changed func(ctx context.Context, c shelf.Change)
 	// Events hears of each change; must not wait. nil: nobody.
 	Events func(shelf.Change)
+	// TakenDown says whether an original is hidden; see shelf.Deps. nil: none is.
+	TakenDown func(shelf.Ref) bool
 	// Guard lets the operator through to /originals/; nil: signed URLs only.
 	Guard upload.Guard
 	// Keys sign upload URLs; nil: there are none.
@@ -73,7 +75,7 @@ func New(opts Options, deps Deps) (*Store, error) {
 	s.shelf, err = shelf.New(shelf.Config{
 		Dir: dir, BytesMax: cmp.Or(int64(cfg.MaxBytes), opts.MaxBytes), PicturesOnly: cfg.PicturesOnly,
 		Places: cfg.Concurrency, Waiting: cfg.Queue, Stall: cfg.Stall,
-	}, shelf.Deps{Origins: deps.Origins, Validate: deps.Validate, Changed: deps.Changed, Events: deps.Events, Log: deps.Log})
+	}, shelf.Deps{Origins: deps.Origins, Validate: deps.Validate, Changed: deps.Changed, Events: deps.Events, TakenDown: deps.TakenDown, Log: deps.Log})
 	if err != nil {
 		return nil, err
 	}

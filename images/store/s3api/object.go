@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/store/shelf"
 	"github.com/kamado/kamado/internal/blob"
 )
@@ -43,7 +44,15 @@ var overrides = map[string]string{
 	"response-content-encoding": "Content-Encoding", "response-cache-control": "Cache-Control", "response-expires": "Expires",
 }
 
+// takenDownHeader says that what was written lies below a takedown and is not shown.
+const takenDownHeader = "X-Kamado-Taken-Down"
+
+// getObject also answers HEAD. A presigned URL is in somebody else's hands, and
+// shows nothing of what was taken down; who holds a pair may look.
 func (c *call) getObject() error {
+	if c.signed.Presigned && c.h.deps.Shelf.TakenDown(c.ref(c.key)) {
+		return images.Errorf(images.Gone, "this picture was taken down")
+	}
 	query := c.r.URL.Query()
 	return noKey(c.h.deps.Shelf.Serve(c.w, c.r, c.ref(c.key), func(o shelf.Object) shelf.Serving {
 		h := http.Header{}
@@ -71,6 +80,9 @@ func (c *call) putObject() error {
 		return err
 	}
 	c.echo(b)
+	if c.h.deps.Shelf.TakenDown(c.ref(c.key)) {
+		c.w.Header().Set(takenDownHeader, "1")
+	}
 	c.w.Header().Set("ETag", `"`+o.MD5+`"`)
 	c.w.WriteHeader(http.StatusOK)
 	return nil

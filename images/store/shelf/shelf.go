@@ -78,7 +78,10 @@ type Deps struct {
 	Changed func(ctx context.Context, c Change)
 	// Events hears of each change; must not wait. nil: nobody.
 	Events func(Change)
-	Log    *slog.Logger
+	// TakenDown says whether an original is hidden: who was let in by a URL reads
+	// nothing of it. nil: none is.
+	TakenDown func(Ref) bool
+	Log       *slog.Logger
 }
 
 // Ref names an object.
@@ -122,6 +125,9 @@ func orDefault[T int | int64 | time.Duration](v *T, d T) {
 		*v = d
 	}
 }
+
+// TakenDown says whether an object is hidden (Deps.TakenDown).
+func (s *Shelf) TakenDown(ref Ref) bool { return s.deps.TakenDown != nil && s.deps.TakenDown(ref) }
 
 // BytesMax is the most bytes of one object.
 func (s *Shelf) BytesMax() int64 { return s.cfg.BytesMax }

@@ -50,6 +50,9 @@ type Stored struct {
 	Format string `json:"format,omitempty"` // absent: no picture
 	Width  int    `json:"width,omitempty"`  // pixels, upright
 	Height int    `json:"height,omitempty"`
+	// TakenDown: a takedown of the key is in force and stays so: nothing of what was
+	// sent is shown before it is restored.
+	TakenDown bool `json:"taken_down,omitempty"`
 }
 
 // Original is one original in a list.
@@ -174,6 +177,9 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, v *visit) error 
 	ref := shelf.Ref{Origin: h.cfg.Origin, Key: v.key}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
+		if v.grant != nil && h.deps.Shelf.TakenDown(ref) { // the operator may look at what was hidden
+			return images.Errorf(images.Gone, "this picture was taken down")
+		}
 		return h.deps.Shelf.Serve(w, r, ref, func(o shelf.Object) shelf.Serving {
 			return shelf.Serving{ETag: o.ETag, Header: http.Header{"Cache-Control": {"private, no-cache"}}}
 		})
@@ -207,7 +213,7 @@ func (h *handler) put(w http.ResponseWriter, r *http.Request, ref shelf.Ref, v *
 	if err != nil {
 		return err
 	}
-	s := Stored{Key: o.Key, ETag: o.ETag, Bytes: o.Size, MD5: o.BodyMD5, Width: o.Facts.Width, Height: o.Facts.Height}
+	s := Stored{Key: o.Key, ETag: o.ETag, Bytes: o.Size, MD5: o.BodyMD5, Width: o.Facts.Width, Height: o.Facts.Height, TakenDown: h.deps.Shelf.TakenDown(ref)}
 	if o.Format != images.FormatUnknown {
 		s.Format = o.Format.String()
 	}
