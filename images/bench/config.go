@@ -47,11 +47,12 @@ const (
 	PartBurst     = "burst"     // equal requests at once: how often the original is decoded
 	PartLatency   = "latency"   // the slowest of a hundred at concurrency 4
 	PartMemory    = "memory"    // of all processes, of kamado and of imgproxy
+	PartMoire     = "moire"     // a picture that punishes every shortcut of a resize
 	PartCached    = "cached"    // finished renditions, beside nginx
 )
 
 // Parts are all parts, in the order of their measurement.
-var Parts = []string{PartClasses, PartMezzanine, PartSizes, PartBurst, PartLatency, PartMemory, PartCached}
+var Parts = []string{PartClasses, PartMezzanine, PartSizes, PartBurst, PartLatency, PartMemory, PartMoire, PartCached}
 
 // measures says whether a part is asked for.
 func (c Config) measures(part string) bool {

@@ -46,6 +46,11 @@ func (b *bench) parts(ctx context.Context, groups [][]*original) error {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
 	}
+	if b.config.measures(PartMoire) {
+		if err := b.moire(ctx); err != nil {
+			return fmt.Errorf("%s: %w", PartMoire, err)
+		}
+	}
 	if b.config.measures(PartCached) {
 		return b.cached(ctx)
 	}

@@ -26,9 +26,10 @@ type Report struct {
 	Absent   []Absent  `json:"absent"` // peers that were not measured, and why
 	Classes  []Class   `json:"classes"`
 	Memory   []Memory  `json:"memory"`
-	Burst    *Burst    `json:"burst"`   // null when it was not measured; likewise the next two
+	Burst    *Burst    `json:"burst"`   // null when it was not measured; likewise the next three
 	Latency  *Latency  `json:"latency"` // of 1 MP originals
 	Cached   *Cached   `json:"cached"`
+	Moire    *Moire    `json:"moire"`
 	Rows     []Row     `json:"rows"` // the table of figures
 	Notes    []string  `json:"notes"`
 }

@@ -86,6 +86,7 @@ var (
 	barMemory    = bar{false, 60, "MB"}
 	barLatency   = bar{false, 0.4, times}
 	barCores     = bar{false, 21, "cores"}
+	barMoire     = bar{true, 37, "dB"} // what an accurate Lanczos resize behind a reduced decode reaches on the zone plate
 )
 
 // coldRate is the requests a second that the last row asks cores for.
@@ -134,7 +135,7 @@ func (r *Report) setRows() {
 	for _, class := range []string{"12 MP", "3 MP", "1 MP"} {
 		add(r.ratioRow(class, "imagemagick", "imagemagick", class+", ImageMagick's full decode", barMagick))
 	}
-	add(r.cachedRow(), r.memoryRow(), r.latencyRow(), r.coresRow())
+	add(r.cachedRow(), r.memoryRow(), r.latencyRow(), r.coresRow(), r.moireRow())
 }
 
 // ratioRow is the CPU of a peer over kamado's in one class, under the quality

@@ -47,7 +47,7 @@ func TestRowsSayWhatIsReached(t *testing.T) {
 	for work, want := range map[string]string{
 		"1 MP, at imgproxy": Reached, "1 MP, at libvips": Reached, "1 MP 4:4:4": NoBar, "3 MP, at imgproxy": NotMeasured,
 		"12 MP, at imgproxy": NotReached, classMezzanine: Reached, "five sizes": NotMeasured, "100 equal": Reached,
-		"1 MP, ImageMagick": NotReached, "cached": NotReached, "peak": Reached, "p99": Reached, "cores": Reached,
+		"moire": NotMeasured, "1 MP, ImageMagick": NotReached, "cached": NotReached, "peak": Reached, "p99": Reached, "cores": Reached,
 	} {
 		if got := rowOf(t, r, work); got.Verdict != want {
 			t.Errorf("row %q = %+v, want %s", work, got, want)
@@ -72,8 +72,11 @@ func TestASpeedCountsOnlyUnderTheQualityRule(t *testing.T) {
 	if row := rowOf(t, r, "12 MP, at libvips"); row.Rule != RuleMet || row.Verdict != Reached {
 		t.Errorf("row = %+v, want one judged against sharp that is reached", row)
 	}
-	r.Burst.Decodes = Spread{1, 1, 2}
+	r.Burst.Decodes, r.Moire = Spread{1, 1, 2}, &Moire{PSNR: Spread{36, 41, 42}}
 	r.setRows()
+	if row := rowOf(t, r, "moire"); row.Verdict != NotReached {
+		t.Errorf("row = %+v, want one bad rendition to be enough", row)
+	}
 	if row := rowOf(t, r, "100 equal"); row.Verdict != NotReached {
 		t.Errorf("row = %+v, want one bad burst to be enough", row)
 	}
