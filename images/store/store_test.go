@@ -49,6 +49,7 @@ type world struct {
 
 	mu      sync.Mutex
 	changes []shelf.Change
+	hidden  string // key that is taken down
 }
 
 // token is the guard of these tests.
@@ -118,6 +119,11 @@ func startIn(t testing.TB, cfg store.Config, top string) *world {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.changes = append(w.changes, c)
+		},
+		TakenDown: func(r shelf.Ref) bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return r.Key == w.hidden
 		},
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})),
 	})
