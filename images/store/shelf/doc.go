@@ -15,8 +15,7 @@
 //   - What is announced about a body (length, checksums) and what a picture must
 //     be is checked before the object appears. Nothing half is ever visible.
 //   - When Put returns nil, the object is durable (blob.Store), and its change
-//     was told. A crash between the two leaves a change untold: callers repeat
-//     the write, which tells it again.
+//     was told. What a crash between the two leaves untold, the next process tells.
 //   - Conditions hold against every other write through the same Shelf. Who
 //     changes the directory by hand, or by another process, is not locked out.
 //   - A staging file that its process left behind is removed by the next sweep;

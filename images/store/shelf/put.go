@@ -89,10 +89,14 @@ func (s *Shelf) put(ctx context.Context, ref Ref, b Body, w Write) (Object, erro
 	}
 	o, change, err := s.commit(ctx, store, ref, d, w)
 	if err != nil {
+		if !errors.Is(err, blob.ErrUnavailable) { // then it may be done all the same, and is told later
+			s.forget(d.untold)
+		}
 		return Object{}, err
 	}
 	d.Close() // its place is for others while caches are purged
 	s.tell(ctx, change)
+	s.forget(d.untold)
 	return o, nil
 }
 
@@ -115,6 +119,7 @@ type Draft struct {
 	closed bool
 	facts  Facts
 	head   []byte // the first bytes, at most images.SniffLength
+	untold string // what remember gave; empty: nothing is replaced
 }
 
 // Close gives the draft up, and its place to the next. It may be called again.
@@ -275,6 +280,8 @@ func (s *Shelf) place(ctx context.Context, store blob.Store, ref Ref, d *Draft, 
 		return how, blob.Info{}, err
 	case !there:
 		how = Created
+	default:
+		d.untold = s.remember(ref, how)
 	}
 	in, err := blob.Info{}, errors.ErrUnsupported
 	if linker, ok := store.(blob.Noter); ok {

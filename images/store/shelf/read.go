@@ -118,27 +118,36 @@ func (s *Shelf) Entry(ctx context.Context, origin string, in blob.Info) Object {
 // and its deletion is told again: the answer to the first may have been lost, and
 // with it the purge.
 func (s *Shelf) Delete(ctx context.Context, ref Ref, c Condition, by Actor) error {
-	err := s.remove(ctx, ref, c)
+	name, err := s.remove(ctx, ref, c)
 	if err != nil {
+		if !errors.Is(err, blob.ErrUnavailable) { // then it may be done all the same, and is told later
+			s.forget(name)
+		}
 		s.failed(err, ref, by)
 		return fmt.Errorf("delete %s %q: %w", ref.Origin, ref.Key, err)
 	}
 	s.tell(ctx, Change{Origin: ref.Origin, Key: ref.Key, How: Deleted, By: by})
+	s.forget(name)
 	return nil
 }
 
-func (s *Shelf) remove(ctx context.Context, ref Ref, c Condition) error {
+// remove also gives what remember gave.
+func (s *Shelf) remove(ctx context.Context, ref Ref, c Condition) (untold string, err error) {
 	store, err := s.origin(ref.Origin)
+	if err == nil {
+		err = blob.CheckKey(ref.Key)
+	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer s.lock(ref)()
 	if c.set() {
 		if _, err := s.check(ctx, ref, c); err != nil {
-			return err
+			return "", err
 		}
 	}
-	return store.Delete(ctx, ref.Key)
+	untold = s.remember(ref, Deleted)
+	return untold, store.Delete(ctx, ref.Key)
 }
 
 // Copy puts the bytes of from under to. fromIf is a condition of the source.

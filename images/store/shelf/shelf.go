@@ -111,7 +111,7 @@ func New(cfg Config, deps Deps) (*Shelf, error) {
 	if cfg.PicturesOnly && deps.Validate == nil {
 		return nil, errors.New("originals: pictures only, and nothing to tell a picture by")
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
+	if err := os.MkdirAll(filepath.Join(cfg.Dir, untoldDir), 0o750); err != nil {
 		return nil, fmt.Errorf("staging directory: %w", err)
 	}
 	return &Shelf{
@@ -135,12 +135,14 @@ func (s *Shelf) BytesMax() int64 { return s.cfg.BytesMax }
 // Stall is how long a client may give no byte.
 func (s *Shelf) Stall() time.Duration { return s.cfg.Stall }
 
-// Run removes what dead processes left in the staging directory, now and each
-// ten minutes, until ctx ends.
+// Run tells what dead processes did not tell and removes what they left in the
+// staging directory, now and each ten minutes, until ctx ends.
 func (s *Shelf) Run(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	s.tellUntold(ctx, 0)
 	for {
+		s.tellUntold(ctx, leftoverAge)
 		s.sweep()
 		select {
 		case <-ctx.Done():

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,12 @@ func open(t *testing.T, judge func(context.Context, []byte) (Facts, error), wrap
 	return s
 }
 
+// staged lists the files of bodies on their way in.
+func (s *Shelf) staged() ([]os.DirEntry, error) {
+	names, err := os.ReadDir(s.cfg.Dir)
+	return slices.DeleteFunc(names, os.DirEntry.IsDir), err
+}
+
 func body(text string) Body { return Body{Reader: strings.NewReader(text), Size: int64(len(text))} }
 
 // TestFaultOfThePage: a page that cannot be read back costs the upload alone.
@@ -46,7 +53,7 @@ func TestFaultOfThePage(t *testing.T) {
 	t.Parallel()
 	var s *Shelf
 	s = open(t, func(_ context.Context, data []byte) (Facts, error) {
-		names, err := os.ReadDir(s.cfg.Dir)
+		names, err := s.staged()
 		if err != nil || len(names) != 1 {
 			t.Errorf("staged: %v, %v", names, err)
 		}
@@ -72,7 +79,7 @@ func TestPanicOfTheJudge(t *testing.T) {
 		if recover() == nil {
 			t.Error("the panic was swallowed")
 		}
-		if names, _ := os.ReadDir(s.cfg.Dir); len(names) > 0 {
+		if names, _ := s.staged(); len(names) > 0 {
 			t.Errorf("staged: %v", names)
 		}
 	}()
@@ -296,7 +303,7 @@ func TestSlowPurgeHoldsNoPlace(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if names, err := os.ReadDir(s.cfg.Dir); err != nil || len(names) > 0 || s.Queue().Busy != 0 {
+	if names, err := s.staged(); err != nil || len(names) > 0 || s.Queue().Busy != 0 {
 		t.Errorf("staged %v, %v; %+v", names, err, s.Queue())
 	}
 }
