@@ -52,8 +52,21 @@ func (c *conn) remote() net.Addr { return net.TCPAddrFromAddrPort(c.from) }
 func (c *conn) discard() {
 	_ = unix.Close(c.fd) // nobody to tell
 	release(c.out)
-	c.out, c.in = nil, nil
+	c.keep(nil)
+	c.in = nil
 	c.loop.service.gate.Leave()
+}
+
+// keep sets what the client has still to take. It counts as a request in work, as
+// an answer of net/http does that waits for its client: pictures are held for it.
+func (c *conn) keep(out []piece) {
+	switch {
+	case c.out == nil && out != nil:
+		c.loop.service.gate.Hold(1)
+	case c.out != nil && out == nil:
+		c.loop.service.gate.Hold(-1)
+	}
+	c.out = out
 }
 
 // ready goes on where the connection stands: writing or reading.
@@ -110,7 +123,7 @@ func (p *loop) process(c *conn, data []byte) {
 			if !p.write(c, rest) {
 				return
 			}
-			data = rest
+			data, c.since = rest, p.clock()
 			if len(data) == 0 {
 				c.in = nil
 				return
@@ -179,6 +192,9 @@ func (p *loop) answer(c *conn, h *head) (bytes int, ok bool) {
 		return 0, false
 	}
 	gate := p.service.gate
+	if gate.Full() {
+		return 0, false // net/http says so
+	}
 	p.id = gate.AppendRequestID(p.id[:0], h.id)
 	again := delivery.Again{Start: p.start, ID: p.id, Head: h.isHead}
 	from := len(p.heads)
@@ -277,7 +293,7 @@ func (p *loop) write(c *conn, rest []byte) bool {
 		}
 		return true
 	}
-	c.out = slices.Clone(left)
+	c.keep(slices.Clone(left))
 	for i := range c.out {
 		if c.out[i].ours {
 			c.out[i].data = append([]byte(nil), c.out[i].data...)
@@ -295,14 +311,13 @@ func (p *loop) write(c *conn, rest []byte) bool {
 // flush writes what is left, and goes on with the input when all is.
 func (p *loop) flush(c *conn) {
 	left, err := p.send(c.fd, c.out)
-	if c.out = left; err != nil {
+	if c.keep(left); err != nil {
 		p.drop(c)
 		return
 	}
 	if len(left) > 0 {
 		return
 	}
-	c.out = nil
 	if c.last || p.control(unix.EPOLL_CTL_MOD, c.fd, unix.EPOLLIN) != nil {
 		p.drop(c)
 		return

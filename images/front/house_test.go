@@ -62,6 +62,7 @@ type house struct {
 
 	mu     sync.Mutex
 	events []delivery.Event
+	heard  func(delivery.Event)
 
 	stop  context.CancelFunc
 	ended chan error
@@ -76,11 +77,12 @@ type settings struct {
 	revisions origin.Revisions
 	memory    int64
 	log       *slog.Logger
+	heard     func(delivery.Event) // hears of each event; nil: nobody
 }
 
 func newHouse(t testing.TB, set settings) *house {
 	t.Helper()
-	h := &house{dir: set.dir, reg: prometheus.NewRegistry(), ended: make(chan error, 1)}
+	h := &house{dir: set.dir, heard: set.heard, reg: prometheus.NewRegistry(), ended: make(chan error, 1)}
 	if h.dir == "" {
 		h.dir = t.TempDir()
 		h.put(t, "recipes/1.jpg", "one")
@@ -159,6 +161,9 @@ func (h *house) note(e delivery.Event) {
 	h.mu.Lock()
 	h.events = append(h.events, e)
 	h.mu.Unlock()
+	if h.heard != nil {
+		h.heard(e)
+	}
 }
 
 // sign gives the target of a picture.

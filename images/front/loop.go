@@ -148,8 +148,9 @@ func (p *loop) turn() {
 		case p.listens:
 			p.accept()
 		default:
-			if c := p.conns[e.Fd]; c != nil { // not one that an event before closed
-				p.ready(c)
+			// Not one that an event before this closed, be it the listener.
+			if int(e.Fd) < len(p.conns) && p.conns[e.Fd] != nil {
+				p.ready(p.conns[e.Fd])
 			}
 		}
 	}
@@ -198,6 +199,7 @@ func (p *loop) adopt(c *conn) {
 		p.sweepAt = min(max(p.sweepAt, c.since), c.since+int64(sweepMax))
 	}
 	if c.in != nil {
+		defer p.rescue(c)
 		p.process(c, c.in)
 	}
 }

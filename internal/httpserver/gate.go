@@ -59,6 +59,15 @@ func (g *Gate) Leave() {
 	g.s.open.Add(-1)
 }
 
+// Hold counts n answers that wait for their clients to take them as requests in work, or takes them back where n is negative.
+func (g *Gate) Hold(n int) {
+	g.s.requests.inFlight.Add(int64(n))
+	g.s.metrics.inFlight.Add(float64(n))
+}
+
+// Full says whether as many requests are in work as may be. The next one is left to the Server, which refuses it.
+func (g *Gate) Full() bool { return g.s.requests.inFlight.Load() >= g.s.requests.inFlightMax }
+
 // KeepAlive says whether connections may stay open behind an answer: not when the Server is about to stop.
 func (g *Gate) KeepAlive() bool { return !g.s.stopping.Load() }
 

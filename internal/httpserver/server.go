@@ -41,7 +41,9 @@ type Server struct {
 	health  *Health
 	metrics *metrics
 	http    *http.Server
-	acme    *acme // nil without ACME
+	// requests is what each request passes.
+	requests *front
+	acme     *acme // nil without ACME
 
 	front Front // nil: none, or TLS or spans leave it nothing to do
 	gate  *Gate
@@ -65,11 +67,12 @@ func New(cfg Config, handler http.Handler, deps Deps) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, log: deps.Log.With("server", deps.Name), health: deps.Health, metrics: m, draining: make(chan struct{})}
 	s.drain = sync.OnceFunc(func() { close(s.draining) })
+	s.requests = &front{
+		next: handler, log: s.log, health: s.health, metrics: m, tracer: deps.Tracer,
+		accessLog: cfg.AccessLog, bodyMax: int64(cfg.BodyBytesMax), inFlightMax: int64(cfg.InFlightMax),
+	}
 	s.http = &http.Server{
-		Handler: &front{
-			next: handler, log: s.log, health: s.health, metrics: m, tracer: deps.Tracer,
-			accessLog: cfg.AccessLog, bodyMax: int64(cfg.BodyBytesMax), inFlightMax: int64(cfg.InFlightMax),
-		},
+		Handler:           s.requests,
 		ReadHeaderTimeout: cfg.ReadHeaderTimeout,
 		ReadTimeout:       cfg.ReadTimeout,
 		WriteTimeout:      cfg.WriteTimeout,
