@@ -110,8 +110,14 @@ func (n *Node) push(ctx context.Context, orders []purge.Order, ask purge.ID) map
 	return states
 }
 
-// pushTo pushes to one peer; ok is false when that is this node.
+// pushTo pushes to one peer; ok is false when that is this node. A peer that just
+// left a push without an answer is left to its exchanges, which find out when it is
+// back: each upload gives an order, and must not wait for it again.
 func (n *Node) pushTo(ctx context.Context, p *peer, orders []purge.Order, ask purge.ID) (s NodeState, ok bool) {
+	if p.isSilent(idleFactor * n.cfg.Interval) {
+		p.want()
+		return StateUnreachable, true
+	}
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.PushTime)
 	defer cancel()
 	select {
@@ -138,6 +144,9 @@ func (n *Node) pushTo(ctx context.Context, p *peer, orders []purge.Order, ask pu
 		p.want() // the loop finds out when it is back
 		if no := (*statusError)(nil); errors.As(err, &no) {
 			return StateRefused, true
+		}
+		if !errors.Is(err, context.Canceled) { // who asked left; that is no word on the peer
+			p.hush()
 		}
 		return StateUnreachable, true
 	}

@@ -44,6 +44,22 @@ type peer struct {
 	known    bool          // it answered, or its failure was told
 	fromNull bool          // the next exchange asks for everything
 	resynced time.Time     // when it was last decided so
+	silent   time.Time     // when a push got no answer; zero: it answered since
+}
+
+// hush notes that a push got no answer.
+func (p *peer) hush() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.silent = time.Now()
+}
+
+// isSilent says whether a push got no answer for so short a time that another one
+// would wait for nothing.
+func (p *peer) isSilent(pause time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.silent.IsZero() && time.Since(p.silent) < pause
 }
 
 // label names the peer in answers.
@@ -165,7 +181,7 @@ func (n *Node) heard(p *peer, s state) error {
 	if s.Node == n.cfg.Node && p.name != s.Node {
 		n.deps.Log.Warn("two nodes of the fleet have the same name", "node", s.Node, "peer", p.url)
 	}
-	p.name, p.digest, p.swept = s.Node, s.Digest, s.Swept
+	p.name, p.digest, p.swept, p.silent = s.Node, s.Digest, s.Swept, time.Time{}
 	return nil
 }
 
