@@ -212,19 +212,25 @@ func (h *Handler) notModified(w http.ResponseWriter, v *visit, tag string, flags
 }
 
 // untilExpiry shortens Cache-Control for a URL whose signature expires, so that
-// no cache shows the picture for longer than the URL is good.
+// no cache shows the picture for longer than the URL is good, not as a stale one
+// either.
 func (h *Handler) untilExpiry(value []string, v *visit) []string {
 	if v.req.Expires.IsZero() {
 		return value
 	}
+	c := h.cfg.Caching
+	age, stale := c.MaxAge, max(c.StaleWhileRevalidate, c.StaleIfError)
+	switch value[0] {
+	case h.truncatedCacheControl[0]:
+		age, stale = min(age, c.TruncatedMaxAge), 0
+	case h.passingCacheControl[0]:
+		age, stale = min(age, c.PassingMaxAge), 0
+	}
 	left := max(v.req.Expires.Sub(v.start), 0)
-	if left >= h.cfg.Caching.MaxAge {
+	if left >= age+stale {
 		return value
 	}
-	if value[0] == h.truncatedCacheControl[0] {
-		left = min(left, h.cfg.Caching.TruncatedMaxAge)
-	}
-	return []string{maxAge(left, false)}
+	return []string{maxAge(min(left, age), false)}
 }
 
 // open sets what every answer with a picture's headers has.

@@ -448,6 +448,26 @@ func TestNoCacheKeepsAPictureLongerThanItsURLIsGood(t *testing.T) {
 	}
 }
 
+// TestNoCacheShowsAStalePictureLongerThanItsURLIsGood: what caches may do with an
+// old answer ends with the URL, too.
+func TestNoCacheShowsAStalePictureLongerThanItsURLIsGood(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, originals, func(c *delivery.Config, _ *delivery.Deps) {
+		c.Caching.MaxAge, c.Caching.StaleWhileRevalidate, c.Caching.StaleIfError = time.Minute, time.Hour, 2*time.Hour
+	})
+	for url, want := range map[string]string{
+		"/recipes/1/4x3":               "public, max-age=60, stale-while-revalidate=3600, stale-if-error=7200",
+		"/recipes/1/4x3?expires=3h":    "public, max-age=60, stale-while-revalidate=3600, stale-if-error=7200",
+		"/recipes/1/4x3?expires=119m":  "public, max-age=60",
+		"/recipes/1/4x3?expires=70s":   "public, max-age=60",
+		"/recipes/cut/4x3?expires=70s": "public, max-age=60",
+	} {
+		if got := b.do(t, "GET", url).Header.Get("Cache-Control"); got != want {
+			t.Errorf("%s: Cache-Control %q, want %q", url, got, want)
+		}
+	}
+}
+
 func TestErrorsArePicturesForThoseWhoWantPictures(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, originals)
