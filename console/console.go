@@ -264,6 +264,7 @@ func (c *Console) functions() template.FuncMap {
 		"points":   points,
 		"stamp":    stamp,
 		"duration": duration,
+		"brief":    brief,
 		"seconds":  func(n int64) string { return duration(float64(n)) },
 		"number":   humanNumber,
 		"step":     func(number int, s *step, name string) stepHead { return stepHead{s, number, name} },
@@ -355,6 +356,14 @@ func points(v any) string {
 
 // stamp writes a time to the second, in UTC.
 func stamp(t time.Time) string { return t.UTC().Format(time.DateTime) }
+
+// brief is duration for what may take less than a millisecond.
+func brief(seconds float64) string {
+	if d := time.Duration(seconds * float64(time.Second)); d < time.Millisecond {
+		return d.Round(time.Microsecond).String()
+	}
+	return duration(seconds)
+}
 
 // duration writes seconds in the units that a person reads.
 func duration(seconds float64) string {
