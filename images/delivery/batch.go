@@ -253,6 +253,9 @@ func (h *Handler) mezzanineServes(o *origin.Original, want images.Rendition) boo
 // render makes the renditions of all members: from a mezzanine when one is large
 // enough for each of them, else from the original.
 func (j *job) render(ctx context.Context, members []*member) error {
+	if members = j.served(members); len(members) == 0 {
+		return nil
+	}
 	data, wants, mezzanine := j.fromMezzanine(members)
 	if !mezzanine {
 		if err := j.read(ctx); err != nil {
@@ -283,6 +286,20 @@ func (j *job) render(ctx context.Context, members []*member) error {
 		close(m.done)
 	}
 	return nil
+}
+
+// served gives those members whose original was not taken down for them while
+// they waited, and tells the others.
+func (j *job) served(members []*member) []*member {
+	left := make([]*member, 0, len(members))
+	for _, m := range members {
+		if err := j.deps.Originals.Served(&m.task.original); err != nil {
+			m.finish(err)
+			continue
+		}
+		left = append(left, m)
+	}
+	return left
 }
 
 // fromMezzanine finds the mezzanine and what to ask of it; ok is false when some

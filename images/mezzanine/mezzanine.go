@@ -222,6 +222,9 @@ func (s *Store) make(ctx context.Context, o *origin.Original) error {
 	if _, ok := s.deps.Disk.Get(keyOf(o)); ok {
 		return nil // made by an earlier run
 	}
+	if err := s.deps.Originals.Served(o); err != nil {
+		return err // taken down since it was offered
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Time)
 	defer cancel()
 	body, err := s.deps.Originals.Read(ctx, o)

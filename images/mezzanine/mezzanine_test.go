@@ -30,6 +30,15 @@ type bench struct {
 	width, height int
 	renders       atomic.Int32
 	truncated     bool
+	down          atomic.Bool // the original is taken down
+}
+
+// Revision implements origin.Revisions.
+func (b *bench) Revision(string, string, string, string) (string, error) {
+	if b.down.Load() {
+		return "", images.Errorf(images.Gone, "it was taken down")
+	}
+	return "", nil
 }
 
 func newBench(t *testing.T, width, height int, content string) *bench {
@@ -41,7 +50,7 @@ func newBench(t *testing.T, width, height int, content string) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	b.finder, err = origin.New(origin.Config{Sources: []origin.Source{{Name: "default", Store: store}}, Routes: []origin.Route{{Source: "default"}}})
+	b.finder, err = origin.New(origin.Config{Sources: []origin.Source{{Name: "default", Store: store}}, Routes: []origin.Route{{Source: "default"}}, Revisions: b})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,5 +224,20 @@ func TestPendingIsBounded(t *testing.T) {
 	}
 	if st := b.Stats(); st.Pending > mezzanine.DefaultPending || st.Dropped == 0 {
 		t.Errorf("%d pending and %d dropped, want at most %d and some", st.Pending, st.Dropped, mezzanine.DefaultPending)
+	}
+}
+
+func TestWhatIsTakenDownMeanwhileGetsNone(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 4000, 3000, jpegHead)
+	if !b.places.TryAcquire() {
+		t.Fatal("no place is free")
+	}
+	b.Offer(b.original(t), []byte(jpegHead))
+	b.down.Store(true)
+	b.places.Release()
+	eventually(t, "it is given up", func() bool { return b.Stats().Failed == 1 })
+	if n := b.renders.Load(); n != 0 {
+		t.Errorf("%d mezzanines were rendered", n)
 	}
 }

@@ -128,6 +128,7 @@ type Original struct {
 	Size     int64
 	Modified time.Time
 	Stamp    string // of its revision; empty: never purged
+	ref      Ref    // Kind and Owner that it was asked for by, on which its revision depends
 }
 
 // Identity is what tells this content from every other: equal identities are
@@ -307,8 +308,15 @@ func (f *Finder) revise(o Original, ref Ref) (Original, error) {
 	if err != nil {
 		return Original{}, err
 	}
-	o.Stamp = stamp
+	o.Stamp, o.ref = stamp, Ref{Kind: ref.Kind, Owner: ref.Owner}
 	return o, nil
+}
+
+// Served says with a nil error that an original which Find gave may still be
+// served, for work that waited: it may have been taken down meanwhile.
+func (f *Finder) Served(o *Original) error {
+	_, err := f.revise(*o, o.ref)
+	return err
 }
 
 func notFound() error { return images.Errorf(images.NotFound, "there is no such original") }
