@@ -125,9 +125,12 @@ func (s *Store) Find(o *origin.Original, want images.Rendition) (data []byte, of
 	return e.Data, want, true
 }
 
-// mayServe says no where no mezzanine can serve, before a file is opened.
+// mayServe says no where no mezzanine can serve, before a file is opened: its
+// pixels are larger than those that a region, a cut and trimming count in, and
+// metadata and profile stay in the original.
 func (s *Store) mayServe(want images.Rendition) bool {
-	if !want.Region.Empty() || want.Metadata != images.MetadataStrip || want.Width == 0 && want.Height == 0 {
+	if !want.Region.Empty() || want.Cut != (images.Cut{}) || want.Trim != 0 || want.Metadata != images.MetadataStrip ||
+		want.Profile != images.ProfileConvert || want.Width == 0 && want.Height == 0 {
 		return false
 	}
 	dpr := want.DPR

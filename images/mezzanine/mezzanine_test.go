@@ -128,6 +128,9 @@ func TestAMezzanineServesWhatItIsLargeEnoughFor(t *testing.T) {
 		{"its own size", images.Rendition{}, false},
 		{"a region in pixels of the original", images.Rendition{Width: 100, Region: image.Rect(0, 0, 4000, 3000)}, false},
 		{"with metadata", images.Rendition{Width: 100, Metadata: images.MetadataCopyright}, false},
+		{"a cut in pixels of the original", images.Rendition{Width: 100, Cut: images.Cut{Width: 400, Height: 400}}, false},
+		{"without its borders", images.Rendition{Width: 100, Trim: 10}, false},
+		{"with the original's profile", images.Rendition{Width: 100, Profile: images.ProfileKeep}, false},
 		{"turned", images.Rendition{Width: 300, Rotate: 90}, true},
 	} {
 		data, of, ok := b.Find(o, c.want)
