@@ -125,7 +125,7 @@ type Info struct {
 
 // New makes the handler; mount it at Prefix.
 func New(deps Deps) http.Handler {
-	a := &api{deps}
+	a := &api{Deps: deps, many: make(chan struct{}, multiMax)}
 	mux := http.NewServeMux()
 	read := func(path string, do func(r *http.Request) (any, error)) {
 		mux.Handle("GET "+Prefix+path, deps.Guard.Reads(answer(do)))
@@ -140,7 +140,10 @@ func New(deps Deps) http.Handler {
 	return mux
 }
 
-type api struct{ Deps }
+type api struct {
+	Deps
+	many chan struct{} // places of multi
+}
 
 func (a *api) originals(r *http.Request) (any, error) {
 	q := r.URL.Query()

@@ -16,6 +16,11 @@ import (
 // multiBytesMax bounds the body of a request for many pictures.
 const multiBytesMax = 256 << 10
 
+// multiMax is how many requests for many pictures are in work at once. Each holds
+// as many pictures as delivery.ManyMax requests until its client took them, so
+// together they are like 1,024, the default of in_flight_max.
+const multiMax = 16
+
 // MultiRequest is the body of POST multi: paths of pictures with their queries
 // and signatures, at most delivery.ManyMax.
 type MultiRequest struct {
@@ -49,6 +54,14 @@ func (a *api) multi(w http.ResponseWriter, r *http.Request) {
 	urls, err := multiPaths(r)
 	if err != nil {
 		problem(w, r, err)
+		return
+	}
+	select {
+	case a.many <- struct{}{}:
+		defer func() { <-a.many }()
+	default:
+		w.Header().Set("Retry-After", "1")
+		problem(w, r, images.Errorf(images.Exhausted, "too many requests for many pictures are in work; try again in a second"))
 		return
 	}
 	made := a.Many(r, urls)

@@ -33,7 +33,11 @@ type Answer struct {
 	head         []headPart
 	cacheControl []string // as without an expiry
 	event        Event    // without what depends on the request
+	label        cache.Label
 }
+
+// Label says which original the answer is about, for takedowns.
+func (a *Answer) Label() cache.Label { return a.label }
 
 // headPart is a piece of a head, and what follows it.
 type headPart struct {
@@ -128,7 +132,10 @@ func (h *Handler) keep(r *http.Request, header http.Header, v *visit, key cache.
 	if h.deps.Keeper == nil || v.passing || v.outcome != OutcomeMemory && v.outcome != OutcomeNotModified || !h.deps.Keeper.Wants(r) {
 		return
 	}
-	a := &Answer{h: h, Status: v.status, key: key, expires: v.req.Expires, Vary: header.Get("Vary"), event: h.event(v)}
+	a := &Answer{
+		h: h, Status: v.status, key: key, expires: v.req.Expires, Vary: header.Get("Vary"), event: h.event(v),
+		label: cache.Label{Source: v.original.Source, Key: v.original.Key, Owner: v.req.Owner},
+	}
 	if v.outcome == OutcomeMemory {
 		for _, name := range conditions {
 			if _, ok := r.Header[name]; ok {

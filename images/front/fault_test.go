@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kamado/kamado/images/cache"
 	"github.com/kamado/kamado/images/delivery"
 	"github.com/kamado/kamado/internal/httpserver"
 )
@@ -100,5 +101,26 @@ func TestAnswersThatNobodyTakesAreBounded(t *testing.T) {
 	waitFor(0)
 	if r := h.dial(t).get(target); r.StatusCode != http.StatusOK {
 		t.Errorf("when they have left: %d", r.StatusCode)
+	}
+}
+
+// TestATakedownLeavesNoBytes: no sheet keeps a picture that nobody may see.
+func TestATakedownLeavesNoBytes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, settings{})
+	one, two := h.sign(t, "/recipes/1/10x10cq70/a.jpg", time.Time{}), h.sign(t, "/recipes/2/10x10cq70/a.jpg", time.Time{})
+	c := h.dial(t)
+	for range 20 {
+		c.get(one)
+		c.get(two)
+	}
+	if n := h.count(t, "kamado_images_front_sheets", ""); n != 2 {
+		t.Fatalf("%v sheets, want 2", n)
+	}
+	if n := h.front.RemoveIf(func(l cache.Label) bool { return l == cache.Label{Source: "dir", Key: "recipes/1.jpg"} }); n != 1 {
+		t.Errorf("%d answers were removed, want 1", n)
+	}
+	if sheets, answers := h.count(t, "kamado_images_front_sheets", ""), h.count(t, "kamado_images_front_answers", ""); sheets != 1 || answers != 1 {
+		t.Errorf("%v sheets and %v answers are left, want 1 of each", sheets, answers)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 
+	"github.com/kamado/kamado/images/cache"
 	"github.com/kamado/kamado/images/delivery"
 	"github.com/kamado/kamado/internal/httpserver"
 )
@@ -52,6 +53,12 @@ func (f *Front) Wants(r *http.Request) bool {
 
 // Keep implements delivery.Keeper.
 func (f *Front) Keep(r *http.Request, a *delivery.Answer) { f.table.keep(r, a) }
+
+// RemoveIf forgets the answers about originals whose label match says yes to, and
+// their sheets, and says how many that was; for takedowns.
+func (f *Front) RemoveIf(match func(cache.Label) bool) (removed int) {
+	return f.table.removeIf(func(a *delivery.Answer) bool { return match(a.Label()) })
+}
 
 // Serve implements httpserver.Front.
 func (f *Front) Serve(ctx context.Context, l *net.TCPListener, g *httpserver.Gate) error {

@@ -3,6 +3,7 @@ package front
 import (
 	"hash/maphash"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -171,6 +172,22 @@ func (t *table) drop(e *entry) {
 		p.remove(e)
 	}
 	p.mu.Unlock()
+}
+
+// removeIf removes the entries whose answer match says yes to.
+func (t *table) removeIf(match func(*delivery.Answer) bool) (removed int) {
+	for i := range t.parts {
+		p := &t.parts[i]
+		p.mu.Lock()
+		for _, e := range slices.Clone(p.ring) {
+			if e.answer != nil && match(e.answer) {
+				p.remove(e)
+				removed++
+			}
+		}
+		p.mu.Unlock()
+	}
+	return removed
 }
 
 // evict removes one entry. Preconditions: mu is held, the part is not empty.

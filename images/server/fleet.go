@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/kamado/kamado/images/cache"
 	"github.com/kamado/kamado/images/delivery"
@@ -68,7 +69,10 @@ func (s *Server) openFleet() error {
 		return err
 	}
 	s.closers = append(s.closers, hooks.Close)
-	fc := fleet.Config{Node: s.node(), Peers: cfg.Peers, Interval: cfg.Interval}
+	fc := fleet.Config{
+		Node: s.node(), Peers: cfg.Peers, Interval: cfg.Interval,
+		InFlight: max(fleet.DefaultInFlight, time.Duration(s.opts.Config.Limits.Time)+inFlightSlack),
+	}
 	if cfg.SecretFile != "" {
 		if fc.Secret, err = purge.ReadSecret(cfg.SecretFile); err != nil {
 			return err
@@ -84,10 +88,18 @@ func (s *Server) openFleet() error {
 	return err
 }
 
+// inFlightSlack is what a request may take beside the time for its rendition.
+const inFlightSlack = 10 * time.Second
+
 // sweeps are the caches that bytes of a takedown are deleted from.
 func (s *Server) sweeps() []fleet.Cache {
 	list := []fleet.Cache{{Name: "results_memory", Again: true, Sweep: func(_ context.Context, refused func(cache.Label) bool) (int, error) {
 		return s.memory.RemoveIf(func(_ cache.Key, r *delivery.Result) bool { return refused(r.Label()) }), nil
+	}}, {Name: "front", Again: true, Sweep: func(_ context.Context, refused func(cache.Label) bool) (int, error) {
+		if s.front == nil {
+			return 0, nil
+		}
+		return s.front.RemoveIf(refused), nil
 	}}, {Name: "originals_memory", Again: true, Sweep: func(_ context.Context, refused func(cache.Label) bool) (int, error) {
 		return s.originals.RemoveIf(refused), nil
 	}}}
