@@ -20,6 +20,13 @@ const (
 // Swaps says whether width and height change places.
 func (o Orientation) Swaps() bool { return o >= Transpose && o <= Turn270 }
 
+// Mirrors says along which sides of the stored picture the turned one is walked
+// backwards: its columns, its rows.
+func (o Orientation) Mirrors() (across, down bool) {
+	m := o.matrix()
+	return m.a+m.b < 0, m.c+m.d < 0
+}
+
 // Size is the size of a picture of width x height after turning it.
 func (o Orientation) Size(width, height int) (int, int) {
 	if o.Swaps() {
@@ -64,6 +71,18 @@ func (o Orientation) Then(next Orientation) Orientation {
 		}
 	}
 	panic("images: orientations are closed under composition")
+}
+
+// Inverse is the orientation that undoes o: mirrors and half turns are their
+// own, the quarter turns each other's.
+func (o Orientation) Inverse() Orientation {
+	switch o {
+	case Turn90:
+		return Turn270
+	case Turn270:
+		return Turn90
+	}
+	return o
 }
 
 // Back maps a window of the turned picture to the same window of the stored

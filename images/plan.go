@@ -121,17 +121,8 @@ func (o Orientation) forward(rect image.Rectangle, width, height int) Window {
 }
 
 func (o Orientation) forwardWindow(part Window, width, height int) Window {
-	// Turning back is turning by the inverse; mirrors and half turns are
-	// their own, the quarter turns each other's.
-	inverse := o
-	switch o {
-	case Turn90:
-		inverse = Turn270
-	case Turn270:
-		inverse = Turn90
-	}
 	w, h := o.Size(width, height)
-	return inverse.Back(part, float64(w), float64(h))
+	return o.Inverse().Back(part, float64(w), float64(h))
 }
 
 // place fits what is seen of the source into the box. seen has whole sides.

@@ -90,6 +90,39 @@ func TestOrientThereAndBack(t *testing.T) {
 	})
 }
 
+// TestOrientPlacedMovesEverySample follows all of them.
+func TestOrientPlacedMovesEverySample(t *testing.T) {
+	kinds(func(r *rand.Rand, m plane.Model, alpha bool, width, height, subX, subY int) {
+		src := picture(r, m, alpha, width, height, subX, subY)
+		for o := 0; o <= 9; o++ {
+			var dst plane.Picture
+			OrientPlaced(&dst, src, o)
+			flipX, flipY := flips(o)
+			for i := range src.N() {
+				from, to := &src.Planes[i], &dst.Planes[i]
+				for y := range from.Height {
+					for x, v := range from.Row(y) {
+						tx, ty := x, y
+						if flipX {
+							tx = from.Width - 1 - x
+						}
+						if flipY {
+							ty = from.Height - 1 - y
+						}
+						if o >= 5 && o <= 8 {
+							tx, ty = ty, tx
+						}
+						if got := to.Row(ty)[tx]; got != v {
+							t.Fatalf("%v %dx%d sub %dx%d: orientation %d: plane %d sample %d,%d is %d, want %d",
+								m, width, height, subX, subY, o, i, tx, ty, got, v)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
 // TestOrientMovesPixels follows one pixel.
 func TestOrientMovesPixels(t *testing.T) {
 	var src plane.Picture

@@ -61,11 +61,11 @@ func (j *job) fromLoaded(ctx context.Context, got view, plan images.Plan) (Resul
 	if err := j.claim(ctx, scratchOfPlan(plan)+j.scratchOfText(plan)); err != nil {
 		return Result{}, err
 	}
-	if err := j.resize(got, plan.Before(), 1); err != nil {
+	pic, err := j.resize(got, plan, 1)
+	if err != nil {
 		return Result{}, err
 	}
-	sized := &codec.Raster{Frames: []codec.Frame{{Picture: *own(&j.ws.resized, nil, j.ws)}}}
-	res, err := j.finishFrames(ctx, sized, plan)
+	res, err := j.finishAndSave(ctx, pic, plan)
 	res.Truncated = got.truncated
 	return res, err
 }

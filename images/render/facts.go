@@ -99,8 +99,9 @@ func (j *job) factsOfJPEG(ctx context.Context, src []byte, ask Ask) (Facts, erro
 	n := smallScale(in.width, in.height)
 	width, height := smallSize(in.width, in.height)
 	plan := images.Plan{
-		Window: images.Window{Width: float64(in.width), Height: float64(in.height)},
-		Width:  width, Height: height, CanvasWidth: width, CanvasHeight: height,
+		Window:      images.Window{Width: float64(in.width), Height: float64(in.height)},
+		SourceWidth: in.width, SourceHeight: in.height,
+		Width: width, Height: height, CanvasWidth: width, CanvasHeight: height,
 	}
 	if err := j.claim(ctx, scratchOfJPEG(in.info, n, in.width*in.height, plan)); err != nil {
 		return Facts{}, err
@@ -110,10 +111,11 @@ func (j *job) factsOfJPEG(ctx context.Context, src []byte, ask Ask) (Facts, erro
 		return Facts{}, err
 	}
 	f.Truncated = got.truncated
-	if err := j.resize(got, plan, 1); err != nil {
+	pic, err := j.resize(got, plan, 1)
+	if err != nil {
 		return Facts{}, err
 	}
-	pic, err := j.toSRGB(&j.ws.resized, in.colours)
+	pic, err = j.toSRGB(pic, in.colours)
 	if err != nil {
 		return Facts{}, err
 	}

@@ -26,7 +26,7 @@ type jpegSight struct {
 
 // serves says whether a rendition can be made of it.
 func (s *jpegSight) serves(plan images.Plan, quality int) bool {
-	return plan.Turn <= images.Upright && s.n >= dctScale(plan.Reduction(), quality)
+	return s.n >= dctScale(plan.Reduction(), quality)
 }
 
 // sightScale is the scale at which a JPEG is decoded to look at it. Borders
@@ -39,7 +39,7 @@ func (j *job) sightScale(in jpegSource, rough images.Plan) int {
 	}
 	small, own := smallScale(in.width, in.height), dctScale(rough.Reduction(), j.want.Quality)
 	twice := decodeCost(in, small, image.Rectangle{}) + decodeCost(in, own, reach(rough, float64(own)/8))
-	if both := max(small, own); rough.Turn <= images.Upright && decodeCost(in, both, image.Rectangle{}) <= twice {
+	if both := max(small, own); decodeCost(in, both, image.Rectangle{}) <= twice {
 		return both
 	}
 	return small
@@ -58,7 +58,7 @@ func (j *job) decideJPEG(ctx context.Context, in jpegSource, seen *jpegSight) er
 			return err
 		}
 		started := j.started
-		got, err := j.decodeRegion(ctx, in, n, images.Upright, image.Rectangle{})
+		got, err := j.decodeRegion(ctx, in, n, in.orientation(), image.Rectangle{})
 		if err != nil {
 			return err
 		}

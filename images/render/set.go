@@ -28,8 +28,8 @@ type Outcome struct {
 // others, but for what fails for all: a damaged original, a context that
 // ended. A rendition looks as good as one made alone; its bytes may differ.
 //
-// JPEG originals are decoded once for all renditions with the same rotation
-// and mirrors, at the scale of the most demanding one; of everything else,
+// JPEG originals are decoded once for all renditions, at the scale of the most
+// demanding one, where that is less work than twice; of everything else,
 // still renditions share one load. Renditions with Trim and animated ones are made alone.
 // The stages "look" and "decode" are in the result of the first that needed them.
 func (r *Renderer) RenderSet(ctx context.Context, src []byte, wants []images.Rendition) []Outcome {
@@ -73,7 +73,7 @@ type member struct {
 	at   int              // in the set
 	plan images.Plan
 	n    int             // of the DCT scale n/8 that it needs
-	part image.Rectangle // of the turned original that it needs at that scale; empty: all
+	part image.Rectangle // of the original as it is stored that it needs at that scale; empty: all
 
 	colours *icc.Transform // to sRGB; nil when nothing has to be done
 }
@@ -112,7 +112,7 @@ func (s *set) fromJPEG(ctx context.Context) (alone []*member) {
 			continue
 		}
 		m.n = dctScale(m.plan.Reduction(), m.job.want.Quality)
-		m.part = reach(m.plan, float64(m.n)/8)
+		m.part = reach(before(m.plan, in.orientation()), float64(m.n)/8)
 		m.colours = in.colours
 		ready = append(ready, m)
 	}
@@ -167,8 +167,7 @@ func (g group) with(m *member) group {
 	return group{append(g.members, m), max(g.n, m.n), part}
 }
 
-// grouped puts members together whose turn is the same, the largest first,
-// where that is less work than decoding twice.
+// grouped puts members together, the largest first, where that is less work than decoding twice.
 func grouped(members []*member, in jpegSource) []group {
 	slices.SortStableFunc(members, func(a, b *member) int {
 		return cmp.Compare(b.plan.Width*b.plan.Height, a.plan.Width*a.plan.Height)
@@ -179,7 +178,7 @@ next:
 		for i, g := range groups {
 			both := g.with(m)
 			apart := decodeCost(in, g.n, g.part) + decodeCost(in, m.n, m.part)
-			if g.members[0].plan.Turn == m.plan.Turn && decodeCost(in, both.n, both.part) <= apart {
+			if decodeCost(in, both.n, both.part) <= apart {
 				groups[i] = both
 				continue next
 			}
@@ -240,7 +239,7 @@ func (s *set) decodeGroup(ctx context.Context, in jpegSource, g group) (view, er
 	if err := lead.claim(ctx, need+scratchOfJPEG(in.info, g.n, pixels, images.Plan{})/3); err != nil {
 		return view{}, err
 	}
-	return lead.decodeRegion(ctx, in, g.n, lead.plan.Turn, g.part)
+	return lead.decodeRegion(ctx, in, g.n, images.Upright, g.part)
 }
 
 // halfReduction is the reduction above which a rendition of a set is made from
@@ -273,7 +272,7 @@ func (l *levels) prepare(plan images.Plan) error {
 		if err := halve(&l.ws.resampler, to, from.pic); err != nil {
 			return err
 		}
-		l.of = append(l.of, view{to, from.scaleX / 2, from.scaleY / 2, from.origin, from.truncated})
+		l.of = append(l.of, view{to, from.scaleX / 2, from.scaleY / 2, from.origin, from.turn, from.truncated})
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func (r *Resampler) Plane(dst, src *plane.Plane, win Window, k Kernel) error {
 	if k >= kernels {
 		return fmt.Errorf("resample: no such kernel: %v", k)
 	}
-	r.resample(dst, src, win, float64(dst.Width), float64(dst.Height), k)
+	r.resample(dst, src, win, extent{float64(dst.Width), float64(dst.Height), 0, 0}, k)
 	return nil
 }
 
@@ -68,6 +68,18 @@ func (r *Resampler) Plane(dst, src *plane.Plane, win Window, k Kernel) error {
 // weighted by alpha where there is alpha, so that what is transparent does
 // not bleed.
 func (r *Resampler) Picture(dst, src *plane.Picture, win Window, width, height, subX, subY int, k Kernel) error {
+	return r.picture(dst, src, win, width, height, subX, subY, k, false, false)
+}
+
+// PictureToMirror is Picture for a result that is mirrored afterwards, across
+// or down or both. Where that side is no multiple of subX or subY, the first
+// chroma sample reaches outside instead of the last, so that chroma lies where
+// it should once the samples have changed places.
+func (r *Resampler) PictureToMirror(dst, src *plane.Picture, win Window, width, height, subX, subY int, k Kernel, across, down bool) error {
+	return r.picture(dst, src, win, width, height, subX, subY, k, across, down)
+}
+
+func (r *Resampler) picture(dst, src *plane.Picture, win Window, width, height, subX, subY int, k Kernel, lastX, lastY bool) error {
 	if err := src.Check(); err != nil {
 		return err
 	}
@@ -91,7 +103,14 @@ func (r *Resampler) Picture(dst, src *plane.Picture, win Window, width, height, 
 			win.X / float64(from.SubX), win.Y / float64(from.SubY),
 			win.Width / float64(from.SubX), win.Height / float64(from.SubY),
 		}
-		r.resample(to, from, part, float64(width)/float64(to.SubX), float64(height)/float64(to.SubY), k)
+		size := extent{width: float64(width) / float64(to.SubX), height: float64(height) / float64(to.SubY)}
+		if lastX {
+			size.left = float64(to.Width) - size.width
+		}
+		if lastY {
+			size.top = float64(to.Height) - size.height
+		}
+		r.resample(to, from, part, size, k)
 	}
 	if !opaque {
 		r.unpremultiply(dst)
@@ -122,11 +141,16 @@ func checkPlane(p *plane.Plane) error {
 	return nil
 }
 
-// resample does one plane. width and height are the exact size that dst stands for:
-// a chroma plane of 244 samples may stand for 243.5.
-func (r *Resampler) resample(dst, src *plane.Plane, win Window, width, height float64, k Kernel) {
-	across := span(win.X, win.Width, width, dst.Width, src.Width, k)
-	down := span(win.Y, win.Height, height, dst.Height, src.Height, k)
+// extent is the exact size that a plane stands for: a chroma plane of 244
+// samples may stand for 243.5. What is too much lies at its end, or left and top of it.
+type extent struct{ width, height, left, top float64 }
+
+// resample does one plane.
+func (r *Resampler) resample(dst, src *plane.Plane, win Window, size extent, k Kernel) {
+	across := span(win.X, win.Width, size.width, dst.Width, src.Width, k)
+	down := span(win.Y, win.Height, size.height, dst.Height, src.Height, k)
+	across.offset -= size.left * across.step
+	down.offset -= size.top * down.step
 	if x, y, ok := across.copies(&down); ok {
 		for row := range dst.Height {
 			copy(dst.Row(row), src.Pix[(y+row)*src.Stride+x:][:dst.Width])
