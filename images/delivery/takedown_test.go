@@ -12,6 +12,7 @@ import (
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/delivery"
 	"github.com/kamado/kamado/images/origin"
+	"github.com/kamado/kamado/internal/blob"
 	"github.com/kamado/kamado/internal/blob/fs"
 )
 
@@ -95,5 +96,66 @@ func TestWhatIsTakenDownMeanwhileIsNotMade(t *testing.T) {
 			}
 		}
 		t.Errorf("who waited was not told that the picture is gone: %+v", b.events)
+	})
+}
+
+// slow is a remote store whose bodies of one original do not come.
+type slow struct {
+	blob.Store
+	key  string
+	hold chan struct{}
+}
+
+func (s *slow) Get(ctx context.Context, key string) (*blob.Object, error) {
+	if key == s.key {
+		select {
+		case <-s.hold:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return s.Store.Get(ctx, key)
+}
+
+// TestAnUpgradeWaitsForItsOriginWithoutAPlace: a slow origin keeps no processor
+// idle.
+func TestAnUpgradeWaitsForItsOriginWithoutAPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		held := &slow{key: "recipes/1.jpg", hold: make(chan struct{})}
+		b := newBench(t, nil, negotiated, onePlace, func(_ *delivery.Config, d *delivery.Deps) {
+			dir := &bench{dir: t.TempDir()}
+			for name, content := range originals {
+				dir.put(t, name, content)
+			}
+			store, err := fs.Open(dir.dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { store.Close() })
+			held.Store = store
+			d.Originals = finder(t, origin.Source{Name: "default", Store: held, Remote: true})
+		})
+		h := b.Handler.(*delivery.Handler)
+		close(held.hold)
+		if r := b.do(t, "GET", "/recipes/1/4x3.auto", "Accept: image/avif"); r.StatusCode != 200 {
+			t.Fatalf("before: %d", r.StatusCode)
+		}
+		held.hold = make(chan struct{})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- h.Run(ctx) }()
+		synctest.Wait()
+		began := time.Now()
+		if r := b.do(t, "GET", "/recipes/2/4x3"); r.StatusCode != 200 || time.Since(began) > 0 {
+			t.Errorf("another picture: %d after %v", r.StatusCode, time.Since(began))
+		}
+		close(held.hold)
+		time.Sleep(time.Minute)
+		if st := h.Upgrades(); st.Made != 1 || st.Failed != 0 {
+			t.Errorf("upgrades %+v, want one made", st)
+		}
+		stop()
+		<-done
 	})
 }

@@ -2,7 +2,9 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -98,38 +100,71 @@ func (h *Handler) Run(ctx context.Context) error {
 
 // upgrade makes one, when a place is free, and says how long it worked.
 func (h *Handler) upgrade(ctx context.Context, t *task) time.Duration {
-	for !h.deps.Places.TryAcquire() {
-		if !pause(ctx, placePoll) {
-			return 0
-		}
+	if !h.place(ctx) {
+		return 0
 	}
-	defer h.deps.Places.Release()
 	began := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, h.cfg.Time, errTime)
 	defer cancel()
 	j := job{Handler: h, original: t.original}
 	defer j.release()
+	var err error
+	if t.original.Remote() && !h.mezzanineServes(&t.original, t.want) {
+		// A slow origin must keep no processor idle.
+		h.deps.Places.Release()
+		if err = safely(func() error { return j.read(ctx) }); err == nil && !h.place(ctx) {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			h.failed(t, err)
+			return 0
+		}
+		began = time.Now()
+	}
+	defer h.deps.Places.Release()
 	m := &member{task: t, done: make(chan struct{})}
-	if err := j.renderSafely(ctx, m); err != nil {
-		h.upgrades.failed.Add(1)
-		h.deps.Log.Debug("upgrade not made", "original", t.original.Key, "rendition", t.spelling, "err", err)
+	err = safely(func() error {
+		if err := j.render(ctx, []*member{m}); err != nil {
+			return err
+		}
+		return m.err
+	})
+	if err != nil {
+		h.failed(t, err)
 	} else {
 		h.upgrades.made.Add(1)
 	}
 	return time.Since(began)
 }
 
-// renderSafely renders one member; a panic is an error of it.
-func (j *job) renderSafely(ctx context.Context, m *member) (err error) {
+// place waits for a place that nobody else wants; false when ctx ended.
+func (h *Handler) place(ctx context.Context) bool {
+	for !h.deps.Places.TryAcquire() {
+		if !pause(ctx, placePoll) {
+			return false
+		}
+	}
+	return true
+}
+
+func (h *Handler) failed(t *task, err error) {
+	h.upgrades.failed.Add(1)
+	var panicked *cache.PanicError
+	if errors.As(err, &panicked) {
+		h.deps.Log.Error("upgrade panicked", "original", t.original.Key, "rendition", t.spelling, "err", err, "stack", string(panicked.Stack))
+		return
+	}
+	h.deps.Log.Debug("upgrade not made", "original", t.original.Key, "rendition", t.spelling, "err", err)
+}
+
+// safely gives a panic as an error: nobody else recovers this goroutine.
+func safely(do func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &cache.PanicError{Value: v}
+			err = &cache.PanicError{Value: v, Stack: debug.Stack()}
 		}
 	}()
-	if err := j.render(ctx, []*member{m}); err != nil {
-		return err
-	}
-	return m.err
+	return do()
 }
 
 // pause waits; false when ctx ended.

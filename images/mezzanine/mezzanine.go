@@ -16,7 +16,9 @@ package mezzanine
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -188,17 +190,23 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case o := <-s.pending:
-			if !s.idle(ctx) {
-				return nil
-			}
-			err := s.make(ctx, &o)
-			s.deps.Places.Release()
-			if err != nil && ctx.Err() == nil {
+			if err := s.make(ctx, &o); err != nil && ctx.Err() == nil {
 				s.failed.Add(1)
-				s.deps.Log.Debug("mezzanine not made", "original", o.Key, "err", err)
+				s.report(&o, err)
 			}
 		}
 	}
+}
+
+// report says why an original has no mezzanine, which nobody but an operator who
+// looks for it wants to know, unless it is a fault of the program.
+func (s *Store) report(o *origin.Original, err error) {
+	var panicked *cache.PanicError
+	if errors.As(err, &panicked) {
+		s.deps.Log.Error("mezzanine panicked", "original", o.Key, "err", err, "stack", string(panicked.Stack))
+		return
+	}
+	s.deps.Log.Debug("mezzanine not made", "original", o.Key, "err", err)
 }
 
 // idle waits until a place is free and takes it; false when ctx ended.
@@ -220,8 +228,23 @@ func (s *Store) idle(ctx context.Context) bool {
 	}
 }
 
-// make makes one mezzanine.
-func (s *Store) make(ctx context.Context, o *origin.Original) error {
+// make makes one mezzanine when a place is free. A panic is an error of this one
+// original: else it would end the service.
+func (s *Store) make(ctx context.Context, o *origin.Original) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &cache.PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	if !s.idle(ctx) {
+		return context.Cause(ctx)
+	}
+	placed := true
+	defer func() {
+		if placed {
+			s.deps.Places.Release()
+		}
+	}()
 	if _, ok := s.deps.Disk.Get(keyOf(o)); ok {
 		return nil // made by an earlier run
 	}
@@ -230,11 +253,18 @@ func (s *Store) make(ctx context.Context, o *origin.Original) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Time)
 	defer cancel()
+	if o.Remote() { // a slow origin must keep no processor idle
+		s.deps.Places.Release()
+		placed = false
+	}
 	body, err := s.deps.Originals.Read(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer body.Release()
+	if placed = placed || s.idle(ctx); !placed {
+		return context.Cause(ctx)
+	}
 	width, height, err := s.deps.Size(body.Data)
 	if err != nil {
 		return err

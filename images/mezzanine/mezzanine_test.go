@@ -30,6 +30,7 @@ type bench struct {
 	width, height int
 	renders       atomic.Int32
 	truncated     bool
+	panics        bool        // the first time
 	down          atomic.Bool // the original is taken down
 }
 
@@ -62,7 +63,9 @@ func newBench(t *testing.T, width, height int, content string) *bench {
 		Disk: disk, Originals: b.finder, Places: b.places, Log: slog.New(slog.DiscardHandler),
 		Size: func([]byte) (int, int, error) { return b.width, b.height, nil },
 		Render: func(_ context.Context, _ []byte, want images.Rendition) (mezzanine.Picture, error) {
-			b.renders.Add(1)
+			if b.renders.Add(1) == 1 && b.panics {
+				panic("broken decoder")
+			}
 			plan, err := want.Plan(b.width, b.height)
 			return mezzanine.Picture{Data: []byte("small"), Width: plan.Width, Height: plan.Height, Truncated: b.truncated}, err
 		},
@@ -243,4 +246,16 @@ func TestWhatIsTakenDownMeanwhileGetsNone(t *testing.T) {
 	if n := b.renders.Load(); n != 0 {
 		t.Errorf("%d mezzanines were rendered", n)
 	}
+}
+
+func TestAPanicIsOneOriginalsOwn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 4000, 3000, jpegHead)
+	b.panics = true
+	b.Offer(b.original(t), []byte(jpegHead))
+	eventually(t, "it is given up", func() bool { return b.Stats().Failed == 1 })
+	b.put(t, jpegHead+" replaced")
+	b.Offer(b.original(t), []byte(jpegHead))
+	eventually(t, "the next one is made", func() bool { return b.Stats().Made == 1 })
+	eventually(t, "the place is given back", b.places.TryAcquire)
 }
