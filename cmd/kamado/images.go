@@ -8,7 +8,7 @@ func newImagesCommand(a *app) *cobra.Command {
 		Use:   "images",
 		Short: "Deliver pictures at any size from one original each",
 	}
-	cmd.AddCommand(newImagesServeCommand(a), newImagesSignCommand(a), newImagesURLCommand(a), newImagesImportCommand(a), newImagesReplayCommand(a), newImagesBenchCommand(a))
+	cmd.AddCommand(newImagesServeCommand(a), newImagesSignCommand(a), newImagesURLCommand(a), newImagesImportCommand(a), newImagesReplayCommand(a), newImagesBenchCommand(a), newImagesUploadCommand(a), newImagesGrantCommand(a))
 	cmd.AddCommand(newImagesOrderCommands(a)...)
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/api"
@@ -99,6 +100,9 @@ func (s *Server) intakeFor(r *http.Request) http.Handler {
 
 // grant signs what may be done with an original.
 func (s *Server) grant(r api.GrantRequest) (string, error) {
+	if left := time.Until(r.Expires); left <= 0 || left > upload.LifeMax {
+		return "", images.Invalidf("expires", "it is not within the next %v", upload.LifeMax)
+	}
 	g := upload.Grant{Method: r.Method, Key: r.Key, MaxBytes: r.MaxBytes, Type: r.Type, New: r.New, Expires: r.Expires}
 	return g.Sign(s.keys)
 }
