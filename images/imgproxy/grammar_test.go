@@ -52,7 +52,18 @@ func TestOptionsMeanRenditions(t *testing.T) {
 		"s:300:200/el:1":                        "w:300,h:200",
 		"w:300/h:200/dpr:2":                     "w:300,h:200,dpr:2,fit:shrink",
 		"w:300/w:200":                           "w:200,fit:shrink",
-		"z:1.5":                                 "zoom:1.5",
+		"z:1.5/el:1":                            "zoom:1.5",
+		"z:1.5":                                 "whole",
+		"z:0.5":                                 "zoom:0.5",
+		"rs:fill-down:300:200:1":                "w:300,h:200,fit:crop",
+		"rs:fit:300:0:1:1":                      "w:300",
+		"rs:fill:300:200:1:1":                   "w:300,h:200,fit:crop",
+		"c:100:50/rot:90":                       "cut:50:100,rotate:90",
+		"c:100:50:nowe/rot:90":                  "cut:50:100:southwest,rotate:90",
+		"c:100:50:no/rot:-90":                   "cut:50:100:east,rotate:270",
+		"c:100:50:noea/rot:180":                 "cut:100:50:southwest,rotate:180",
+		"c:100:50:we/fl:1":                      "cut:100:50:east,flip:h",
+		"c:100:50:fp:0.25:0/rot:90":             "cut:50:100:focal:0:0.75,rotate:90",
 		"rs:fill:9:9/g:sm":                      "w:9,h:9,fit:clip,gravity:smart",
 		"rs:fill:9:9/g:fp:0.25:0.75":            "w:9,h:9,fit:clip,gravity:focal:0.25:0.75",
 		"rs:fill:9:9/g:soea:10:-5":              "w:9,h:9,fit:clip,gravity:southeast:10:-5",
@@ -161,7 +172,7 @@ func TestWhatIsNotKnownIsRefusedByName(t *testing.T) {
 	}
 	for options, part := range map[string]string{
 		"rs:cover:1:1": "resizing_type", "w:-1": "width", "w:1.5": "width", "h:99999": "height", "dpr:0": "dpr", "z:2:3": "zoom", "g:up": "gravity", "g:fp:2:0": "gravity",
-		"g:no:0.1:0": "gravity", "rs:fill:9:9:0:1": "extend", "t:10:ffffff": "trim", "pd:1:2:3:4:5": "padding", "rot:45": "rotate", "bg:1:2": "background",
+		"g:no:0.1:0": "gravity", "rs:fill:9:9:0:1": "extend", "rs:fill-down:9:9:0:1": "extend", "rs:force:9:9:0:1": "extend", "rs:fit:9:0:0:1": "extend", "t:10:ffffff": "trim", "pd:1:2:3:4:5": "padding", "rot:45": "rotate", "bg:1:2": "background",
 		"wm:1:re": "watermark", "q:101": "quality", "f:best": "format", "mb:10": "max_bytes", "pr:none": "preset", "pr:": "preset", "exp:soon": "expires", "ar:0": "auto_rotate", "sm:0": "strip_metadata",
 		"brightness:10": "brightness", "min-width:10": "min-width", "raw:1": "raw", "el:maybe": "enlarge", "fn:..": "filename", "rs:auto:1:1:1": "enlarge",
 	} {
