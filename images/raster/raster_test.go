@@ -123,6 +123,31 @@ func TestOrientPlacedMovesEverySample(t *testing.T) {
 	})
 }
 
+// TestTransposeTwins: assembly and Go write the same, and nothing else.
+func TestTransposeTwins(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	src := make([]byte, 1<<13)
+	for i := range src {
+		src[i] = byte(r.Uint32())
+	}
+	for range 300 {
+		n, step, stride := 1+r.IntN(9), 72+r.IntN(30), 8+r.IntN(100)
+		at, from := r.IntN(20), r.IntN(20)
+		if r.IntN(2) == 1 {
+			at, step = at+7*step, -step
+		}
+		if r.IntN(2) == 1 {
+			from, stride = from+(8*n-1)*stride, -stride
+		}
+		a, b := make([]byte, 1<<10), make([]byte, 1<<10)
+		transposeColumn(a, at, step, src, from, stride, n)
+		transposeColumnGo(b, at, step, src, from, stride, n)
+		if !bytes.Equal(a, b) {
+			t.Fatalf("%d blocks, steps %d and %d: twins differ", n, step, stride)
+		}
+	}
+}
+
 // TestOrientMovesPixels follows one pixel.
 func TestOrientMovesPixels(t *testing.T) {
 	var src plane.Picture

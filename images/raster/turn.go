@@ -127,8 +127,10 @@ func transpose(dst, src *plane.Plane, flipX, flipY bool) {
 		x1 := min(x0+transposeBand, dst.Width)
 		for c := 0; c < dst.Height; c += 8 {
 			x := x0
-			for ; x+8 <= x1 && c+8 <= dst.Height; x += 8 {
-				transposeBlock(dst.Pix, at+c*step+x, step, src.Pix, from+x*stride+c, stride)
+			if c+8 <= dst.Height {
+				blocks := (x1 - x) / 8
+				transposeColumn(dst.Pix, at+c*step+x, step, src.Pix, from+x*stride+c, stride, blocks)
+				x += 8 * blocks
 			}
 			for ; x < x1; x++ {
 				for i := c; i < min(c+8, dst.Height); i++ {
@@ -136,6 +138,13 @@ func transpose(dst, src *plane.Plane, flipX, flipY bool) {
 				}
 			}
 		}
+	}
+}
+
+// transposeColumnGo is transposeColumn without assembly.
+func transposeColumnGo(dst []byte, at, step int, src []byte, from, stride, n int) {
+	for i := range n {
+		transposeBlock(dst, at+8*i, step, src, from+8*i*stride, stride)
 	}
 }
 

@@ -140,8 +140,7 @@ func before(plan images.Plan, turn images.Orientation) images.Plan {
 
 // decodeJPEG decodes what a plan needs, at n/8.
 func (j *job) decodeJPEG(ctx context.Context, in jpegSource, plan images.Plan, n int) (view, error) {
-	turn := decoderTurn(in.orientation().Then(plan.Turn), n, plan.Reduction())
-	region := reach(before(plan, in.leaves(turn)), float64(n)/8)
+	region := reach(before(plan, in.orientation()), float64(n)/8)
 	pixels := in.width * in.height
 	if !region.Empty() {
 		pixels = region.Dx() * region.Dy()
@@ -149,23 +148,7 @@ func (j *job) decodeJPEG(ctx context.Context, in jpegSource, plan images.Plan, n
 	if err := j.claim(ctx, scratchOfJPEG(in.info, n, pixels, plan)+j.scratchOfText(plan)); err != nil {
 		return view{}, err
 	}
-	return j.decodeRegion(ctx, in, n, turn, region)
-}
-
-// turnLastFrom is the reduction from which a quarter turn of a picture that
-// is decoded at full size costs less after resizing: the decoder takes some
-// 0.5 ns for a sample, raster.Orient 0.8 ns. At the smaller scales, where blocks
-// are small, the decoder takes 1 to 3 ns; so it does for mirrors and half
-// turns, which cost raster.Orient 0.2 ns.
-const turnLastFrom = 1.25
-
-// decoderTurn is how much of a turn is done while decoding at n/8: all of it
-// or nothing.
-func decoderTurn(all images.Orientation, n int, reduction float64) images.Orientation {
-	if n < 8 || !all.Swaps() || reduction >= turnLastFrom {
-		return images.Upright
-	}
-	return all
+	return j.decodeRegion(ctx, in, n, images.Upright, region)
 }
 
 // leaves is what is left to be done to what was turned while decoding, so
@@ -175,7 +158,9 @@ func (in jpegSource) leaves(turn images.Orientation) images.Orientation {
 }
 
 // decodeRegion decodes a part of a picture, turned, at n/8 into the workspace.
-// The region is one of the turned picture.
+// The region is one of the turned picture. A turn costs 0.5 to 3 ns a sample
+// while decoding and 0.1 ns in raster.Orient, so turn is for those who look at
+// what was decoded.
 func (j *job) decodeRegion(ctx context.Context, in jpegSource, n int, turn images.Orientation, region image.Rectangle) (view, error) {
 	got, err := j.ws.decoder.Decode(&j.ws.decoded, in.data, jpeg.DecodeOptions{
 		Scale:     n,
