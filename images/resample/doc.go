@@ -12,8 +12,8 @@
 // with 6 fraction bits; eight such rows at a time are turned, so that one
 // register holds the same column of eight rows, and combined along the other
 // axis. Only the few source rows that one row of the result needs are held,
-// never an intermediate picture. The kernels exist in assembly for AVX2, and as
-// scalar twins that agree with them bit for bit.
+// never an intermediate picture. The kernels exist in assembly for AVX2 and
+// NEON, and as scalar twins that agree with them bit for bit.
 //
 // Invariants: weights of one output sample sum to exactly 1, so that a flat
 // plane stays flat; no sample outside the window is looked at; filters are

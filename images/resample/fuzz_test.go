@@ -9,7 +9,7 @@ import (
 // FuzzTwins looks for planes and sizes that the kernels and their twins resample
 // differently. The plane is filled from the data over and over.
 func FuzzTwins(f *testing.F) {
-	if !useAVX2 {
+	if !haveKernels {
 		f.Skip("needs vector kernels")
 	}
 	f.Add([]byte{0, 255}, uint8(10), uint8(9), uint8(4), uint8(90), uint8(0), uint16(0))
@@ -17,7 +17,7 @@ func FuzzTwins(f *testing.F) {
 	f.Add([]byte("some samples of no meaning"), uint8(3), uint8(250), uint8(100), uint8(16), uint8(2), uint16(0x8f01))
 	var vector, scalar Resampler
 	f.Fuzz(func(t *testing.T, samples []byte, sw, sh, dw, dh, kernel uint8, window uint16) {
-		defer func() { useAVX2 = true }()
+		defer func() { haveKernels = true }()
 		if len(samples) == 0 || sw == 0 || sh == 0 || dw == 0 || dh == 0 {
 			return
 		}
@@ -33,9 +33,9 @@ func FuzzTwins(f *testing.F) {
 		win.Width = (float64(sw) - win.X) * (part(8) + 1) / 2
 		win.Height = (float64(sh) - win.Y) * (part(12) + 1) / 2
 		k := Kernel(kernel) % kernels
-		useAVX2 = true
+		haveKernels = true
 		err := vector.Plane(&got, &src, win, k)
-		useAVX2 = false
+		haveKernels = false
 		wantErr := scalar.Plane(&want, &src, win, k)
 		if (err == nil) != (wantErr == nil) {
 			t.Fatalf("%v, the twin %v", err, wantErr)

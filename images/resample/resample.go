@@ -165,7 +165,7 @@ func (r *Resampler) filter(dst, src *plane.Plane, across, down axis) {
 	fx := filters.get(across.padded(groupColumns), r.across, r.down)
 	fy := filters.get(down, fx, r.down)
 	r.across, r.down = fx, fy
-	if useAVX2 {
+	if haveKernels {
 		r.vector(dst, src, fx, fy)
 	} else {
 		r.scalar(dst, src, fx, fy)

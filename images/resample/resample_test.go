@@ -37,10 +37,10 @@ func equal(t *testing.T, a, b *plane.Plane) bool {
 }
 
 func TestTwinsAgree(t *testing.T) {
-	if !useAVX2 {
-		t.Skip("needs a processor with AVX2")
+	if !haveKernels {
+		t.Skip("needs vector kernels")
 	}
-	defer func() { useAVX2 = true }()
+	defer func() { haveKernels = true }()
 	r := rand.New(rand.NewPCG(1, 2))
 	var vector, scalar Resampler
 	for range 1500 {
@@ -59,11 +59,11 @@ func TestTwinsAgree(t *testing.T) {
 		if r.IntN(4) == 0 { // rows without room for whole groups
 			a.Stride = width
 		}
-		useAVX2 = true
+		haveKernels = true
 		if err := vector.Plane(&a, src, win, k); err != nil {
 			t.Fatal(err)
 		}
-		useAVX2 = false
+		haveKernels = false
 		if err := scalar.Plane(&b, src, win, k); err != nil {
 			t.Fatal(err)
 		}

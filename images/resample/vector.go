@@ -79,14 +79,15 @@ func (r *Resampler) interleave(src *plane.Plane, left, width, slots, next int, f
 	return next
 }
 
-// zip interleaves two rows of bytes to words: a0 b0 a1 b1 ... in the order
-// that down wants: of each 16 samples 0-3, 8-11, 4-7, 12-15.
+// zip brings two rows of bytes to words, both rows' 16 samples together, in the order
+// that down wants. It is the kernels' own: with AVX2 a0 b0 a1 b1 ... of
+// samples 0-3, 8-11, 4-7, 12-15, with NEON a0 a1 ... and then b0 b1 ...
 func zip(to []int16, a, b []byte) {
 	n := len(to) / 2
 	if n%turnColumns != 0 || len(a) < n || len(b) < n {
 		panic("resample: zip: rows too short")
 	}
-	zipAVX2(&to[0], &a[0], &b[0], n/turnColumns)
+	zipKernel(&to[0], &a[0], &b[0], n/turnColumns)
 }
 
 // down combines the pairs of rows at the byte offsets held.
@@ -100,16 +101,16 @@ func down(to []int16, ring []int16, held []int, weights []int16) {
 			panic("resample: down: row outside the ring")
 		}
 	}
-	downAVX2(&to[0], &ring[0], &held[0], &weights[0], len(held), n/turnColumns)
+	downKernel(&to[0], &ring[0], &held[0], &weights[0], len(held), n/turnColumns)
 }
 
 // turn turns eight rows of width samples: to holds, for each pair of columns,
-// the pair of row 0, of row 1, ... of row 7.
+// the pair of row 0, of row 1, ... of row 7; with NEON, one column and then the other.
 func turn(to, rows []int16, width int) {
 	if width%turnColumns != 0 || len(rows) < groupRows*width || len(to) < groupRows*width {
 		panic("resample: turn: buffers too short")
 	}
-	turnAVX2(&to[0], &rows[0], 2*width, width/turnColumns)
+	turnKernel(&to[0], &rows[0], 2*width, width/turnColumns)
 }
 
 // across combines turned columns to fx.n samples of eight rows.
@@ -120,5 +121,5 @@ func across(to []byte, stride int, columns []int16, fx *filter) {
 		len(columns) < groupRows*(last+2*fx.pairs) {
 		panic("resample: across: buffers too short")
 	}
-	acrossAVX2(&to[0], stride, &columns[0], &fx.start[0], fx.lo, &fx.weight[0], fx.pairs, fx.n/groupColumns)
+	acrossKernel(&to[0], stride, &columns[0], &fx.start[0], fx.lo, &fx.weight[0], fx.pairs, fx.n/groupColumns)
 }

@@ -2,21 +2,21 @@ package resample
 
 import "golang.org/x/sys/cpu"
 
-// useAVX2 says whether the vector kernels may run on this processor. Tests
+// haveKernels says whether the vector kernels may run on this processor. Tests
 // set it to compare the twins.
-var useAVX2 = cpu.X86.HasAVX2
+var haveKernels = cpu.X86.HasAVX2
 
 // The kernels trust their arguments: their callers in vector.go check them.
 // Lengths: blocks of 16 samples, groups of 8.
 
 //go:noescape
-func zipAVX2(to *int16, a, b *byte, blocks int)
+func zipKernel(to *int16, a, b *byte, blocks int)
 
 //go:noescape
-func downAVX2(to, ring *int16, held *int, weights *int16, pairs, blocks int)
+func downKernel(to, ring *int16, held *int, weights *int16, pairs, blocks int)
 
 //go:noescape
-func turnAVX2(to, rows *int16, stride, blocks int)
+func turnKernel(to, rows *int16, stride, blocks int)
 
 //go:noescape
-func acrossAVX2(to *byte, stride int, columns *int16, start *int32, lo int, weights *int16, pairs, groups int)
+func acrossKernel(to *byte, stride int, columns *int16, start *int32, lo int, weights *int16, pairs, groups int)

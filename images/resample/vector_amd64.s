@@ -16,8 +16,8 @@ DATA rounding<>+0(SB)/4, $0x80
 DATA rounding<>+4(SB)/4, $0x80000
 GLOBL rounding<>(SB), RODATA|NOPTR, $8
 
-// func zipAVX2(to *int16, a, b *byte, blocks int)
-TEXT ·zipAVX2(SB), NOSPLIT, $0-32
+// func zipKernel(to *int16, a, b *byte, blocks int)
+TEXT ·zipKernel(SB), NOSPLIT, $0-32
 	MOVQ to+0(FP), DI
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DX
@@ -48,8 +48,8 @@ zip:
 	VPACKSSDW high, low, low    \
 	VMOVDQU low, at(DI)
 
-// func downAVX2(to, ring *int16, held *int, weights *int16, pairs, blocks int)
-TEXT ·downAVX2(SB), NOSPLIT, $0-48
+// func downKernel(to, ring *int16, held *int, weights *int16, pairs, blocks int)
+TEXT ·downKernel(SB), NOSPLIT, $0-48
 	MOVQ to+0(FP), DI
 	MOVQ ring+8(FP), SI
 	MOVQ held+16(FP), DX
@@ -124,8 +124,8 @@ done:
 	VZEROUPPER
 	RET
 
-// func turnAVX2(to, rows *int16, stride, blocks int)
-TEXT ·turnAVX2(SB), NOSPLIT, $0-32
+// func turnKernel(to, rows *int16, stride, blocks int)
+TEXT ·turnKernel(SB), NOSPLIT, $0-32
 	MOVQ to+0(FP), DI
 	MOVQ rows+8(FP), SI
 	MOVQ stride+16(FP), R8
@@ -288,8 +288,8 @@ turn:
 	ADDQ $8, DI               \
 	ADDQ $32, DX
 
-// func acrossAVX2(to *byte, stride int, columns *int16, start *int32, lo int, weights *int16, pairs, groups int)
-TEXT ·acrossAVX2(SB), NOSPLIT, $0-64
+// func acrossKernel(to *byte, stride int, columns *int16, start *int32, lo int, weights *int16, pairs, groups int)
+TEXT ·acrossKernel(SB), NOSPLIT, $0-64
 	MOVQ to+0(FP), DI
 	MOVQ stride+8(FP), R8
 	MOVQ columns+16(FP), SI

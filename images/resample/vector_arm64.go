@@ -1,20 +1,20 @@
 package resample
 
-// useAVX2 says whether the vector kernels may run on this processor: every
+// haveKernels says whether the vector kernels may run on this processor: every
 // arm64 has NEON. Tests set it to compare the twins.
-var useAVX2 = true
+var haveKernels = true
 
 // The kernels trust their arguments: their callers in vector.go check them.
 // Lengths: blocks of 16 samples, groups of 8.
 
 //go:noescape
-func zipAVX2(to *int16, a, b *byte, blocks int)
+func zipKernel(to *int16, a, b *byte, blocks int)
 
 //go:noescape
-func downAVX2(to, ring *int16, held *int, weights *int16, pairs, blocks int)
+func downKernel(to, ring *int16, held *int, weights *int16, pairs, blocks int)
 
 //go:noescape
-func turnAVX2(to, rows *int16, stride, blocks int)
+func turnKernel(to, rows *int16, stride, blocks int)
 
 //go:noescape
-func acrossAVX2(to *byte, stride int, columns *int16, start *int32, lo int, weights *int16, pairs, groups int)
+func acrossKernel(to *byte, stride int, columns *int16, start *int32, lo int, weights *int16, pairs, groups int)

@@ -6,8 +6,8 @@
 // keep an order of their own: of 16 samples of a pair of rows, those of the first row
 // and then those of the second; and turned columns one after the other.
 
-// func zipAVX2(to *int16, a, b *byte, blocks int)
-TEXT ·zipAVX2(SB), NOSPLIT, $0-32
+// func zipKernel(to *int16, a, b *byte, blocks int)
+TEXT ·zipKernel(SB), NOSPLIT, $0-32
 	MOVD to+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
@@ -38,8 +38,8 @@ zip:
 	SMLAL(1, 0, 7, s2)   \
 	SMLAL2(1, 0, 7, s3)
 
-// func downAVX2(to, ring *int16, held *int, weights *int16, pairs, blocks int)
-TEXT ·downAVX2(SB), NOSPLIT, $0-48
+// func downKernel(to, ring *int16, held *int, weights *int16, pairs, blocks int)
+TEXT ·downKernel(SB), NOSPLIT, $0-48
 	MOVD to+0(FP), R0
 	MOVD ring+8(FP), R1
 	MOVD held+16(FP), R2
@@ -109,8 +109,8 @@ lastPair:
 done:
 	RET
 
-// func turnAVX2(to, rows *int16, stride, blocks int)
-TEXT ·turnAVX2(SB), NOSPLIT, $0-32
+// func turnKernel(to, rows *int16, stride, blocks int)
+TEXT ·turnKernel(SB), NOSPLIT, $0-32
 	MOVD to+0(FP), R0
 	MOVD rows+8(FP), R1
 	MOVD stride+16(FP), R2
@@ -181,8 +181,8 @@ done: \
 	VUZP2 V3.H8, V2.H8, V2.H8      \
 	SQSHRUN(4, 2, to)
 
-// func acrossAVX2(to *byte, stride int, columns *int16, start *int32, lo int, weights *int16, pairs, groups int)
-TEXT ·acrossAVX2(SB), NOSPLIT, $0-64
+// func acrossKernel(to *byte, stride int, columns *int16, start *int32, lo int, weights *int16, pairs, groups int)
+TEXT ·acrossKernel(SB), NOSPLIT, $0-64
 	MOVD to+0(FP), R0
 	MOVD stride+8(FP), R1
 	MOVD columns+16(FP), R2

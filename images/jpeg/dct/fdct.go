@@ -104,8 +104,8 @@ func Forward(coef []int16, mask []uint64, at Layout, src []byte, stride, pairs i
 		len(mask) <= last || len(coef) < (last+1)*BlockSize {
 		panic("dct: Forward: blocks outside the buffers")
 	}
-	if useForwardAVX2 {
-		forwardPairsAVX2(&coef[0], &mask[0], at.Second, at.Pair, &src[0], stride, pairs, q)
+	if haveKernels {
+		forwardPairsKernel(&coef[0], &mask[0], at.Second, at.Pair, &src[0], stride, pairs, q)
 		return
 	}
 	forwardPairs(coef, mask, at, src, stride, pairs, q)

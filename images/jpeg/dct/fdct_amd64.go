@@ -1,16 +1,10 @@
 package dct
 
-import "golang.org/x/sys/cpu"
-
-// useForwardAVX2 says whether the vector kernel may run on this processor.
-// Tests set it to compare the twins.
-var useForwardAVX2 = cpu.X86.HasAVX2
-
-// forwardPairsAVX2 does what forwardPairs does, two blocks at a time. It
+// forwardPairsKernel does what forwardPairs does, two blocks at a time. It
 // trusts its arguments: Forward has checked them.
 //
 //go:noescape
-func forwardPairsAVX2(coef *int16, mask *uint64, second, pair int, src *byte, stride, pairs int, q *Quantizer)
+func forwardPairsKernel(coef *int16, mask *uint64, second, pair int, src *byte, stride, pairs int, q *Quantizer)
 
 // forwardConst holds the operands of the kernel's multiply-add instructions
 // and its rounding terms. A row serves 16 words or 8 double words.

@@ -99,8 +99,8 @@
 	VMOVDQU half, (n*16)(DI)          \
 	VEXTRACTI128 $1, row, (n*16)(R13)
 
-// func forwardPairsAVX2(coef *int16, mask *uint64, second, pair int, src *byte, stride, pairs int, q *Quantizer)
-TEXT ·forwardPairsAVX2(SB), NOSPLIT, $0-64
+// func forwardPairsKernel(coef *int16, mask *uint64, second, pair int, src *byte, stride, pairs int, q *Quantizer)
+TEXT ·forwardPairsKernel(SB), NOSPLIT, $0-64
 	MOVQ coef+0(FP), DI
 	MOVQ mask+8(FP), DX
 	MOVQ second+16(FP), R11

@@ -142,8 +142,8 @@
 	VADDP V20.B16, V20.B16, V20.B16 \
 	FMOVD F20, (R13)
 
-// func forwardPairsAVX2(coef *int16, mask *uint64, second, pair int, src *byte, stride, pairs int, q *Quantizer)
-TEXT ·forwardPairsAVX2(SB), NOSPLIT, $0-64
+// func forwardPairsKernel(coef *int16, mask *uint64, second, pair int, src *byte, stride, pairs int, q *Quantizer)
+TEXT ·forwardPairsKernel(SB), NOSPLIT, $0-64
 	MOVD coef+0(FP), R0
 	MOVD mask+8(FP), R1
 	MOVD second+16(FP), R2

@@ -44,8 +44,8 @@ func fill(r *rand.Rand, src []byte) {
 }
 
 func TestForwardTwinsAgree(t *testing.T) {
-	if !useForwardAVX2 {
-		t.Skip("needs a processor with AVX2")
+	if !haveKernels {
+		t.Skip("needs vector kernels")
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 3000 {

@@ -42,7 +42,7 @@ func FuzzInverseTwins(f *testing.F) {
 // FuzzForwardTwins looks for samples and tables that the kernel and its twin
 // transform and quantise differently.
 func FuzzForwardTwins(f *testing.F) {
-	if !useForwardAVX2 {
+	if !haveKernels {
 		f.Skip("needs vector kernels")
 	}
 	f.Add([]byte{0, 255}, []byte{1}, uint8(0))
