@@ -112,7 +112,7 @@ func (s *Store) next(from *url.URL, locations []string) (*url.URL, error) {
 	if from.Scheme == "https" && a.url.Scheme != "https" {
 		return nil, fmt.Errorf("%w: https leads to http", ErrRefused)
 	}
-	if err := s.allow.check(a); err != nil {
+	if err := s.allow.check(from, a); err != nil {
 		return nil, err
 	}
 	return a.url, nil

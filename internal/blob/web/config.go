@@ -17,7 +17,9 @@ import (
 // Config says which servers to use and how long to wait for them.
 type Config struct {
 	// Bases are URLs that keys are joined to, as "https://img.example.com/originals/".
-	// More than one: mirrors. Their hosts and ports need not be listed in Hosts.
+	// More than one: mirrors. Their hosts and ports need not be listed in Hosts: URL
+	// keys and redirects of other hosts reach what lies below a base, and a base's own
+	// redirects whatever its host has.
 	Bases []string `toml:"bases"`
 
 	// URLKeys makes whole URLs of the hosts in Hosts keys as well.
@@ -226,10 +228,12 @@ type allowList struct {
 	schemes  []string
 }
 
-// check says why an address may not be asked.
-func (l *allowList) check(a *address) error {
+// check says why an address may not be asked. from is what redirects there; nil: it
+// is a key. The host of a base may lie inside, and its other paths are nobody's
+// business.
+func (l *allowList) check(from *url.URL, a *address) error {
 	for _, b := range l.bases {
-		if a.host == b.host && a.port == b.port && a.url.Scheme == b.url.Scheme {
+		if sameServer(a.url, b.url) && (from != nil && sameServer(from, b.url) || strings.HasPrefix(a.url.EscapedPath(), b.url.EscapedPath())) {
 			return nil
 		}
 	}
@@ -250,6 +254,19 @@ func (l *allowList) check(a *address) error {
 		return fmt.Errorf("%w: port %d of host %s", ErrRefused, a.port, a.host)
 	}
 	return fmt.Errorf("%w: host %s is not listed", ErrRefused, a.host)
+}
+
+// sameServer compares what is in front of the path. Both have their one spelling,
+// but for a port that need not be said.
+func sameServer(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && a.Hostname() == b.Hostname() && portOf(a) == portOf(b)
+}
+
+func portOf(u *url.URL) string {
+	if p := u.Port(); p != "" {
+		return p
+	}
+	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
 func (p pattern) matches(host string) bool {
@@ -311,7 +328,7 @@ func (l *allowList) targets(key string, urlKeys bool) ([]*url.URL, error) {
 		}
 		a, err := parseURL(key)
 		if err == nil {
-			err = l.check(a)
+			err = l.check(nil, a)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", blob.ErrInvalidKey, err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -236,12 +237,18 @@ func escapeRest(rest string) (string, error) {
 	escaped := b.String()
 	path, _, _ := strings.Cut(escaped, "?")
 	for segment := range strings.SplitSeq(path, "/") {
-		if plain, err := url.PathUnescape(segment); err != nil || plain == "." || plain == ".." || strings.ContainsAny(plain, "\x00\r\n") {
+		plain, err := url.PathUnescape(segment)
+		// An escaped slash is one to some servers, and what is between two a segment.
+		if err != nil || strings.ContainsAny(plain, "\x00\r\n") || slices.ContainsFunc(strings.FieldsFunc(plain, isSlash), isDots) {
 			return "", fmt.Errorf("%w: the segment %q", ErrRefused, segment)
 		}
 	}
 	return escaped, nil
 }
+
+func isSlash(r rune) bool { return r == '/' || r == '\\' }
+
+func isDots(s string) bool { return s == "." || s == ".." }
 
 func isHex(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'

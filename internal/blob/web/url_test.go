@@ -185,7 +185,7 @@ func TestHostsThatAreListed(t *testing.T) {
 	}
 	for text, want := range map[string]bool{
 		"https://any.example/": true, "http://any.example/": false, "https://any.example:444/": false, "https://192.0.2.1/": true, "https://192.0.2.2/": false,
-		"https://one.example:99/": true, "http://base.example:8000/y": true, "http://base.example:8001/": false, "https://base.example:8000/": false,
+		"https://one.example:99/": true, "http://base.example:8000/x/y": true, "http://base.example:8000/y": false, "http://base.example:8000/x/..%2Fy": false, "http://base.example:8000/xy": false, "http://base.example:8001/x/y": false, "https://base.example:8000/": false,
 		"https://[2001:db8::1]/": false,
 	} {
 		if _, err := l.targets(text, true); (err == nil) != want {
