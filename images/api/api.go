@@ -11,7 +11,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -23,7 +22,6 @@ import (
 	"github.com/kamado/kamado/images/exif"
 	"github.com/kamado/kamado/images/origin"
 	"github.com/kamado/kamado/images/traffic"
-	"github.com/kamado/kamado/internal/httpserver"
 )
 
 // Prefix begins every path of the interface.
@@ -128,15 +126,15 @@ func New(deps Deps) http.Handler {
 	a := &api{Deps: deps, many: make(chan struct{}, multiMax)}
 	mux := http.NewServeMux()
 	read := func(path string, do func(r *http.Request) (any, error)) {
-		mux.Handle("GET "+Prefix+path, deps.Guard.Reads(answer(do)))
+		mux.Handle("GET "+Prefix+path, deps.Guard.Reads(delivery.JSON(do)))
 	}
 	read("originals", a.originals)
 	read("info/{key...}", a.info)
 	read("stats", func(*http.Request) (any, error) { return deps.Stats(), nil })
 	read("traffic", a.traffic)
 	mux.Handle("POST "+Prefix+"multi", http.HandlerFunc(a.multi))
-	mux.Handle("POST "+Prefix+"grant", deps.Guard.Require(answer(a.grant)))
-	mux.Handle("POST "+Prefix+"sign", deps.Guard.Require(answer(a.sign)))
+	mux.Handle("POST "+Prefix+"grant", deps.Guard.Require(delivery.JSON(a.grant)))
+	mux.Handle("POST "+Prefix+"sign", deps.Guard.Require(delivery.JSON(a.sign)))
 	return mux
 }
 
@@ -288,37 +286,4 @@ func (a *api) sign(r *http.Request) (any, error) {
 	}
 	path, err := a.Sign(u, expires)
 	return SignAnswer{path}, err
-}
-
-// answer turns what do gives into JSON, and its error into a problem.
-func answer(do func(r *http.Request) (any, error)) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v, err := do(r)
-		if err != nil {
-			problem(w, r, err)
-			return
-		}
-		body, err := json.Marshal(v)
-		if err != nil {
-			problem(w, r, err)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		_, _ = w.Write(append(body, '\n')) // a client that left is nobody to tell
-	})
-}
-
-func problem(w http.ResponseWriter, r *http.Request, err error) {
-	p := httpserver.Problem{Status: http.StatusInternalServerError}
-	var known *images.Error
-	if errors.As(err, &known) {
-		p.Status, p.Detail = delivery.Status(known.Kind), known.Detail
-		p.Extra = map[string]any{"kind": known.Kind.String()}
-		if known.Part != "" {
-			p.Extra["part"] = known.Part
-		}
-	}
-	httpserver.WriteProblem(w, r, p)
 }

@@ -53,7 +53,7 @@ type Made struct {
 func (a *api) multi(w http.ResponseWriter, r *http.Request) {
 	urls, err := multiPaths(r)
 	if err != nil {
-		problem(w, r, err)
+		delivery.WriteProblem(w, r, err)
 		return
 	}
 	select {
@@ -61,7 +61,7 @@ func (a *api) multi(w http.ResponseWriter, r *http.Request) {
 		defer func() { <-a.many }()
 	default:
 		w.Header().Set("Retry-After", "1")
-		problem(w, r, images.Errorf(images.Exhausted, "too many requests for many pictures are in work; try again in a second"))
+		delivery.WriteProblem(w, r, images.Errorf(images.Exhausted, "too many requests for many pictures are in work; try again in a second"))
 		return
 	}
 	made := a.Many(r, urls)

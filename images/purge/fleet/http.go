@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
@@ -122,11 +121,11 @@ type PeerStats struct {
 func (n *Node) Handler(guard Guard) http.Handler {
 	mux := http.NewServeMux()
 	for name, action := range map[string]purge.Action{"purge": purge.Purge, "takedown": purge.Takedown, "restore": purge.Restore} {
-		mux.Handle("POST "+Prefix+name, guard.Require(answer(func(r *http.Request) (any, error) { return n.order(r, action) })))
+		mux.Handle("POST "+Prefix+name, guard.Require(delivery.JSON(func(r *http.Request) (any, error) { return n.order(r, action) })))
 	}
-	mux.Handle("GET "+Prefix+"orders", guard.Reads(answer(n.orders)))
-	mux.Handle("GET "+Prefix+"orders/{id}", guard.Reads(answer(n.progress)))
-	mux.Handle("GET "+Prefix+"purge/status", guard.Reads(answer(func(*http.Request) (any, error) { return n.Status(), nil })))
+	mux.Handle("GET "+Prefix+"orders", guard.Reads(delivery.JSON(n.orders)))
+	mux.Handle("GET "+Prefix+"orders/{id}", guard.Reads(delivery.JSON(n.progress)))
+	mux.Handle("GET "+Prefix+"purge/status", guard.Reads(delivery.JSON(func(*http.Request) (any, error) { return n.Status(), nil })))
 	mux.Handle("POST "+pathExchange, n.peersOnly(n.answerExchange))
 	mux.Handle("POST "+pathPush, n.peersOnly(n.answerPush))
 	return mux
@@ -237,7 +236,7 @@ func (n *Node) Status() Status {
 
 // peersOnly lets through who has the secret.
 func (n *Node) peersOnly(do func(r *http.Request) (any, error)) http.Handler {
-	h := answer(do)
+	h := delivery.JSON(do)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		sum := sha256.Sum256([]byte(strings.TrimSpace(given)))
@@ -289,38 +288,4 @@ func (n *Node) answerPush(r *http.Request) (any, error) {
 		ans.OrderDone = ans.Held && n.deps.Table.SweptOf(req.Ask)
 	}
 	return ans, nil
-}
-
-// answer turns what do gives into JSON, and its error into a problem.
-func answer(do func(r *http.Request) (any, error)) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v, err := do(r)
-		var body []byte
-		if err == nil {
-			body, err = json.Marshal(v)
-		}
-		if err != nil {
-			problem(w, r, err)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		_, _ = w.Write(append(body, '\n')) // a client that left is nobody to tell
-	})
-}
-
-func problem(w http.ResponseWriter, r *http.Request, err error) {
-	p := httpserver.Problem{Status: http.StatusInternalServerError}
-	var known *images.Error
-	if errors.As(err, &known) {
-		p.Status, p.Detail = delivery.Status(known.Kind), known.Detail
-		p.Extra = map[string]any{"kind": known.Kind.String()}
-		if known.Part != "" {
-			p.Extra["part"] = known.Part
-		}
-	} else if errors.Is(err, context.Canceled) {
-		p.Status, p.Detail = http.StatusServiceUnavailable, "the service is ending"
-	}
-	httpserver.WriteProblem(w, r, p)
 }
