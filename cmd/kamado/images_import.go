@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,16 +62,16 @@ delivers TO need not be stopped.`,
 
 func (a *app) importOriginals(ctx context.Context, f *importFlags, from, to string) error {
 	cfg := f.cfg
-	cfg.From, cfg.To, cfg.Checkpoint = placeName(from), placeName(to), f.checkpoint
+	cfg.From, cfg.To, cfg.Checkpoint = a.placeName(from), a.placeName(to), f.checkpoint
 	cfg.BytesMax = int64(images.DefaultLimits().MaxBytes)
 	source, closeSource, err := a.openPlace(from)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", placeName(from), err)
+		return fmt.Errorf("open %s: %w", a.placeName(from), err)
 	}
 	defer closeSource()
 	target, closeTarget, err := a.openPlace(to)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", placeName(to), err)
+		return fmt.Errorf("open %s: %w", a.placeName(to), err)
 	}
 	defer closeTarget()
 	if cfg.Link {
@@ -120,16 +121,24 @@ func (a *app) showImport(r transfer.Report) error {
 	return err
 }
 
-// placeName is a place without what must not be shown.
-func placeName(place string) string {
-	name, _, _ := strings.Cut(place, "?")
-	if strings.HasPrefix(name, "s3:") {
-		return name
+// placeName is a place in its one spelling, without what must not be shown. The address of a bucket holds no secrets, and its endpoint
+// belongs to it: two servers have buckets of the same name, and a checkpoint of one says nothing about the other.
+func (a *app) placeName(place string) string {
+	if strings.HasPrefix(place, "s3:") {
+		cfg, err := s3.ParseURL(place)
+		if err != nil {
+			return "s3://..." // nobody knows where a secret stands in it
+		}
+		endpoint := ""
+		if u, err := url.Parse(cfg.WithEnvironment(a.getenv).Endpoint); err == nil { // without credentials, which are refused elsewhere
+			endpoint = u.Scheme + "://" + u.Host
+		}
+		return "s3://" + cfg.Bucket + "/" + cfg.Prefix + "?endpoint=" + endpoint
 	}
-	if abs, err := filepath.Abs(name); err == nil {
+	if abs, err := filepath.Abs(place); err == nil {
 		return abs
 	}
-	return name
+	return place
 }
 
 // openPlace opens a directory or a bucket.
