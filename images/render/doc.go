@@ -2,8 +2,8 @@
 // rendition. It chooses the way there and holds every step to its limits:
 //
 //   - JPEG originals are decoded by images/jpeg in this process, at the DCT
-//     scale nearest above the wanted size, straight to planes and already
-//     turned; cropped and resized in one resampling; finished; encoded.
+//     scale nearest above the wanted size, straight to planes; cropped and
+//     resized in one resampling; turned when it is small; finished; encoded.
 //   - Where the geometry depends on what is seen (Trim, smart crops), the picture
 //     is looked at first; where the rendition can be made of what was decoded
 //     for that, it is.
