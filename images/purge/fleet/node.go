@@ -101,6 +101,9 @@ type Node struct {
 	peers map[string]*peer // by base URL
 	named []string         // of the last answer of deps.Peers
 
+	issuing sync.Mutex
+	turn    <-chan struct{} // closed when the orders issued last have told the CDN
+
 	wake                                                         chan struct{} // a peer was added
 	sweeps, removed, sweepFailures, pushed, pushFailures, pulled atomic.Uint64
 	exchanges, exchangeFailures, resyncs, refused                atomic.Uint64
@@ -141,6 +144,9 @@ func New(cfg Config, deps Deps) (*Node, error) {
 		cfg: cfg, deps: deps, instance: hex.EncodeToString(instance[:]), secret: sha256.Sum256([]byte(cfg.Secret)),
 		pushes: make(chan struct{}, pushesMax), peers: map[string]*peer{}, wake: make(chan struct{}, 1),
 	}
+	first := make(chan struct{})
+	close(first)
+	n.turn = first
 	if len(cfg.Peers) > PeersMax {
 		return nil, fmt.Errorf("fleet: %d peers, at most %d", len(cfg.Peers), PeersMax)
 	}

@@ -52,10 +52,11 @@ const WaitMax = 60 * time.Second
 // how far every node is. With wait it asks until all have finished, or the time
 // is over. An error means that they were not given; see purge.Table.Issue.
 func (n *Node) Order(ctx context.Context, wait time.Duration, drafts ...purge.Draft) (*Answer, error) {
-	orders, err := n.deps.Table.Issue(drafts...)
+	orders, turn, done, err := n.issue(drafts)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	// Whoever gave the order may leave; it is given all the same.
 	asked := ctx
 	ctx = context.WithoutCancel(ctx)
@@ -65,15 +66,37 @@ func (n *Node) Order(ctx context.Context, wait time.Duration, drafts ...purge.Dr
 	last := orders[len(orders)-1].ID
 	a := &Answer{ID: last, Orders: orders, Nodes: n.push(ctx, orders, last)}
 	if n.deps.CDN != nil {
+		<-turn // at most the time of a push of those before
 		a.CDN = "queued"
 		if n.tellCDN(orders) != nil {
 			a.CDN = "not queued: it could not be written to disk"
 		}
+		done()
 	}
 	for end := time.Now().Add(min(wait, WaitMax)); !a.Done() && time.Now().Before(end) && rest(asked, pollDone, nil); {
 		a.Nodes = n.push(ctx, orders, last)
 	}
 	return a, nil
+}
+
+// issue gives orders, and their turn to tell the CDN: turn is closed when all that
+// were issued before have told it, and done lets the next ones. The CDN remembers
+// the latest order that it was told of, and a restart goes on behind it.
+func (n *Node) issue(drafts []purge.Draft) (orders []purge.Order, turn <-chan struct{}, done func(), err error) {
+	n.issuing.Lock()
+	defer n.issuing.Unlock()
+	if orders, err = n.deps.Table.Issue(drafts...); err != nil {
+		return nil, nil, nil, err
+	}
+	if n.deps.CDN == nil {
+		return orders, nil, func() {}, nil // nobody's turn
+	}
+	mine := make(chan struct{})
+	turn, n.turn = n.turn, mine
+	return orders, turn, sync.OnceFunc(func() {
+		<-turn
+		close(mine)
+	}), nil
 }
 
 // Progress says how far an order that holds is on every node.
