@@ -46,6 +46,10 @@ type Source struct {
 	Fresh   time.Duration // how long an answer about a remote original is believed; default 2 s, negative: not at all
 	Timeout time.Duration // one question or one read; default 10 s
 	Names   []string      // endings tried; default Names
+	// Waits says that a local source may wait for a network without an end, as a
+	// directory of NFS does: it is not asked by who must not wait, so nobody gets
+	// a Witness of it.
+	Waits bool
 }
 
 // Route says where originals are. A route of the kind goes before one of the

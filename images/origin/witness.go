@@ -34,7 +34,7 @@ func (f *Finder) Witness(ref Ref, o *Original) (*Witness, bool) {
 		return w, w.Holds()
 	}
 	store, ok := t.source.Store.(blob.Witnesser)
-	if !ok {
+	if !ok || t.source.Waits {
 		return nil, false
 	}
 	absent, ok := before(t.source.Names, key, o.Key, literal)

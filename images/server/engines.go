@@ -72,6 +72,21 @@ func tmpfsSize(dir string) (int64, bool) {
 	return int64(st.Blocks) * st.Bsize, st.Blocks > 0
 }
 
+// overNetwork says whether a directory is of a file system that may wait for
+// another machine, or for another program (FUSE).
+func overNetwork(dir string) bool {
+	var st unix.Statfs_t
+	if unix.Statfs(dir, &st) != nil {
+		return false
+	}
+	switch uint32(st.Type) {
+	case unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CEPH_SUPER_MAGIC,
+		unix.V9FS_MAGIC, unix.FUSE_SUPER_MAGIC, unix.AFS_SUPER_MAGIC, unix.CODA_SUPER_MAGIC:
+		return true
+	}
+	return false
+}
+
 // openOriginals opens every origin and lays the routes to them.
 func (s *Server) openOriginals() error {
 	cfg := s.opts.Config
@@ -126,7 +141,7 @@ func (s *Server) openOrigin(name string, o images.Origin) (origin.Source, error)
 		}
 		s.closers = append(s.closers, store.Close)
 		s.dirs[name], s.dirStores[name] = o.Dir, store
-		source.Store = store
+		source.Store, source.Waits = store, overNetwork(o.Dir)
 		return source, nil
 	}
 	cfg, err := s.bucket(o)
