@@ -76,9 +76,9 @@ func TestSameSizesAsImgproxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	same, differ, places := 0, 0, 0
-	list := []string{"small.jpg", "framed.png"}
+	list := []string{"small.jpg"}
 	if os.Getenv("KAMADO_TEST_ALL") != "" {
-		list = append(list, "1.jpg", "tall.jpg")
+		list = append(list, "framed.png", "1.jpg", "tall.jpg")
 	}
 	for _, original := range list {
 		for _, options := range compared {
