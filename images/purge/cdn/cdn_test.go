@@ -141,7 +141,7 @@ func TestEachOrderIsToldTwice(t *testing.T) {
 func TestOrdersGoInBatchesAtARate(t *testing.T) {
 	t.Parallel()
 	r := record(t)
-	cfg := images.CDN{URL: r.URL + "/{{join .Tokens \"+\"}}", Body: `{{json .Tags}}`, Batch: 10, Rate: 50, Again: -1}
+	cfg := images.CDN{URL: r.URL + "/{{join .Tokens \"+\"}}", Body: `{{json .Tags}}`, Batch: 10, Rate: 20, Again: -1}
 	h, run := hook(t, cdn.Config{CDN: cfg}, cdn.Deps{})
 	var orders []purge.Order
 	for i := range 45 {
@@ -156,8 +156,8 @@ func TestOrdersGoInBatchesAtARate(t *testing.T) {
 	if len(got) != 5 || !strings.Contains(got[0], `/kind-k0+kind-k1+kind-k2+kind-k3+kind-k4 ["kind/k0","kind/k1","kind/k2","kind/k3","kind/k4"]`) {
 		t.Errorf("told %q", got)
 	}
-	if took := r.times[4].Sub(r.times[0]); took < 75*time.Millisecond {
-		t.Errorf("5 requests at 50 a second took %v", took)
+	if took := r.times[4].Sub(r.times[0]); took < 120*time.Millisecond { // 200 ms, but for a first one that came late
+		t.Errorf("5 requests at 20 a second took %v", took)
 	}
 }
 
