@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/kamado/kamado/images/jpeg"
 	"github.com/kamado/kamado/images/mezzanine"
 	"github.com/kamado/kamado/images/origin"
+	"github.com/kamado/kamado/images/plane"
 	"github.com/kamado/kamado/images/render"
 	"github.com/kamado/kamado/internal/blob/fs"
 	"github.com/kamado/kamado/internal/blob/s3"
@@ -228,6 +230,27 @@ func (s *Server) openCodecs() error {
 	}
 	s.codecs = append(s.codecs, pureCodecs()...)
 	return nil
+}
+
+// negotiable are the formats that Accept may choose: those that are configured and
+// can be written here. Without workers these are few, and a client that would
+// have got an error gets the next format.
+func (s *Server) negotiable() []images.Format {
+	formats := slices.Clone(s.opts.Config.Negotiation.Formats)
+	return slices.DeleteFunc(formats, func(f images.Format) bool { return !s.writes(f) })
+}
+
+// writes says whether some codec here writes a format. The workers write every one.
+func (s *Server) writes(f images.Format) bool {
+	if s.pool != nil || f == images.JPEG {
+		return true
+	}
+	var pixel codec.Frame
+	pixel.Picture.Reset(plane.RGB, false, 1, 1, 1, 1)
+	return slices.ContainsFunc(s.codecs, func(c render.Codec) bool {
+		_, err := c.Save(context.Background(), codec.SaveRequest{Raster: &codec.Raster{Frames: []codec.Frame{pixel}}, Format: f})
+		return err == nil
+	})
 }
 
 func (s *Server) workers() int {

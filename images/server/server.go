@@ -293,7 +293,7 @@ func (s *Server) openHandler() error {
 		}
 	}
 	pictures := delivery.New(delivery.Config{
-		Caching: cfg.Caching, Negotiable: cfg.Negotiation.Formats, NegotiateAll: cfg.Negotiation.All,
+		Caching: cfg.Caching, Negotiable: s.negotiable(), NegotiateAll: cfg.Negotiation.All,
 		Background: cfg.Negotiation.Background, BackgroundShare: cfg.Negotiation.BackgroundShare,
 		Hints: cfg.Negotiation.Hints, SaveDataQuality: cfg.Negotiation.SaveDataQuality,
 		Time: time.Duration(cfg.Limits.Time), Fallback: fallback,
