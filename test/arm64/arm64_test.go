@@ -11,8 +11,6 @@ import (
 	"time"
 )
 
-const module = "github.com/kamado/kamado/"
-
 // kernels are the packages with assembly for arm64, and what runs them under
 // the emulator.
 var kernels = []struct {

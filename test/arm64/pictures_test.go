@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/kamado/kamado/images"
+	"github.com/kamado/kamado/images/codec/codectest"
+	"github.com/kamado/kamado/images/codec/purego"
 	"github.com/kamado/kamado/images/jpeg"
 	"github.com/kamado/kamado/images/plane"
 	"github.com/kamado/kamado/images/render"
@@ -76,7 +78,9 @@ func orders() map[string]images.Rendition {
 // some for what is found out about the picture. They must not differ by architecture.
 func lines(t *testing.T) (list []string) {
 	t.Helper()
-	r := render.New(render.Config{Limits: images.DefaultLimits(), Qualities: images.Qualities{JPEG: 80}})
+	r := render.New(render.Config{
+		Limits: images.DefaultLimits(), Qualities: images.Qualities{JPEG: 80}, Codecs: []render.Codec{purego.New(purego.Config{})},
+	})
 	src := original(t)
 	list = append(list, fmt.Sprintf("original %x", sha256.Sum256(src)))
 	wants := orders()
@@ -88,6 +92,7 @@ func lines(t *testing.T) (list []string) {
 		}
 		list = append(list, fmt.Sprintf("%s %dx%d %x", name, res.Width, res.Height, sha256.Sum256(res.Data)))
 	}
+	list = append(list, sampleLines(t, r)...)
 	facts, err := r.Facts(t.Context(), src, render.Ask{
 		Palette: 8, BlurHashX: 5, BlurHashY: 4, ThumbHash: true, Dominant: true, Attention: true,
 	})
@@ -95,6 +100,28 @@ func lines(t *testing.T) (list []string) {
 		t.Fatal(err)
 	}
 	return append(list, fmt.Sprintf("facts %+v", facts))
+}
+
+// sampleLines has lines for small pictures of other formats, with transparency and
+// colour profiles.
+func sampleLines(t *testing.T, r *render.Renderer) (list []string) {
+	t.Helper()
+	made := 0
+	for _, sample := range codectest.Samples() {
+		for _, format := range []images.Format{images.JPEG, images.PNG, images.GIF} {
+			res, err := r.Render(t.Context(), sample.Data, images.Rendition{Width: 21, Blur: 0.8, Format: format})
+			if err != nil { // for C libraries only: the same on both
+				list = append(list, fmt.Sprintf("%s to %v: %v", sample.Name, format, err))
+				continue
+			}
+			made++
+			list = append(list, fmt.Sprintf("%s to %v %x", sample.Name, format, sha256.Sum256(res.Data)))
+		}
+	}
+	if made < 60 {
+		t.Errorf("only %d renditions of samples: this shows little", made)
+	}
+	return list
 }
 
 // TestPictures prints the lines.
