@@ -199,7 +199,7 @@ func TestSignedURLs(t *testing.T) {
 	// The next start finds the key again.
 	again := start(t, tree(t, map[string][]byte{"recipes/1.jpg": photograph(t, 200, 150)}), func(o *server.Options, _ *server.Deps) {
 		o.Config.Signing.InsecureUnsigned = false
-		o.Data = data
+		o.Keys = file // the first one still holds its data directory
 	})
 	if _, made := again.Keys(); made {
 		t.Error("a second start made another key")
