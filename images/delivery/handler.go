@@ -52,6 +52,7 @@ func New(cfg Config, deps Deps) *Handler {
 	h := &Handler{cfg: cfg, deps: deps, vary: valueAccept}
 	h.upgrades.pending = make(chan *task, upgradesPending)
 	h.upgrades.queued = make(map[cache.Key]struct{})
+	h.upgrades.resting = cache.NewMemory[cache.Key, time.Time](failedRemembered)
 	if cfg.Hints {
 		h.vary = []string{"Accept, " + hintNames}
 	}

@@ -159,3 +159,31 @@ func TestAnUpgradeWaitsForItsOriginWithoutAPlace(t *testing.T) {
 		<-done
 	})
 }
+
+// TestAnUpgradeThatFailedIsNotTriedWithEachRequest: some pictures cannot be had in
+// a format, however often they are asked for.
+func TestAnUpgradeThatFailedIsNotTriedWithEachRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, originals, negotiated)
+		h := b.Handler.(*delivery.Handler)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- h.Run(ctx) }()
+		failed := func(want uint64) {
+			t.Helper()
+			for range 10 {
+				b.do(t, "GET", "/recipes/bad/4x3.auto", "Accept: image/avif")
+				time.Sleep(time.Second)
+			}
+			if st := h.Upgrades(); st.Failed != want {
+				t.Errorf("upgrades %+v, want %d failed", st, want)
+			}
+		}
+		failed(1)
+		time.Sleep(10 * time.Minute)
+		failed(2)
+		stop()
+		<-done
+	})
+}

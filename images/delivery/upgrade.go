@@ -21,6 +21,11 @@ const (
 	upgradesPending = 256
 	// placePoll is how often a free place is looked for.
 	placePoll = 20 * time.Millisecond
+	// failedPause is for how long one that failed is not tried again: a picture
+	// that cannot be had in a format is asked for as often as any other.
+	failedPause = 5 * time.Minute
+	// failedRemembered bounds those that are remembered as failed.
+	failedRemembered = 4096
 )
 
 // upgrades are renditions in formats that cost too much to make while a client
@@ -32,6 +37,8 @@ type upgrades struct {
 
 	mu     sync.Mutex
 	queued map[cache.Key]struct{} // Invariant: at most upgradesPending and the one being made
+
+	resting *cache.Memory[cache.Key, time.Time] // until when those that failed are left out
 
 	made, failed, dropped atomic.Uint64
 }
@@ -66,6 +73,9 @@ func (h *Handler) interim(r *http.Request, v *visit) {
 
 func (h *Handler) offer(t *task) {
 	u := &h.upgrades
+	if until, ok := u.resting.Get(t.key); ok && time.Now().Before(until) {
+		return
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if _, ok := u.queued[t.key]; ok {
@@ -149,6 +159,7 @@ func (h *Handler) place(ctx context.Context) bool {
 
 func (h *Handler) failed(t *task, err error) {
 	h.upgrades.failed.Add(1)
+	h.upgrades.resting.Add(t.key, time.Now().Add(failedPause), 1)
 	var panicked *cache.PanicError
 	if errors.As(err, &panicked) {
 		h.deps.Log.Error("upgrade panicked", "original", t.original.Key, "rendition", t.spelling, "err", err, "stack", string(panicked.Stack))
