@@ -27,6 +27,12 @@ const costCap = int64(1) << 30
 // followed: renderers go as deep on their stack.
 const depthMax = 300
 
+// looksMax bounds the references that are looked at for all elements together. A
+// rule counts for each element that may be meant, so rules and elements, each
+// within their bounds, would be 10^9 of them. Drawings of the field have a few for
+// each element.
+const looksMax = 2_000_000
+
 func capped(v int64) int64 { return min(v, costCap) }
 
 // costs follows references.
@@ -34,6 +40,7 @@ type costs struct {
 	nodes []node
 	ids   map[string]int
 	sheet *sheet
+	looks int // references looked at; see looksMax
 }
 
 // total is the cost of drawing node i once, with all that it refers to. A
@@ -57,7 +64,10 @@ func (c *costs) total(i int) error {
 		}
 		cost, shapes, corners = c.plus(child, cost, shapes, corners)
 	}
-	refs := c.references(n)
+	refs, err := c.references(n)
+	if err != nil {
+		return err
+	}
 	for _, r := range refs {
 		to, found := c.ids[r.name]
 		if !found || inherited[r.property] {
@@ -109,16 +119,21 @@ func (c *costs) plus(i int, cost, shapes, corners int64) (int64, int64, int64) {
 
 // references are those of an element itself and of the style rules that may
 // be for it.
-func (c *costs) references(n *node) []reference {
+func (c *costs) references(n *node) ([]reference, error) {
 	refs := slices.Clone(n.refs)
-	add := func(key string) { refs = append(refs, c.sheet.refs[key]...) }
-	add("*")
-	add(n.name)
+	keys := []string{"*", n.name}
 	if n.id != "" {
-		add("#" + n.id)
+		keys = append(keys, "#"+n.id)
 	}
 	for _, class := range n.classes {
-		add("." + class)
+		keys = append(keys, "."+class)
 	}
-	return refs
+	for _, key := range keys {
+		more := c.sheet.refs[key]
+		if c.looks += len(more); c.looks > looksMax {
+			return nil, tooMuch("its styles refer to other elements more than %d times", looksMax)
+		}
+		refs = append(refs, more...)
+	}
+	return refs, nil
 }

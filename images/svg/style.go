@@ -10,6 +10,7 @@ import (
 const (
 	sheetBytesMax = 256 << 10
 	rulesMax      = 2000
+	sheetRefsMax  = 20_000 // references, once for each selector of their rule
 	valueBytesMax = 4096
 )
 
@@ -122,6 +123,7 @@ func declarations(s string) (kept string, refs []reference) {
 type sheet struct {
 	rules []string
 	refs  map[string][]reference // ".class", "#id", "tag" or "*"
+	named int                    // references in refs
 }
 
 // add takes in the text of a style element. Rules that begin with @ are left
@@ -152,15 +154,17 @@ func (s *sheet) add(text string) error {
 		if len(s.rules) >= rulesMax {
 			return tooMuch("style sheets have more than %d rules", rulesMax)
 		}
-		s.rule(text[:open], text[open+1:end])
+		if err := s.rule(text[:open], text[open+1:end]); err != nil {
+			return err
+		}
 		text = text[end+1:]
 	}
 }
 
-func (s *sheet) rule(selectors, body string) {
+func (s *sheet) rule(selectors, body string) error {
 	kept, refs := declarations(body)
 	if kept == "" {
-		return
+		return nil
 	}
 	var list []string
 	for _, selector := range strings.Split(selectors, ",") {
@@ -173,6 +177,9 @@ func (s *sheet) rule(selectors, body string) {
 		if s.refs == nil {
 			s.refs = map[string][]reference{}
 		}
+		if s.named += len(refs); s.named > sheetRefsMax {
+			return tooMuch("style sheets refer to other elements more than %d times", sheetRefsMax)
+		}
 		if len(refs) > 0 {
 			s.refs[key] = append(s.refs[key], refs...)
 		}
@@ -180,6 +187,7 @@ func (s *sheet) rule(selectors, body string) {
 	if len(list) > 0 {
 		s.rules = append(s.rules, strings.Join(list, ",")+"{"+kept+"}")
 	}
+	return nil
 }
 
 // lastSimple is what the last part of a selector asks for at least: a class,
