@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/kamado/kamado/images/api"
@@ -35,15 +36,16 @@ func pair(t *testing.T, dir string) [2]*server.Server {
 	if err := os.WriteFile(secret, []byte("a secret of the fleet, long enough\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var handlers [2]http.Handler
+	var handlers [2]atomic.Pointer[http.Handler] // servers ask each other before both are there
 	var urls []string
 	for i := range handlers {
 		site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if handlers[i] == nil {
+			h := handlers[i].Load()
+			if h == nil {
 				http.Error(w, "not there yet", http.StatusServiceUnavailable)
 				return
 			}
-			handlers[i].ServeHTTP(w, r)
+			(*h).ServeHTTP(w, r)
 		}))
 		t.Cleanup(site.Close)
 		urls = append(urls, site.URL)
@@ -55,7 +57,8 @@ func pair(t *testing.T, dir string) [2]*server.Server {
 		})
 	}
 	for i := range servers {
-		handlers[i] = servers[i].Handler()
+		h := servers[i].Handler()
+		handlers[i].Store(&h)
 	}
 	return servers
 }
