@@ -331,7 +331,9 @@ func (s *Store) Rebalance(ctx context.Context) error {
 		if shard == "" {
 			return nil
 		}
-		if err := s.StepDown(ctx, shard, to); err != nil {
+		// A leader that changed by itself meanwhile is looked at again: the one it
+		// was to be may lead already, and then has no replica to step down to.
+		if err := s.StepDown(ctx, shard, to); err != nil && !errors.Is(err, kv.ErrInvalid) {
 			return err
 		}
 	}
