@@ -88,12 +88,20 @@ func (g *Group[K, V]) leave(key K, c *call[V]) {
 	}
 }
 
+// Recovered does work; a panic in it is an error: for goroutines in which nobody
+// else recovers, so that a fault costs what was asked for and not the process.
+func Recovered(work func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &PanicError{Value: p, Stack: debug.Stack()}
+		}
+	}()
+	return work()
+}
+
 func (g *Group[K, V]) run(ctx context.Context, key K, c *call[V], work func(context.Context) (V, error)) {
 	defer c.cancel()
 	defer func() {
-		if p := recover(); p != nil {
-			c.err = &PanicError{Value: p, Stack: debug.Stack()}
-		}
 		g.mu.Lock()
 		if g.calls[key] == c {
 			delete(g.calls, key)
@@ -101,7 +109,10 @@ func (g *Group[K, V]) run(ctx context.Context, key K, c *call[V], work func(cont
 		g.mu.Unlock()
 		close(c.done)
 	}()
-	c.value, c.err = work(ctx)
+	c.err = Recovered(func() (err error) {
+		c.value, err = work(ctx)
+		return err
+	})
 }
 
 // Len is how many pieces of work are under way.

@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -151,8 +150,7 @@ func (bs *batches) first(b *batch) (*member, bool) {
 // who came later have more time, and begin again.
 var errBatchTime = errors.New("time of the batch is over")
 
-// runBatch makes a batch. Remote originals are read before a place is claimed,
-// so that a slow origin keeps no processor idle.
+// runBatch makes a batch when all its tasks have come, and tells its members.
 func (h *Handler) runBatch(ctx context.Context, b *batch) {
 	defer b.cancel()
 	select {
@@ -160,36 +158,34 @@ func (h *Handler) runBatch(ctx context.Context, b *batch) {
 	case <-ctx.Done():
 	}
 	j := job{Handler: h, original: b.original}
-	var err error
-	defer func() {
-		j.release()
-		if v := recover(); v != nil {
-			err = &cache.PanicError{Value: v, Stack: debug.Stack()}
-		}
-		for _, m := range h.batches.take(b) {
-			m.finish(err)
-		}
-	}()
-	first, ok := h.batches.first(b)
-	if !ok {
-		return
+	err := cache.Recovered(func() error { return j.run(ctx, b) })
+	j.release()
+	for _, m := range h.batches.take(b) {
+		m.finish(err)
 	}
-	ctx, cancel := context.WithDeadlineCause(ctx, first.task.start.Add(h.cfg.Time), errBatchTime)
+}
+
+// run makes a batch. Remote originals are read before a place is claimed, so that
+// a slow origin keeps no processor idle.
+func (j *job) run(ctx context.Context, b *batch) error {
+	first, ok := j.batches.first(b)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithDeadlineCause(ctx, first.task.start.Add(j.cfg.Time), errBatchTime)
 	defer cancel()
-	if b.original.Remote() && !h.mezzanineServes(&b.original, first.task.want) {
-		if err = j.read(ctx); err != nil {
-			err = explain(ctx, err)
-			return
+	if j.original.Remote() && !j.mezzanineServes(&j.original, first.task.want) {
+		if err := j.read(ctx); err != nil {
+			return explain(ctx, err)
 		}
 	}
 	waiting := time.Now()
-	if err = h.deps.Places.Acquire(ctx); err != nil {
-		err = explain(ctx, err)
-		return
+	if err := j.deps.Places.Acquire(ctx); err != nil {
+		return explain(ctx, err)
 	}
-	defer h.deps.Places.Release()
+	defer j.deps.Places.Release()
 	j.timing.queue = time.Since(waiting)
-	err = j.render(ctx, h.batches.take(b))
+	return j.render(ctx, j.batches.take(b))
 }
 
 // finish tells a member that the batch is over. err is of what concerns all.

@@ -136,13 +136,8 @@ func (h *Handler) tell(r *http.Request, v *visit) {
 	if h.deps.Events == nil {
 		return
 	}
-	e := Event{
-		Time: v.start, RequestID: httpserver.RequestID(r), Grammar: v.req.Grammar, Origin: v.original.Source,
-		Owner: v.req.Owner, Outcome: v.outcome, Status: v.status, Format: v.format, Bytes: v.bytes, Took: took, Detail: v.detail,
-	}
-	if v.req.Grammar != "" {
-		e.Original, e.Rendition = v.req.Original(), v.req.Rendition.String()
-	}
+	e := h.event(v)
+	e.Time, e.RequestID, e.Bytes, e.Took, e.Detail = v.start, httpserver.RequestID(r), v.bytes, took, v.detail
 	h.deps.Events(e)
 }
 

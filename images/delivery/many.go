@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -87,12 +86,10 @@ func each(all []wanted, do func(int, *wanted)) {
 	var wg sync.WaitGroup
 	for i := range all {
 		wg.Go(func() {
-			defer func() {
-				if v := recover(); v != nil {
-					all[i].err = &cache.PanicError{Value: v, Stack: debug.Stack()}
-				}
-			}()
-			do(i, &all[i])
+			err := cache.Recovered(func() error { do(i, &all[i]); return nil })
+			if err != nil {
+				all[i].err = err
+			}
 		})
 	}
 	wg.Wait()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -122,7 +121,7 @@ func (h *Handler) upgrade(ctx context.Context, t *task) time.Duration {
 	if t.original.Remote() && !h.mezzanineServes(&t.original, t.want) {
 		// A slow origin must keep no processor idle.
 		h.deps.Places.Release()
-		if err = safely(func() error { return j.read(ctx) }); err == nil && !h.place(ctx) {
+		if err = cache.Recovered(func() error { return j.read(ctx) }); err == nil && !h.place(ctx) {
 			err = context.Cause(ctx)
 		}
 		if err != nil {
@@ -133,7 +132,7 @@ func (h *Handler) upgrade(ctx context.Context, t *task) time.Duration {
 	}
 	defer h.deps.Places.Release()
 	m := &member{task: t, done: make(chan struct{})}
-	err = safely(func() error {
+	err = cache.Recovered(func() error {
 		if err := j.render(ctx, []*member{m}); err != nil {
 			return err
 		}
@@ -166,16 +165,6 @@ func (h *Handler) failed(t *task, err error) {
 		return
 	}
 	h.deps.Log.Debug("upgrade not made", "original", t.original.Key, "rendition", t.spelling, "err", err)
-}
-
-// safely gives a panic as an error: nobody else recovers this goroutine.
-func safely(do func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &cache.PanicError{Value: v, Stack: debug.Stack()}
-		}
-	}()
-	return do()
 }
 
 // pause waits; false when ctx ended.

@@ -18,7 +18,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -190,7 +189,8 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case o := <-s.pending:
-			if err := s.make(ctx, &o); err != nil && ctx.Err() == nil {
+			// A panic is an error of this one original: else it would end the service.
+			if err := cache.Recovered(func() error { return s.make(ctx, &o) }); err != nil && ctx.Err() == nil {
 				s.failed.Add(1)
 				s.report(&o, err)
 			}
@@ -228,14 +228,8 @@ func (s *Store) idle(ctx context.Context) bool {
 	}
 }
 
-// make makes one mezzanine when a place is free. A panic is an error of this one
-// original: else it would end the service.
-func (s *Store) make(ctx context.Context, o *origin.Original) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &cache.PanicError{Value: v, Stack: debug.Stack()}
-		}
-	}()
+// make makes one mezzanine when a place is free.
+func (s *Store) make(ctx context.Context, o *origin.Original) error {
 	if !s.idle(ctx) {
 		return context.Cause(ctx)
 	}
