@@ -165,8 +165,7 @@ func (h *Handler) runBatch(ctx context.Context, b *batch) {
 	}
 }
 
-// run makes a batch. Remote originals are read before a place is claimed, so that
-// a slow origin keeps no processor idle.
+// run makes a batch.
 func (j *job) run(ctx context.Context, b *batch) error {
 	first, ok := j.batches.first(b)
 	if !ok {
@@ -174,10 +173,8 @@ func (j *job) run(ctx context.Context, b *batch) error {
 	}
 	ctx, cancel := context.WithDeadlineCause(ctx, first.task.start.Add(j.cfg.Time), errBatchTime)
 	defer cancel()
-	if j.original.Remote() && !j.mezzanineServes(&j.original, first.task.want) {
-		if err := j.read(ctx); err != nil {
-			return explain(ctx, err)
-		}
+	if err := j.ready(ctx, first.task.want); err != nil {
+		return explain(ctx, err)
 	}
 	waiting := time.Now()
 	if err := j.deps.Places.Acquire(ctx); err != nil {
@@ -210,6 +207,7 @@ type job struct {
 	*Handler
 	original origin.Original
 	body     *origin.Body // nil until the original was needed
+	ahead    *small       // what was found before a place was claimed; nil: nobody looked
 	timing   timing       // of what all members share
 }
 
@@ -237,13 +235,38 @@ func (j *job) release() {
 	}
 }
 
-// mezzanineServes says whether a rendition needs no original.
-func (h *Handler) mezzanineServes(o *origin.Original, want images.Rendition) bool {
-	if h.deps.Mezzanines == nil {
-		return false
+// small is what the mezzanine of an original is to one rendition.
+type small struct {
+	want images.Rendition
+	data []byte
+	of   images.Rendition // to ask of data
+	ok   bool             // it is there and large enough
+}
+
+// small looks for a mezzanine. What was found before a place was claimed is not
+// read again after it.
+func (j *job) small(want images.Rendition) small {
+	if j.ahead != nil && j.ahead.want == want {
+		return *j.ahead
 	}
-	_, _, ok := h.deps.Mezzanines.Find(o, want)
-	return ok
+	found := small{want: want}
+	if j.deps.Mezzanines != nil {
+		found.data, found.of, found.ok = j.deps.Mezzanines.Find(&j.original, want)
+	}
+	return found
+}
+
+// ready has what a rendition is made from at hand, where that is far away: the
+// mezzanine, or the original itself. A slow origin must keep no processor idle.
+func (j *job) ready(ctx context.Context, want images.Rendition) error {
+	if !j.original.Remote() {
+		return nil
+	}
+	found := j.small(want)
+	if j.ahead = &found; found.ok {
+		return nil
+	}
+	return j.read(ctx)
 }
 
 // render makes the renditions of all members: from a mezzanine when one is large
@@ -308,7 +331,8 @@ func (j *job) fromMezzanine(members []*member) (data []byte, wants []images.Rend
 	began := time.Now()
 	defer func() { j.timing.origin += time.Since(began) }()
 	for i, m := range members {
-		if data, wants[i], ok = j.deps.Mezzanines.Find(&j.original, m.task.want); !ok {
+		found := j.small(m.task.want)
+		if data, wants[i], ok = found.data, found.of, found.ok; !ok {
 			return nil, wants, false
 		}
 		if m.task.plain {

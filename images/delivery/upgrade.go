@@ -118,10 +118,9 @@ func (h *Handler) upgrade(ctx context.Context, t *task) time.Duration {
 	j := job{Handler: h, original: t.original}
 	defer j.release()
 	var err error
-	if t.original.Remote() && !h.mezzanineServes(&t.original, t.want) {
-		// A slow origin must keep no processor idle.
+	if t.original.Remote() {
 		h.deps.Places.Release()
-		if err = cache.Recovered(func() error { return j.read(ctx) }); err == nil && !h.place(ctx) {
+		if err = cache.Recovered(func() error { return j.ready(ctx, t.want) }); err == nil && !h.place(ctx) {
 			err = context.Cause(ctx)
 		}
 		if err != nil {
