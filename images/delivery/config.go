@@ -42,8 +42,8 @@ type Config struct {
 	// Time bounds the work for one rendition. Default 20 s.
 	Time time.Duration
 	// Salt is whatever changes the bytes of a rendition and is neither in the
-	// rendition nor in the original: default qualities, the version of the
-	// renderer. It enters every key.
+	// rendition nor in the original: default qualities, configured fonts, the
+	// version of the renderer. It enters every key.
 	Salt string
 	// Fallback is shown instead of an error to clients that want a picture;
 	// nil: one with the error written on it.

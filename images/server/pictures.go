@@ -59,24 +59,28 @@ func readPicture(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// readFonts reads the files that draw texts; nil where none is configured.
-func readFonts(paths []string) (*lettering.Fonts, error) {
+// readFonts reads the files that draw texts, and gives the hash of them all, with
+// their order; nil and "" where none is configured.
+func readFonts(paths []string) (*lettering.Fonts, string, error) {
 	if len(paths) == 0 {
-		return nil, nil
+		return nil, "", nil
 	}
 	var files [][]byte
+	hash := sha256.New()
 	for _, path := range paths {
 		data, err := readPicture(path)
 		if err != nil {
-			return nil, fmt.Errorf("fonts: %w", err)
+			return nil, "", fmt.Errorf("fonts: %w", err)
 		}
 		files = append(files, data)
+		sum := sha256.Sum256(data)
+		hash.Write(sum[:])
 	}
 	fonts, err := lettering.New(files)
 	if err != nil {
-		return nil, fmt.Errorf("fonts: %w", err)
+		return nil, "", fmt.Errorf("fonts: %w", err)
 	}
-	return fonts, nil
+	return fonts, hex.EncodeToString(hash.Sum(nil)[:8]), nil
 }
 
 // decode loads a picture at its own size, as RGB with alpha.

@@ -101,6 +101,7 @@ type Server struct {
 	pool       *codec.Pool // nil: no kamado-codec
 	codecs     []render.Codec
 	renderer   *render.Renderer
+	fonts      string // hash of the configured fonts' files; "": the built-in one draws
 	memory     *cache.Memory[cache.Key, *delivery.Result]
 	disk       *cache.Disk // of results; nil: off
 	bodies     *cache.Disk // of originals; nil: off
@@ -248,10 +249,11 @@ func (s *Server) openRenderer() error {
 	if s.grammar, err = grammar.New(cfg, names); err != nil {
 		return fmt.Errorf("configure images: %w", err)
 	}
-	fonts, err := readFonts(cfg.Fonts)
+	fonts, version, err := readFonts(cfg.Fonts)
 	if err != nil {
 		return err
 	}
+	s.fonts = version
 	s.renderer = render.New(render.Config{
 		Fonts:  fonts,
 		Limits: cfg.Limits, Qualities: cfg.Quality, Codecs: s.codecs, Watermarks: marks.pictures, Workspaces: s.cores(),
@@ -297,7 +299,7 @@ func (s *Server) openHandler() error {
 		Background: cfg.Negotiation.Background, BackgroundShare: cfg.Negotiation.BackgroundShare,
 		Hints: cfg.Negotiation.Hints, SaveDataQuality: cfg.Negotiation.SaveDataQuality,
 		Time: time.Duration(cfg.Limits.Time), Fallback: fallback,
-		Salt: fmt.Sprint(renderVersion, cfg.Quality, cfg.Limits.MaxFrames),
+		Salt: fmt.Sprint(renderVersion, cfg.Quality, cfg.Limits.MaxFrames) + s.fonts,
 	}, deps)
 	s.handler, s.pictures = pictures, pictures
 	if s.deps.Guard == nil {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/image/font/gofont/gobold"
 	"golang.org/x/sys/unix"
 
 	"github.com/kamado/kamado/images"
@@ -285,6 +286,35 @@ func TestResultsSurviveARestart(t *testing.T) {
 			t.Errorf("after the restart: %q, ETag %q and before %q", got.Header.Get("Server-Timing"), got.Header.Get("Etag"), want.Header.Get("Etag"))
 		}
 	})
+}
+
+// A text is drawn anew after its fonts changed, and not while they stay.
+func TestOtherFontsAreOtherResults(t *testing.T) {
+	t.Parallel()
+	dir, data := tree(t, map[string][]byte{"recipes/1.jpg": photograph(t, 200, 150)}), t.TempDir()
+	files := tree(t, map[string][]byte{"bold.ttf": gobold.TTF})
+	const text = "/i/-/w:150,text:S2FtYWRv/recipes/1.jpg"
+	ask := func(name string, fonts ...string) (a answer) {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, dir, func(o *server.Options, _ *server.Deps) { o.Data, o.Config.Fonts = data, fonts })
+			eventually(t, "the cache is counted", func() bool {
+				get(t, s, fmt.Sprintf("/recipes/1/%d/x", 20+time.Now().Nanosecond()%100))
+				return s.Stats().Disk.Writes > 0
+			})
+			a = get(t, s, text)
+			wantJPEG(t, a, 150, 113)
+		})
+		return a
+	}
+	builtin := ask("none")
+	bold := ask("bold", filepath.Join(files, "bold.ttf"))
+	again := ask("bold again", filepath.Join(files, "bold.ttf"))
+	if bytes.Equal(bold.body, builtin.body) || bold.Header.Get("Etag") == builtin.Header.Get("Etag") {
+		t.Error("with other fonts the picture of before was sent")
+	}
+	if !bytes.Equal(again.body, bold.body) || !strings.Contains(again.Header.Get("Server-Timing"), "cache;desc=disk") {
+		t.Errorf("with the same fonts: %q, not from the cache", again.Header.Get("Server-Timing"))
+	}
 }
 
 func TestAMezzanineIsMadeAndUsed(t *testing.T) {
