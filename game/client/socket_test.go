@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,7 +57,7 @@ type place struct {
 	*gateway.Gateway
 	t         *testing.T
 	http, tcp string
-	other     *wire.Place // where the area "elsewhere" is
+	other     atomic.Pointer[wire.Place] // where the area "elsewhere" is
 
 	mu     sync.Mutex
 	said   []string // in the order in which they came
@@ -113,8 +114,8 @@ func (p *place) join(s *gateway.Session, body []byte) {
 	switch {
 	case j.Area == "full":
 		s.Tell(wire.CmdRefused, body2(p.t, &wire.Refused{Command: uint32(wire.CmdJoin), Fault: &wire.Fault{Kind: "exhausted", Detail: "it is full"}}))
-	case j.Area == "elsewhere" && p.other != nil:
-		s.Tell(wire.CmdRedirect, body2(p.t, &wire.Redirect{Place: p.other, Area: j.Area, Copy: 3}))
+	case j.Area == "elsewhere" && p.other.Load() != nil:
+		s.Tell(wire.CmdRedirect, body2(p.t, &wire.Redirect{Place: p.other.Load(), Area: j.Area, Copy: 3}))
 	default:
 		s.Tell(wire.CmdEntered, body2(p.t, &wire.Entered{Area: j.Area, Copy: max(j.Copy, 1), Avatar: 7}))
 	}
@@ -443,7 +444,7 @@ func TestSocketCloses(t *testing.T) {
 func TestSocketFollows(t *testing.T) {
 	t.Parallel()
 	here, there := start(t, nil), start(t, nil)
-	here.other = there.wire()
+	here.other.Store(there.wire())
 	for transport, address := range here.addresses() {
 		t.Run(transport, func(t *testing.T) {
 			s := dial(t, address, client.Options{Token: "user 1"})
@@ -461,7 +462,7 @@ func TestSocketFollows(t *testing.T) {
 			}
 		})
 	}
-	there.other = there.wire() // and so on
+	there.other.Store(there.wire()) // and so on
 	lost := dial(t, here.http, client.Options{Token: "user 3", Follow: true})
 	var redirect *client.RedirectError
 	if _, err := lost.Join(t.Context(), &wire.Join{Area: "elsewhere"}); !errors.As(err, &redirect) {

@@ -57,7 +57,11 @@ func TestAHundredEqualRequestsAtOnceAreOneDecode(t *testing.T) {
 
 func TestOverloadIsShedAndServedOn(t *testing.T) {
 	t.Parallel()
-	s := serve(t, "--originals", originals(t, map[string][]byte{"k/1.jpg": jpegOf(t, paint(4000, 3000))}), "--insecure-unsigned",
+	all, one := map[string][]byte{}, jpegOf(t, paint(4000, 3000))
+	for i := range 60 { // sizes of one original that wait together would be one decode, however many they are
+		all[fmt.Sprintf("k/%d.jpg", i)] = one
+	}
+	s := serve(t, "--originals", originals(t, all), "--insecure-unsigned",
 		"--result-cache", "off", "--mezzanine", "off", "--limits-concurrency", "1", "--limits-queue", "2")
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -65,7 +69,7 @@ func TestOverloadIsShedAndServedOn(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 60}}
 	for i := range 60 {
 		wg.Go(func() {
-			r, err := client.Get(fmt.Sprintf("%s/k/1/%dx300cq70/x.jpg", s.url, 300+i))
+			r, err := client.Get(fmt.Sprintf("%s/k/%d/300x300cq70/x.jpg", s.url, i))
 			if err != nil {
 				t.Error(err)
 				return

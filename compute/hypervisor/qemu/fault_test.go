@@ -18,6 +18,7 @@ import (
 
 	"github.com/kamado/kamado/compute/hypervisor"
 	"github.com/kamado/kamado/compute/hypervisor/qemu"
+	"github.com/kamado/kamado/internal/pausetest"
 )
 
 // childEnv names the directory and the part that this test binary plays when it
@@ -256,9 +257,7 @@ func TestAHungProcessDelaysItsOwnDomainOnly(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := unix.Kill(list[0].Pid, unix.SIGSTOP); err != nil {
-				t.Fatal(err)
-			}
+			pausetest.Pause(t, list[0].Pid)
 		}
 		begun := time.Now()
 		if list, err := e.List(t.Context()); err != nil || len(list) != 2 || list[0].Pid == 0 {

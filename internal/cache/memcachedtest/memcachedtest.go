@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kamado/kamado/internal/pausetest"
 	"github.com/kamado/kamado/internal/porttest"
 )
 
@@ -113,16 +114,17 @@ func (s *Server) Restart() {
 }
 
 // Pause lets the process stand still, so that it takes connections and answers nothing.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
-
-// Resume lets it go on with what it was sent.
-func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
-
-func (s *Server) signal(sig syscall.Signal) {
+func (s *Server) Pause() {
 	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		s.t.Fatalf("signal memcached: %v", err)
-	}
+	pausetest.Pause(s.t, s.cmd.Process.Pid)
+}
+
+// Resume lets it go on with what it was sent.
+func (s *Server) Resume() {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pausetest.Resume(s.t, s.cmd.Process.Pid)
 }

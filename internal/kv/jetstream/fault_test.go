@@ -8,10 +8,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/kamado/kamado/internal/pausetest"
 	"github.com/kamado/kamado/internal/porttest"
 )
 
@@ -239,9 +239,9 @@ func (w *world) longLife(ps []*proc, quiet time.Duration) []*proc {
 	// A leader stands still.
 	led := w.leads(ps[0], ps[2].name)
 	from := time.Now()
-	_ = ps[2].cmd.Process.Signal(syscall.SIGSTOP)
+	pausetest.Pause(w.t, ps[2].cmd.Process.Pid)
 	pass(12 * time.Second)
-	_ = ps[2].cmd.Process.Signal(syscall.SIGCONT)
+	pausetest.Resume(w.t, ps[2].cmd.Process.Pid)
 	w.whole(ps[0], "")
 	picked, _ := w.gaps(from, time.Now(), led)
 	w.within("leader stood still, its shards", picked, leaderGapMax, quiet)

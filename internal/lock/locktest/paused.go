@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kamado/kamado/internal/lock"
+	"github.com/kamado/kamado/internal/pausetest"
 )
 
 // pausedTerm is long enough for a child on a busy machine to renew in time.
@@ -82,9 +83,7 @@ func Paused(t *testing.T, p Open, child *exec.Cmd) {
 	if _, err := r.Acquire(t.Context(), "paused", "parent", time.Hour); !errors.Is(err, lock.ErrHeld) {
 		t.Fatalf("Acquire while the child renews = %v, want ErrHeld", err)
 	}
-	if err := child.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	pausetest.Pause(t, child.Process.Pid)
 	next, err := r.AcquireWait(t.Context(), "paused", "parent", time.Hour, 30*time.Second)
 	if err != nil {
 		t.Fatal(err)
@@ -93,9 +92,7 @@ func Paused(t *testing.T, p Open, child *exec.Cmd) {
 	if err != nil || next.Token <= token {
 		t.Fatalf("token %d after %d: %v", next.Token, token, err)
 	}
-	if err := child.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	pausetest.Resume(t, child.Process.Pid)
 	last := line()
 	for strings.HasPrefix(last, "renewed") { // it had been told before it was stopped
 		last = line()

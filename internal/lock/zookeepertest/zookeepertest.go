@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kamado/kamado/internal/pausetest"
 	"github.com/kamado/kamado/internal/porttest"
 )
 
@@ -239,14 +240,13 @@ func (s *Servers) Revive(t *testing.T, i int) {
 
 // Pause stops a server where it is: its connections stay open and silent. Resume
 // lets it go on.
-func (s *Servers) Pause(t *testing.T, i int) { s.signal(t, i, syscall.SIGSTOP) }
+func (s *Servers) Pause(t *testing.T, i int) {
+	t.Helper()
+	pausetest.Pause(t, s.all[i].cmd.Process.Pid)
+}
 
 // Resume lets a paused server go on.
-func (s *Servers) Resume(t *testing.T, i int) { s.signal(t, i, syscall.SIGCONT) }
-
-func (s *Servers) signal(t *testing.T, i int, sig syscall.Signal) {
+func (s *Servers) Resume(t *testing.T, i int) {
 	t.Helper()
-	if err := s.all[i].cmd.Process.Signal(sig); err != nil {
-		t.Fatal(err)
-	}
+	pausetest.Resume(t, s.all[i].cmd.Process.Pid)
 }

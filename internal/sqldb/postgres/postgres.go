@@ -124,7 +124,8 @@ func named(err error) error {
 		return fmt.Errorf("%w: %w", sqldb.ErrAway, err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
-	case errors.As(err, &connect), errors.As(err, &broken), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, driver.ErrBadConn):
+	case errors.As(err, &connect), errors.As(err, &broken), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, driver.ErrBadConn),
+		errors.Is(err, pgconn.ErrConnClosed), errors.Is(err, sql.ErrConnDone): // a statement before this one saw it end
 		return fmt.Errorf("%w: %w", sqldb.ErrAway, err)
 	}
 	return err

@@ -65,3 +65,53 @@ func TestAWriterThatStandsStillIsEnded(t *testing.T) {
 		t.Errorf("the write that stood still = %v, want ErrAway", err)
 	}
 }
+
+// TestAConnectionThatEndedIsAway ends the connection of a write whose caller does not look at the error that tells
+// so: what follows on that connection, and at last the commit, has to say the same and not something unknown.
+func TestAConnectionThatEndedIsAway(t *testing.T) {
+	url := postgrestest.Start(t).Database(t)
+	db, err := postgres.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	other, err := postgres.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	query := func(w sqldb.Writer) error { return w.QueryRow("SELECT 1").Scan(new(int)) }
+	exec := func(w sqldb.Writer) error {
+		_, err := w.Exec("CREATE TABLE lost (id TEXT)")
+		return err
+	}
+	for name, statements := range map[string][]func(sqldb.Writer) error{
+		"commit": {}, "query": {query}, "exec": {exec}, "query, query": {query, query}, "query, exec": {query, exec}, "exec, query": {exec, query}, "exec, exec": {exec, exec},
+	} {
+		for _, tells := range []bool{false, true} {
+			ended := db.WriteInTurn(t.Context(), "x", func(w sqldb.Writer) error {
+				var pid int
+				if err := w.QueryRow("SELECT pg_backend_pid()").Scan(&pid); err != nil {
+					return err
+				}
+				if err := other.Write(t.Context(), func(w sqldb.Writer) error {
+					var gone bool
+					return w.QueryRow("SELECT pg_terminate_backend(?, 20000)", pid).Scan(&gone)
+				}); err != nil {
+					return err
+				}
+				var told error
+				for _, statement := range statements {
+					told = statement(w)
+				}
+				if tells {
+					return told
+				}
+				return nil
+			})
+			if !errors.Is(ended, sqldb.ErrAway) {
+				t.Errorf("%s, error told %v: %v, want ErrAway", name, tells, ended)
+			}
+		}
+	}
+}
