@@ -301,12 +301,12 @@ func (s *Store) acknowledge(applied <-chan *commit) {
 		if s.disk.fault() != nil {
 			continue
 		}
+		s.met.observe(len(c.writes), time.Since(c.began)) // before anybody knows, who may look at it
 		close(c.done)
 		for _, w := range c.writes {
 			<-w.held.held
 			close(w.out)
 		}
-		s.met.observe(len(c.writes), time.Since(c.began))
 		if err := c.batch.Close(); err != nil {
 			s.disk.stop(err)
 		}
