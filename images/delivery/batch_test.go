@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/kamado/kamado/images/delivery"
 	"github.com/kamado/kamado/images/queue"
 )
@@ -72,6 +74,154 @@ func TestABatchIsBounded(t *testing.T) {
 		rest.Wait()
 		if sets := b.double.sets.Load(); sets != 1+3 || ok.Load() != 41 { // 16, 16 and 8
 			t.Errorf("%d reads and %d answers, want 4 and 41", sets, ok.Load())
+		}
+	})
+}
+
+// TestSizesThatComeAtOnceAreMadeFromOneDecode: with places free for all, what comes while the first one's decode has just begun
+// is made together with it, and what comes later is not.
+func TestSizesThatComeAtOnceAreMadeFromOneDecode(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		original string
+		after    time.Duration
+		sets     int32 // one of them is ended where it is begun anew
+		anew     float64
+	}{
+		"at once":         {"young", 0, 2, 1},
+		"in its youth":    {"young", 800 * time.Nanosecond, 2, 1},
+		"later":           {"young", time.Microsecond, 2, 0},
+		"no JPEG":         {"1", 0, 2, 0},
+		"no JPEG, longer": {"1", 800 * time.Nanosecond, 2, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				metrics := delivery.NewMetrics()
+				b := newBench(t, originals, func(_ *delivery.Config, d *delivery.Deps) { d.Metrics = metrics })
+				b.double.hold = make(chan struct{})
+				var ok atomic.Int32
+				first := b.ask(t, &ok, "/recipes/"+c.original+"/100x9")
+				synctest.Wait()
+				if c.after > 0 {
+					time.Sleep(c.after)
+				}
+				second := b.ask(t, &ok, "/recipes/"+c.original+"/1x9")
+				synctest.Wait()
+				if c.anew > 0 { // and more come while it gathers
+					for i := range 3 {
+						more := b.ask(t, &ok, fmt.Sprintf("/recipes/%s/%dx9", c.original, 2+i))
+						defer more.Wait()
+					}
+					synctest.Wait()
+				}
+				time.Sleep(time.Second)
+				close(b.double.hold)
+				first.Wait()
+				second.Wait()
+				synctest.Wait()
+				if got := b.double.sets.Load(); got != c.sets {
+					t.Errorf("%d decodes were begun, want %d", got, c.sets)
+				}
+				if want := int32(2 + 3*c.anew); ok.Load() != want {
+					t.Errorf("%d answers of 200, want %d", ok.Load(), want)
+				}
+				if got := counted(t, metrics, "kamado_images_batches_anew_total"); got != c.anew {
+					t.Errorf("batches_anew = %v, want %v", got, c.anew)
+				}
+			})
+		})
+	}
+}
+
+// counted gives a counter without labels.
+func counted(t *testing.T, m *delivery.Metrics, name string) float64 {
+	t.Helper()
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(m)
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("there is no %s", name)
+	return 0
+}
+
+// TestABatchBeginsAnewOnce: who comes after that waits for no third begin, and is not forgotten.
+func TestABatchBeginsAnewOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, originals)
+		b.double.hold = make(chan struct{})
+		var ok atomic.Int32
+		all := []*sync.WaitGroup{b.ask(t, &ok, "/recipes/young/1x9")}
+		synctest.Wait()
+		for i := range 2 {
+			all = append(all, b.ask(t, &ok, fmt.Sprintf("/recipes/young/%dx9", 2+i)))
+			time.Sleep(100 * time.Microsecond) // it gathers for a microsecond
+		}
+		close(b.double.hold)
+		for _, wg := range all {
+			wg.Wait()
+		}
+		if sets := b.double.sets.Load(); sets != 3 || ok.Load() != 3 { // ended, two together, one alone
+			t.Errorf("%d decodes were begun for %d answers of 200, want 3 and 3", sets, ok.Load())
+		}
+	})
+}
+
+func TestABatchThatBeginsAnewMayFail(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, originals)
+		if r := b.do(t, "GET", "/recipes/youngpanic/1x1"); r.StatusCode != 500 {
+			t.Errorf("a panic in the youth of a batch: %d, want 500", r.StatusCode)
+		}
+		b.double.hold = make(chan struct{})
+		var ok atomic.Int32
+		first := b.ask(t, &ok, "/recipes/youngpanic/1x1")
+		synctest.Wait()
+		second := b.ask(t, &ok, "/recipes/youngpanic/2x2")
+		synctest.Wait()
+		close(b.double.hold)
+		first.Wait()
+		second.Wait()
+		if took := b.double.sets.Load(); took != 3 || ok.Load() != 0 {
+			t.Errorf("%d decodes, %d answers of 200, want 3 and none", took, ok.Load())
+		}
+		if r := b.do(t, "GET", "/recipes/1/5x5"); r.StatusCode != 200 {
+			t.Errorf("after the panics: %d", r.StatusCode)
+		}
+	})
+}
+
+func TestAllMayLeaveABatchThatBeginsAnew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, originals, onePlace)
+		b.double.hold = make(chan struct{})
+		ctx, leave := context.WithCancel(t.Context())
+		var gone sync.WaitGroup
+		for i := range 3 {
+			gone.Go(func() {
+				b.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "GET", fmt.Sprintf("/recipes/young/%dx1", i+1), nil))
+			})
+			synctest.Wait()
+		}
+		leave()
+		gone.Wait()
+		synctest.Wait()
+		var ok atomic.Int32
+		next := b.ask(t, &ok, "/recipes/1/2x2")
+		close(b.double.hold)
+		next.Wait()
+		if ok.Load() != 1 {
+			t.Error("the place is not free after all have left")
 		}
 	})
 }

@@ -18,6 +18,7 @@ type Metrics struct {
 	stages   *prometheus.HistogramVec // stage
 	sets     prometheus.Counter
 	together prometheus.Counter
+	anew     prometheus.Counter
 
 	byOutcome [outcomeCount]prometheus.Counter
 	took      [outcomeCount]prometheus.Observer
@@ -46,6 +47,8 @@ func NewMetrics() *Metrics {
 		Name: "kamado_images_batches_total", Help: "Times that an original was read to make renditions of it."})
 	m.together = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "kamado_images_batched_total", Help: "Renditions made beside another one from the same read of an original."})
+	m.anew = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "kamado_images_batches_anew_total", Help: "Decodes that were ended in their first moments, since more renditions of the original were asked for, and begun again for all."})
 	for o := range outcomeCount {
 		m.byOutcome[o] = m.requests.WithLabelValues(o.String())
 		m.took[o] = m.seconds.WithLabelValues(o.String())
@@ -82,7 +85,7 @@ func (m *Metrics) rendered(t *timing, first bool) {
 }
 
 func (m *Metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.requests, m.errors, m.bytes, m.seconds, m.stages, m.sets, m.together}
+	return []prometheus.Collector{m.requests, m.errors, m.bytes, m.seconds, m.stages, m.sets, m.together, m.anew}
 }
 
 // Describe implements prometheus.Collector.
