@@ -44,7 +44,7 @@ func (e *Encoder) setQuality(quality int) {
 		for k, v := range base {
 			e.table[i][k] = uint16(min(max((int(v)*percent+50)/100, 1), 255))
 		}
-		e.quant[i].Set(&e.table[i])
+		e.quant[i].Set(&e.table[i], i == 0) // thrifty with luma
 	}
 	e.quality = quality
 }

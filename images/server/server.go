@@ -58,7 +58,7 @@ const KeysFile = "signing.keys"
 
 // renderVersion enters every key of a result. It is raised whenever a change
 // of the program makes other bytes of the same rendition and original.
-const renderVersion = "2"
+const renderVersion = "3"
 
 // Options say what to build.
 type Options struct {

@@ -56,7 +56,7 @@ func TestForwardTwinsAgree(t *testing.T) {
 		at := []Layout{{1, 2}, {1, 6}, {3, 6}, {6, 12}}[r.IntN(4)]
 		blocks := (pairs-1)*at.Pair + at.Second + 1
 		var q Quantizer
-		q.Set(testTable(r))
+		q.Set(testTable(r), r.IntN(2) == 0)
 		wantCoef, gotCoef := make([]int16, blocks*64), make([]int16, blocks*64)
 		wantMask, gotMask := make([]uint64, blocks), make([]uint64, blocks)
 		forwardPairs(wantCoef, wantMask, at, src, stride, pairs, &q)
@@ -68,29 +68,41 @@ func TestForwardTwinsAgree(t *testing.T) {
 }
 
 func TestQuantizerDividesExactly(t *testing.T) {
-	var table [BlockSize]uint16
-	for first := 1; first < 256; first += 64 {
-		for i := range table {
-			table[i] = uint16(min(first+i, 255))
+	for _, thrifty := range []bool{false, true} {
+		for first := 1; first < 256; first += 64 {
+			dividesExactly(t, first, thrifty)
 		}
-		var q Quantizer
-		q.Set(&table)
-		var work [BlockSize]int32
-		var block [BlockSize]int16
-		for v := int32(-16384); v <= 16384; v += 3 {
-			for i := range work {
-				work[i] = v
+	}
+}
+
+// dividesExactly compares with a division, for divisors from first on.
+func dividesExactly(t *testing.T, first int, thrifty bool) {
+	t.Helper()
+	var table [BlockSize]uint16
+	for i := range table {
+		table[i] = uint16(min(first+i, 255))
+	}
+	var q Quantizer
+	q.Set(&table, thrifty)
+	var work [BlockSize]int32
+	var block [BlockSize]int16
+	for v := int32(-16384); v <= 16384; v += 3 {
+		for i := range work {
+			work[i] = v
+		}
+		quantize(&block, &work, &q)
+		for i, got := range block {
+			divisor := int32(table[i]) * 8
+			half := divisor / 2
+			if thrifty {
+				half -= divisor * int32(i/8+i%8) / 175
 			}
-			quantize(&block, &work, &q)
-			for i, got := range block {
-				divisor := int32(table[i]) * 8
-				want := (max(v, -v) + divisor/2) / divisor
-				if v < 0 {
-					want = -want
-				}
-				if int32(got) != want {
-					t.Fatalf("%d / %d = %d, want %d", v, divisor, got, want)
-				}
+			want := (max(v, -v) + half) / divisor
+			if v < 0 {
+				want = -want
+			}
+			if int32(got) != want {
+				t.Fatalf("%d / %d = %d, want %d (thrifty %v)", v, divisor, got, want, thrifty)
 			}
 		}
 	}
@@ -135,7 +147,7 @@ func BenchmarkForward(b *testing.B) {
 	coef := make([]int16, 64*2*pairs)
 	mask := make([]uint64, 2*pairs)
 	var q Quantizer
-	q.Set(testTable(rand.New(rand.NewPCG(7, 8))))
+	q.Set(testTable(rand.New(rand.NewPCG(7, 8))), true)
 	b.ReportAllocs()
 	for b.Loop() {
 		Forward(coef, mask, Layout{1, 2}, src, 16*pairs, pairs, &q)

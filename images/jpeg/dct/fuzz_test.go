@@ -64,7 +64,7 @@ func FuzzForwardTwins(f *testing.F) {
 			table[i] = uint16(max(divisors[i%len(divisors)], 1))
 		}
 		var q Quantizer
-		q.Set(&table)
+		q.Set(&table, table[0]&1 == 1)
 		blocks := (pairs-1)*at.Pair + at.Second + 1
 		wantCoef, gotCoef := make([]int16, blocks*64), make([]int16, blocks*64)
 		wantMask, gotMask := make([]uint64, blocks), make([]uint64, blocks)
