@@ -39,12 +39,25 @@ func count(t *testing.T, vec *prometheus.CounterVec, label string) float64 {
 	return 0
 }
 
-// alive asks whether a member still works: a message of another one reaches it.
+// alive asks whether a member still works: a message of another one reaches it. It is
+// sent until it does, since it is a datagram, for which the garbage before it may leave no room.
 func (m *member) alive(t *testing.T, from *member, what string) {
 	t.Helper()
 	var id [8]byte
 	rand.Read(id[:])
-	from.Send(Message{To: m.node, Bytes: id[:]})
+	arrived, sender := make(chan struct{}), sync.WaitGroup{}
+	sender.Go(func() {
+		for {
+			from.Send(Message{To: m.node, Bytes: id[:]})
+			select {
+			case <-arrived:
+				return
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	})
+	defer sender.Wait()
+	defer close(arrived)
 	m.until(t, "alive after "+what, func() bool {
 		return len(m.got) > 0 && bytes.Equal(m.got[len(m.got)-1].msg, id[:])
 	})

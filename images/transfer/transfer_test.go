@@ -143,8 +143,17 @@ func TestFailuresAreListedAndTriedAgain(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	delete(to.objects, "k5/5")
+	must(t, os.Remove(cfg.Checkpoint+".failures"))
+	cfg.Every = time.Millisecond
 	to.put = func(_ context.Context, key string) error {
 		if key == "k5/5" {
+			for { // until those before it have failed
+				text, _ := os.ReadFile(cfg.Checkpoint + ".failures") // it comes
+				if strings.Count(string(text), "\n") >= 2 {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
 			cancel()
 			<-ctx.Done()
 			return ctx.Err()

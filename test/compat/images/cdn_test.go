@@ -244,14 +244,18 @@ func TestCDNFetchesSlices(t *testing.T) {
 // TestCDNKeepsNoRefusal: neither "too busy" nor "not signed" is kept.
 func TestCDNKeepsNoRefusal(t *testing.T) {
 	t.Parallel()
-	p := kamado(t, fmt.Sprintf("originals = %q\n[images.signing]\ninsecure_unsigned = true\n[images.limits]\nconcurrency = 1\nqueue = 1\n", originals(t)))
-	addr := cdn(t, p)
 	const clients = 24
+	all := map[string][]byte{} // sizes of one original that wait together count as one
+	for n := range clients {
+		all[fmt.Sprintf("photos/%d.jpg", n)] = photograph(t, 1200, 900)
+	}
+	p := kamado(t, fmt.Sprintf("originals = %q\n[images.signing]\ninsecure_unsigned = true\n[images.limits]\nconcurrency = 1\nqueue = 1\n", tree(t, all)))
+	addr := cdn(t, p)
 	paths := make(chan string, clients)
 	var wg sync.WaitGroup
 	for n := range clients {
 		wg.Go(func() {
-			path := fmt.Sprintf("/i/-/w:%d,blur:20/photos/1.jpg", 1500+n)
+			path := fmt.Sprintf("/i/-/w:1500,blur:20/photos/%d.jpg", n)
 			a, _ := asks(t, addr, path)
 			if a.status == http.StatusServiceUnavailable {
 				if a.header.Get("Retry-After") == "" || a.header.Get("Cache-Control") != "no-store" {
