@@ -13,7 +13,6 @@ import (
 type memoryPolicy struct {
 	gc    int        // GOGC: growth in percent before garbage is collected
 	limit unit.Bytes // where collecting becomes cheaper than growing; 0: nowhere
-	trim  bool       // whether what is not needed is given back while it runs
 }
 
 func (a *app) setMemory(p memoryPolicy) {
@@ -25,23 +24,27 @@ func (a *app) setMemory(p memoryPolicy) {
 	}
 }
 
-// How long a start may take until its pages are not needed any more, and how often those of rare work are given back.
+// How long what a start leaves running in the background may take, and how often the pages of rare work are given back.
 const (
 	trimAfter = 3 * time.Second
 	trimEvery = 30 * time.Second
 )
 
-// trim gives back what only the start needed, and then what only rare work did, until ctx ends.
-func trim(ctx context.Context) error {
+// trim gives back what only the start needed: at once, when the process is ready, and when the start's last work is
+// done; and then what only rare work did, until ctx ends. A system that does not take pages back, as one without /proc, is no
+// reason to end.
+func (p *process) trim(ctx context.Context) error {
+	told := false
 	for wait := trimAfter; ; wait = trimEvery {
+		debug.FreeOSMemory()
+		if err := resident.Trim(); err != nil && !told {
+			p.tel.Log.Warn("pages that only the start needed are kept", "error", err)
+			told = true
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(wait):
-		}
-		debug.FreeOSMemory()
-		if err := resident.Trim(); err != nil {
-			return err
 		}
 	}
 }

@@ -141,6 +141,7 @@ func (p *process) listenBehind(ctx context.Context, front httpserver.Front, name
 
 // run works until ctx ends or a part fails.
 func (p *process) run(ctx context.Context) error {
+	p.group.Add("memory", p.trim)
 	err := p.group.Run(ctx)
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()

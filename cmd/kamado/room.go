@@ -95,9 +95,6 @@ func serveRoom[R room](ctx context.Context, a *app, c *configuration, memory mem
 	for _, note := range l.room.Notes() {
 		a.talkf("kamado %s: %s", l.name, note)
 	}
-	if memory.trim {
-		p.group.Add("memory", trim)
-	}
 	return p.run(ctx)
 }
 

@@ -278,3 +278,37 @@ func TestACrashLosesNoPicture(t *testing.T) {
 		t.Errorf("%d files survived and none was served", len(files))
 	}
 }
+
+// TestTheStartGivesItsPagesBack: what of the program's own file is mapped goes down once it is ready, and a request
+// maps again only what it needs.
+func TestTheStartGivesItsPagesBack(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("needs /proc")
+	}
+	s := serve(t, "--originals", originals(t, map[string][]byte{"k/1.jpg": jpegOf(t, paint(600, 400))}), "--insecure-unsigned")
+	s.get(t, "/k/1/200/x").picture(t, "image/jpeg", 200, 133)
+	const most = 20 << 20 // it is some 30 MB after a start, and 5 to 10 after that request
+	mapped := 0
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if mapped = fileBytes(t, s.cmd.Process.Pid); mapped < most {
+			return
+		}
+	}
+	t.Errorf("%d bytes of files are mapped and present, want less than %d", mapped, most)
+}
+
+// fileBytes is how much of files a process has in its memory (RssFile of proc_pid_status(5)).
+func fileBytes(t *testing.T, pid int) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, ok := strings.Cut(string(text), "RssFile:")
+	var kB int
+	if _, err := fmt.Sscan(line, &kB); err != nil || !ok {
+		t.Skip("needs a kernel that tells RssFile")
+	}
+	return kB << 10
+}
