@@ -30,21 +30,29 @@ const (
 	trimEvery = 30 * time.Second
 )
 
+// trimLoadMax is the share of one processor above which a process is at work and keeps its pages: to map them again
+// takes some 10 ms, which somebody would wait for.
+const trimLoadMax = 0.05
+
 // trim gives back what only the start needed: at once, when the process is ready, and when the start's last work is
 // done; and then what only rare work did, until ctx ends. A system that does not take pages back, as one without /proc, is no
 // reason to end.
 func (p *process) trim(ctx context.Context) error {
 	told := false
-	for wait := trimAfter; ; wait = trimEvery {
-		debug.FreeOSMemory()
-		if err := resident.Trim(); err != nil && !told {
-			p.tel.Log.Warn("pages that only the start needed are kept", "error", err)
-			told = true
+	for wait, idle := trimAfter, true; ; wait = trimEvery {
+		if idle {
+			debug.FreeOSMemory()
+			if err := resident.Trim(); err != nil && !told {
+				p.tel.Log.Warn("pages that only the start needed are kept", "error", err)
+				told = true
+			}
 		}
+		before := resident.Busy()
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(wait):
 		}
+		idle = resident.Busy()-before < time.Duration(trimLoadMax*float64(wait))
 	}
 }

@@ -259,7 +259,7 @@ func (b *bench) burst(ctx context.Context, group []*original) error {
 // The latency of a round is over as many requests as give it a 99th percentile.
 const (
 	latencyConcurrency = 4
-	latencyRequests    = 200
+	latencyRequests    = 1000
 )
 
 // latency measures p99 of kamado and of imgproxy, alternating.

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,6 +42,16 @@ func Trim() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Busy is the processor time that the process has used, of the program and of the system for it; 0 where that cannot be
+// asked.
+func Busy() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // readOnly reads a line of /proc/self/maps (proc_pid_maps(5)), and takes those of

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/kamado/kamado/internal/resident"
 )
@@ -38,5 +39,14 @@ func TestTrimGivesPagesBackAndLosesNothing(t *testing.T) {
 	}
 	if got := fmt.Sprintf("%v %q", map[string]int{"a": 1}, "text"); got != want {
 		t.Errorf("after Trim: %s, want %s", got, want)
+	}
+}
+
+func TestBusyIsTheTimeOfTheProcessor(t *testing.T) {
+	before := resident.Busy()
+	for began := time.Now(); resident.Busy()-before < 20*time.Millisecond; {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("%v of work count as %v", time.Since(began), resident.Busy()-before)
+		}
 	}
 }
