@@ -254,8 +254,8 @@ func TestRunMeasuresTheOtherParts(t *testing.T) {
 	if b := report.Burst; b == nil || b.Counted != 100 || b.Decodes.Median != 100 {
 		t.Errorf("burst = %+v, want 100 decodes of 100 requests", b)
 	}
-	if l := report.Latency; l == nil || l.Counted != 200 || l.Kamado.Median <= 0 || l.Ratio != nil {
-		t.Errorf("latency = %+v, want that of 200 pictures beside nobody", l)
+	if l := report.Latency; l == nil || l.Counted != 1000 || l.Kamado.Median <= 0 || l.Ratio != nil {
+		t.Errorf("latency = %+v, want that of 1000 pictures beside nobody", l)
 	}
 	head, rows := report.RowTable()
 	if len(rows) < 15 || len(rows[0]) != len(head) {

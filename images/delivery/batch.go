@@ -34,11 +34,19 @@ type batch struct {
 	expected int  // renditions of a set that are still on their way here
 	waiting  int  // members whose clients still wait
 	closed   bool // it has its place, or is full: nobody joins
-	// anew ends what has begun; nil when it has not, or is too far.
-	anew context.CancelCauseFunc
-	// settled: it does not begin anew. It has, or it is a set that came in one request.
-	settled bool
+	age      age
+	anew     context.CancelCauseFunc // ends what has begun; set while it is young
 }
+
+// age is how far a batch is.
+type age uint8
+
+const (
+	unborn  age = iota
+	young       // it is being made; who comes now lets it begin anew
+	again       // somebody came
+	settled     // nobody can change it: it is too far, begun again, or a set that came in one request
+)
 
 // member is one rendition of a batch.
 type member struct {
@@ -103,31 +111,38 @@ func (bs *batches) arrive(b *batch) {
 	close(b.ready)
 }
 
-// begun lets whoever comes join a batch that has its place until grown is called:
-// anew then ends what was begun.
-func (bs *batches) begun(b *batch, anew context.CancelCauseFunc) {
+// begun closes a batch that has its place, and gives those members for whom nothing is made yet. The first time, whoever
+// comes until grown is called still joins it: anew then ends what was begun.
+func (bs *batches) begun(b *batch, anew context.CancelCauseFunc) []*member {
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
-	if b.anew = anew; bs.young == nil {
+	if b.age != unborn {
+		b.age = settled
+		return bs.taken(b)
+	}
+	if b.age, b.anew = young, anew; bs.young == nil {
 		bs.young = make(map[string]*batch)
 	}
 	bs.young[b.original.Identity()] = b
+	return bs.taken(b)
 }
 
-// grown ends that time, and says whether somebody came in it.
+// grown ends the time in which a batch may begin anew, and says whether somebody came in it.
 func (bs *batches) grown(b *batch) bool {
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
-	bs.grow(b)
-	return b.settled
+	if b.age == young {
+		bs.grow(b, settled)
+	}
+	return b.age == again
 }
 
-// grow ends the time of a batch in which it may begin anew. Preconditions: mu is held.
-func (bs *batches) grow(b *batch) {
+// grow makes a young batch older. Preconditions: mu is held.
+func (bs *batches) grow(b *batch, to age) {
 	if id := b.original.Identity(); bs.young[id] == b {
 		delete(bs.young, id)
 	}
-	b.anew = nil
+	b.age, b.anew = to, nil
 }
 
 // reopen gives the batch of an original that has just begun, for more to join; nil
@@ -138,8 +153,8 @@ func (bs *batches) reopen(o origin.Original) *batch {
 		return nil
 	}
 	b.anew(errAnew)
-	bs.grow(b)
-	b.closed, b.settled = false, true
+	bs.grow(b, again)
+	b.closed = false
 	bs.open[o.Identity()] = b
 	return b
 }
@@ -148,8 +163,9 @@ func (bs *batches) reopen(o origin.Original) *batch {
 func (bs *batches) begin(ctx context.Context, o origin.Original, expected int, run func(context.Context, *batch)) *batch {
 	// The work belongs to all members and must not end with the first.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	b := &batch{original: o, cancel: cancel, ready: make(chan struct{}), expected: expected, settled: expected > 0}
+	b := &batch{original: o, cancel: cancel, ready: make(chan struct{}), expected: expected, age: settled}
 	if expected == 0 {
+		b.age = unborn
 		close(b.ready)
 		if bs.open == nil {
 			bs.open = make(map[string]*batch)
@@ -185,6 +201,11 @@ func (bs *batches) leave(m *member) {
 func (bs *batches) take(b *batch) []*member {
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
+	return bs.taken(b)
+}
+
+// taken is take. Preconditions: mu is held.
+func (bs *batches) taken(b *batch) []*member {
 	bs.shut(b)
 	b.members = slices.DeleteFunc(b.members, (*member).isDone)
 	return slices.Clone(b.members)
@@ -251,11 +272,10 @@ func (j *job) run(ctx context.Context, b *batch) error {
 	}
 	defer j.yield()
 	j.timing.queue = time.Since(waiting)
-	again, err := j.render(ctx, b)
-	if again > 0 && err == nil {
-		// Who comes so soon after another seldom comes alone: a page asks for all its sizes.
+	anew, err := j.render(ctx, b)
+	if anew {
 		select {
-		case <-time.After(again):
+		case <-time.After(gatherTime):
 		case <-ctx.Done():
 		}
 		_, err = j.render(ctx, b)
@@ -363,17 +383,20 @@ func (j *job) ready(ctx context.Context, want images.Rendition) error {
 }
 
 // render makes the renditions of all members: from a mezzanine when one is large
-// enough for each of them, else from the original. It says how long to wait for more members before it is
-// called again; 0: it is over.
-func (j *job) render(ctx context.Context, b *batch) (again time.Duration, err error) {
-	members := j.served(j.batches.take(b))
+// enough for each of them, else from the original. anew says that more came while it was young: it is to be called
+// once more.
+func (j *job) render(ctx context.Context, b *batch) (anew bool, err error) {
+	work, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	defer j.batches.grown(b) // also when the renderer panics
+	members := j.served(j.batches.begun(b, end))
 	if len(members) == 0 {
-		return 0, nil
+		return j.batches.grown(b), nil
 	}
 	data, wants, mezzanine := j.fromMezzanine(members)
 	if !mezzanine {
 		if err := j.read(ctx); err != nil {
-			return 0, explain(ctx, err)
+			return false, explain(ctx, err)
 		}
 		data = j.body.Data
 		for i, m := range members {
@@ -383,9 +406,8 @@ func (j *job) render(ctx context.Context, b *batch) (again time.Duration, err er
 			}
 		}
 	}
-	made, anew := j.attempt(ctx, b, data, wants)
+	made, anew := j.attempt(work, b, data, wants)
 	if anew {
-		again = min(youth(data), gatherMax)
 		j.deps.Metrics.anew.Inc()
 	} else {
 		j.deps.Metrics.batched(len(members))
@@ -407,26 +429,24 @@ func (j *job) render(ctx context.Context, b *batch) (again time.Duration, err er
 		m.made.result = j.keep(m.task, res.Rendering, mezzanine)
 		close(m.done)
 	}
-	return again, nil
+	return anew, nil
 }
 
-// gatherMax bounds the wait for more members. A page's requests come within that.
-const gatherMax = time.Millisecond
+// gatherTime is how long a batch that begins anew waits for more members: who comes so soon after another seldom comes
+// alone, since a page asks for all its sizes.
+const gatherTime = 500 * time.Microsecond
 
-// attempt makes renditions of data. anew says that more came to the batch while it could begin anew:
-// those with an error are to be made again then, with the others.
+// attempt makes renditions of data. anew says that more came to the batch while it was young: those that are not made,
+// or with an error, are to be made then, with the others.
 func (j *job) attempt(ctx context.Context, b *batch, data []byte, wants []images.Rendition) (made []Made, anew bool) {
-	young := youth(data)
-	if b.settled || young == 0 {
-		return j.deps.Renderer.RenderSet(ctx, data, wants), false
+	left := youth(data)
+	if left == 0 && j.batches.grown(b) {
+		return nil, true
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	j.batches.begun(b, cancel)
-	timer := time.AfterFunc(young, func() { j.batches.grown(b) })
+	timer := time.AfterFunc(left, func() { j.batches.grown(b) })
 	defer timer.Stop()
-	defer func() { anew = j.batches.grown(b) }() // also when the renderer panics
-	return j.deps.Renderer.RenderSet(ctx, data, wants), false
+	made = j.deps.Renderer.RenderSet(ctx, data, wants)
+	return made, j.batches.grown(b)
 }
 
 // served gives those members whose original was not taken down for them while

@@ -13,7 +13,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kamado/kamado/images/delivery"
+	"github.com/kamado/kamado/images/origin"
 	"github.com/kamado/kamado/images/queue"
+	"github.com/kamado/kamado/internal/blob"
+	"github.com/kamado/kamado/internal/blob/fs"
 )
 
 func onePlace(_ *delivery.Config, d *delivery.Deps) {
@@ -163,7 +166,7 @@ func TestABatchBeginsAnewOnce(t *testing.T) {
 		synctest.Wait()
 		for i := range 2 {
 			all = append(all, b.ask(t, &ok, fmt.Sprintf("/recipes/young/%dx9", 2+i)))
-			time.Sleep(100 * time.Microsecond) // it gathers for a microsecond
+			time.Sleep(time.Millisecond) // it gathers for half of that
 		}
 		close(b.double.hold)
 		for _, wg := range all {
@@ -173,6 +176,54 @@ func TestABatchBeginsAnewOnce(t *testing.T) {
 			t.Errorf("%d decodes were begun for %d answers of 200, want 3 and 3", sets, ok.Load())
 		}
 	})
+}
+
+// slowStore lets reads wait.
+type slowStore struct {
+	*fs.Store
+	hold chan struct{}
+	gets atomic.Int32
+}
+
+func (s *slowStore) Get(ctx context.Context, key string) (*blob.Object, error) {
+	s.gets.Add(1)
+	<-s.hold
+	return s.Store.Get(ctx, key)
+}
+
+// TestWhoComesDuringTheReadIsMadeWithTheOthers: of whatever format, since nothing is lost then.
+func TestWhoComesDuringTheReadIsMadeWithTheOthers(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		url, body string
+		ok        int32
+		sets      int32
+	}{{"/recipes/young/", "", 6, 2}, {"/recipes/1/", "", 6, 1}, {"/recipes/large/", "", 0, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			store, err := fs.Open(newBench(t, originals).dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer store.Close()
+			slow := &slowStore{Store: store, hold: make(chan struct{})}
+			b := newBench(t, nil, func(_ *delivery.Config, d *delivery.Deps) {
+				d.Originals = finder(t, origin.Source{Name: "default", Store: slow})
+			})
+			var ok atomic.Int32
+			var all []*sync.WaitGroup
+			for i := range 6 {
+				all = append(all, b.ask(t, &ok, fmt.Sprintf("%s%dx9", c.url, i+1)))
+				synctest.Wait()
+			}
+			close(slow.hold)
+			for _, wg := range all {
+				wg.Wait()
+			}
+			if ok.Load() != c.ok || b.double.sets.Load() != c.sets || slow.gets.Load() > 1 {
+				t.Errorf("%s: %d answers of 200 from %d reads and %d decodes, want %d, 1 and %d", c.url, ok.Load(), slow.gets.Load(), b.double.sets.Load(), c.ok, c.sets)
+			}
+		})
+	}
 }
 
 func TestABatchThatBeginsAnewMayFail(t *testing.T) {

@@ -132,7 +132,7 @@ func (h *Handler) upgrade(ctx context.Context, t *task) time.Duration {
 	defer h.deps.Places.Release()
 	m := &member{task: t, done: make(chan struct{})}
 	err = cache.Recovered(func() error {
-		if _, err := j.render(ctx, &batch{original: t.original, members: []*member{m}, settled: true}); err != nil {
+		if _, err := j.render(ctx, &batch{original: t.original, members: []*member{m}, age: settled}); err != nil {
 			return err
 		}
 		return m.err
