@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -118,16 +119,7 @@ func (l *Log) partitions(n uint64) (map[partition][]row, error) {
 		return nil, err
 	}
 	defer f.Close()
-	parts := map[partition][]row{}
-	i := 0
-	valid, _, err := scan(f, func(e Event) {
-		p := partition{e.Room, e.Time.Format(time.DateOnly)}
-		parts[p] = append(parts[p], row{
-			ID: eventID(l.manifest.Log, n, i), Time: e.Time, Room: e.Room, Type: e.Type,
-			Subject: e.Subject, RequestID: e.RequestID, Actor: e.Actor, Attributes: e.Attributes,
-		})
-		i++
-	})
+	parts, valid, err := rowsOf(f, l.manifest.Log, n)
 	if errors.Is(err, segment.ErrTorn) || errors.Is(err, segment.ErrHeader) {
 		cut, kerr := keepTail(f, path+tornSuffix, valid)
 		if kerr != nil {
@@ -139,6 +131,31 @@ func (l *Log) partitions(n uint64) (map[partition][]row, error) {
 	}
 	return parts, err
 }
+
+// rowsOf reads segment n of a log into rows; valid is the length of what could be read.
+func rowsOf(r io.Reader, log string, n uint64) (parts map[partition][]row, valid int64, err error) {
+	parts = map[partition][]row{}
+	var p partition // of the event before: it is seldom another
+	var rows []row
+	i, day := 0, int64(-1)
+	valid, _, err = scan(r, func(e Event) {
+		if today := e.Time.Unix() / secondsPerDay; e.Room != p.room || today != day {
+			parts[p] = rows
+			day, p = today, partition{e.Room, e.Time.Format(time.DateOnly)}
+			rows = parts[p]
+		}
+		rows = append(rows, row{
+			ID: eventID(log, n, i), Time: e.Time, Room: e.Room, Type: e.Type,
+			Subject: e.Subject, RequestID: e.RequestID, Actor: e.Actor, Attributes: e.Attributes,
+		})
+		i++
+	})
+	parts[p] = rows
+	delete(parts, partition{}) // what was before the first
+	return parts, valid, err
+}
+
+const secondsPerDay = 24 * 60 * 60
 
 // retain removes what is older than Config.RetainDays whole days before now:
 // Parquet files of every log in the store, and torn tails of this one.

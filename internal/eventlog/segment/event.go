@@ -106,7 +106,7 @@ func parsePayload(b []byte) (Event, error) {
 		return Event{}, fmt.Errorf("%w: %d bytes", ErrInvalid, len(b))
 	}
 	e := Event{Time: time.Unix(0, int64(binary.LittleEndian.Uint64(b))).UTC()}
-	c := cursor{b: b[8:]}
+	c := cursor{b: string(b[8:])} // one piece of memory, of which all fields are parts
 	for _, f := range [...]*string{&e.Room, &e.Type, &e.Subject, &e.RequestID, &e.Actor} {
 		*f = c.text()
 	}
@@ -136,12 +136,12 @@ func parsePayload(b []byte) (Event, error) {
 // cursor reads fields; after the first one that does not fit it is bad and
 // gives zeros.
 type cursor struct {
-	b   []byte
+	b   string
 	bad bool
 }
 
 func (c *cursor) number() uint64 {
-	n, size := binary.Uvarint(c.b)
+	n, size := uvarint(c.b)
 	if size <= 0 {
 		c.bad = true
 		return 0
@@ -150,13 +150,19 @@ func (c *cursor) number() uint64 {
 	return n
 }
 
+// uvarint is binary.Uvarint of a string.
+func uvarint(s string) (n uint64, size int) {
+	var b [binary.MaxVarintLen64]byte
+	return binary.Uvarint(b[:copy(b[:], s)])
+}
+
 func (c *cursor) text() string {
 	n := c.number()
 	if n > uint64(len(c.b)) {
 		c.bad = true
 		return ""
 	}
-	s := string(c.b[:n])
+	s := c.b[:n]
 	c.b = c.b[n:]
 	return s
 }
