@@ -43,7 +43,7 @@ func (p *process) trim(ctx context.Context) error {
 		if idle {
 			debug.FreeOSMemory()
 			if err := resident.Trim(); err != nil && !told {
-				p.tel.Log.Warn("pages that only the start needed are kept", "error", err)
+				p.tel.Log.Info("pages that only the start needed are kept", "error", err)
 				told = true
 			}
 		}
