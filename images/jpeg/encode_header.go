@@ -32,8 +32,8 @@ var (
 
 // setQuality makes the quantisation tables of a quality, 1..100, on the scale
 // of libjpeg: 50 is the tables of annex K, 100 divides by 1.
-func (e *Encoder) setQuality(quality int) {
-	if e.quality == quality {
+func (e *Encoder) setQuality(quality int, thrifty bool) {
+	if e.quality == quality && e.thrifty == thrifty {
 		return
 	}
 	percent := 200 - 2*quality
@@ -44,9 +44,9 @@ func (e *Encoder) setQuality(quality int) {
 		for k, v := range base {
 			e.table[i][k] = uint16(min(max((int(v)*percent+50)/100, 1), 255))
 		}
-		e.quant[i].Set(&e.table[i], i == 0) // thrifty with luma
+		e.quant[i].Set(&e.table[i], thrifty && i == 0)
 	}
-	e.quality = quality
+	e.quality, e.thrifty = quality, thrifty
 }
 
 // appendSegment appends a marker and the length of the payload that follows.

@@ -124,6 +124,41 @@ func TestEncodeIsReadBack(t *testing.T) {
 	}
 }
 
+// TestThriftyIsSmallerAndNearlyAsGood: fewer bytes for a little more error, chroma as it was, and an Encoder that
+// goes from one to the other and back makes the files of a fresh one.
+func TestThriftyIsSmallerAndNearlyAsGood(t *testing.T) {
+	var p plane.Picture
+	p.Reset(plane.YCbCr, false, 320, 240, 2, 2)
+	scene(&p, 1)
+	var kept jpeg.Encoder
+	var files [2][]byte
+	var errs [2]float64
+	var chroma [2][]byte
+	for round := range 4 {
+		thrifty := round % 2
+		opt := jpeg.EncodeOptions{Quality: 70, Thrifty: thrifty == 1}
+		data, err := kept.Encode(nil, &p, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fresh jpeg.Encoder
+		if want, err := fresh.Encode(nil, &p, opt); err != nil || !bytes.Equal(data, want) {
+			t.Errorf("round %d: an Encoder that was used makes another file (%v)", round, err)
+		}
+		planes := decoded(t, fmt.Sprint(opt), data)
+		files[thrifty], errs[thrifty], chroma[thrifty] = data, meanError(t, &p, planes), planes[1]
+	}
+	if saved := 1 - float64(len(files[1]))/float64(len(files[0])); saved < 0.005 || saved > 0.05 {
+		t.Errorf("%d bytes instead of %d: saved %.1f %%, want 0.5 to 5 %%", len(files[1]), len(files[0]), 100*saved)
+	}
+	if errs[1] > errs[0]*1.05 {
+		t.Errorf("mean error %.3f instead of %.3f", errs[1], errs[0])
+	}
+	if !bytes.Equal(chroma[0], chroma[1]) {
+		t.Error("chroma differs")
+	}
+}
+
 // TestProgressiveIsTheSamePicture decodes both forms. The standard library is no
 // judge here: it miscounts restart intervals of scans of one component.
 func TestProgressiveIsTheSamePicture(t *testing.T) {

@@ -35,7 +35,7 @@ func TestEncodeTwinsAgree(t *testing.T) {
 				}
 			}
 		}
-		opt := EncodeOptions{Quality: 1 + r.IntN(100), FixedHuffman: r.IntN(2) == 0, RestartInterval: max(0, r.IntN(9)-4)}
+		opt := EncodeOptions{Quality: 1 + r.IntN(100), FixedHuffman: r.IntN(2) == 0, Thrifty: r.IntN(2) == 0, RestartInterval: max(0, r.IntN(9)-4)}
 		useEncodeKernels = true
 		fast, err := e.Encode(nil, &p, opt)
 		if err != nil {

@@ -205,7 +205,7 @@ func (j *job) saveJPEG(pic *plane.Picture) (Result, error) {
 			return Result{}, err
 		}
 	}
-	opt := jpeg.EncodeOptions{Exif: j.rights, ICC: j.written(pic.Model == plane.Gray)}
+	opt := jpeg.EncodeOptions{Thrifty: true, Exif: j.rights, ICC: j.written(pic.Model == plane.Gray)}
 	data, quality, err := j.within(func(quality int) (_ []byte, err error) {
 		opt.Quality = quality
 		j.ws.out, err = j.ws.encoder.Encode(j.ws.out[:0], pic, opt)
