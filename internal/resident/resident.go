@@ -20,10 +20,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Trim unmaps the pages of the program's own file that cannot have been written
-// to: its code and its constants. Nothing is lost, and nothing need wait.
+// Trim unmaps the pages of the program's own file that are its code and its constants. Nothing is lost, and nothing need
+// wait. Pages that cannot be written now but were, as the tables that a dynamic linker fills before it closes them
+// (RELRO), are copies that the file does not have: their mappings are left alone.
 func Trim() error {
-	maps, err := os.ReadFile("/proc/self/maps")
+	maps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		return fmt.Errorf("find the program's pages: %w", err)
 	}
@@ -32,16 +33,47 @@ func Trim() error {
 		return fmt.Errorf("find the program: %w", err)
 	}
 	var errs []error
-	for lines := bufio.NewScanner(bytes.NewReader(maps)); lines.Scan(); {
-		from, to, ok := readOnly(lines.Text(), exe)
-		if !ok {
-			continue
-		}
-		if _, _, e := unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED); e != 0 {
-			errs = append(errs, fmt.Errorf("give back %x-%x: %w", from, to, e))
+	for _, m := range clean(maps, exe) {
+		if _, _, e := unix.Syscall(unix.SYS_MADVISE, m.from, m.to-m.from, unix.MADV_DONTNEED); e != 0 {
+			errs = append(errs, fmt.Errorf("give back %x-%x: %w", m.from, m.to, e))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// mapping is a range of addresses.
+type mapping struct{ from, to uintptr }
+
+// clean reads /proc/self/smaps (proc_pid_smaps(5)): the mappings of the program's file without the right to write of which
+// every page is still that of the file.
+func clean(maps []byte, exe string) (found []mapping) {
+	var now mapping
+	wanted, own := false, uint64(1) // own: kB that are not the file's, in memory or swapped out; unknown until both are read
+	fields := 0
+	end := func() {
+		if wanted && fields == 2 && own == 0 {
+			found = append(found, now)
+		}
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(maps)); lines.Scan(); {
+		line := lines.Text()
+		name, rest, isField := strings.Cut(line, ":")
+		if !isField || strings.ContainsAny(name, " -") {
+			end()
+			now.from, now.to, wanted = readOnly(line, exe)
+			fields, own = 0, 0
+			continue
+		}
+		if name == "Anonymous" || name == "Swap" {
+			var kB uint64
+			if _, err := fmt.Sscan(rest, &kB); err == nil {
+				fields++
+				own += kB
+			}
+		}
+	}
+	end()
+	return found
 }
 
 // Busy is the processor time that the process has used, of the program and of the system for it; 0 where that cannot be
@@ -54,7 +86,7 @@ func Busy() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// readOnly reads a line of /proc/self/maps (proc_pid_maps(5)), and takes those of
+// readOnly reads the first line of a mapping (proc_pid_maps(5)), and takes those of
 // the program's file that are mapped without the right to write.
 func readOnly(line, exe string) (from, to uintptr, ok bool) {
 	var perms, path string

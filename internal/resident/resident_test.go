@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/kamado/kamado/internal/resident"
 )
 
@@ -39,6 +41,30 @@ func TestTrimGivesPagesBackAndLosesNothing(t *testing.T) {
 	}
 	if got := fmt.Sprintf("%v %q", map[string]int{"a": 1}, "text"); got != want {
 		t.Errorf("after Trim: %s, want %s", got, want)
+	}
+}
+
+// TestTrimKeepsWhatWasWritten: a page of the program's file that was written to and then closed, as the tables of a dynamic linker.
+func TestTrimKeepsWhatWasWritten(t *testing.T) {
+	f, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Skip("needs /proc")
+	}
+	defer f.Close()
+	page, err := unix.Mmap(int(f.Fd()), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(page) //nolint:errcheck // the process ends
+	copy(page, "written")
+	if err := unix.Mprotect(page, unix.PROT_READ); err != nil {
+		t.Fatal(err)
+	}
+	if err := resident.Trim(); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(page[:7]); got != "written" {
+		t.Errorf("after Trim %q, want what was written", got)
 	}
 }
 
