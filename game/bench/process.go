@@ -131,41 +131,57 @@ func (p *process) why(err error) error {
 	}
 }
 
+// relative is a process of a tree.
+type relative struct {
+	pid   int
+	ended time.Duration // processor time of its children that are gone
+}
+
+// tickTime is the unit of times in /proc: USER_HZ, which is 100 a second wherever Linux runs Go.
+const tickTime = 10 * time.Millisecond
+
 // tree lists a process and all that descend from it.
-func tree(pid int) []int {
-	children := map[int][]int{}
+func tree(pid int) []relative {
+	children, ended := map[int][]int{}, map[int]time.Duration{}
 	entries, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is right
 	for _, entry := range entries {
 		b, err := os.ReadFile(entry)
 		if err != nil {
 			continue // it ended
 		}
-		// proc(5): the name in parentheses may hold anything; the parent is the second field after it.
+		// proc(5): the name in parentheses may hold anything; the parent is the second field after it, cutime and cstime are the
+		// fourteenth and the one after.
 		field := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-		if len(field) < 2 {
+		if len(field) < 15 {
 			continue
 		}
 		child, _ := strconv.Atoi(filepath.Base(filepath.Dir(entry)))
 		parent, _ := strconv.Atoi(field[1])
 		children[parent] = append(children[parent], child)
+		user, _ := strconv.Atoi(field[13])
+		system, _ := strconv.Atoi(field[14])
+		ended[child] = time.Duration(user+system) * tickTime
 	}
-	pids := []int{pid}
-	for i := 0; i < len(pids); i++ {
-		pids = append(pids, children[pids[i]]...)
+	list := []relative{{pid, ended[pid]}}
+	for i := 0; i < len(list); i++ {
+		for _, child := range children[list[i].pid] {
+			list = append(list, relative{child, ended[child]})
+		}
 	}
-	return pids
+	return list
 }
 
-// cpuOf is the user and system time that a process and those below it took so far.
+// cpuOf is the user and system time that a process and those below it took so far, those that are gone included.
 func cpuOf(pid int) time.Duration {
 	if pid == 0 {
 		return 0
 	}
 	var sum time.Duration
 	for _, p := range tree(pid) {
+		sum += p.ended
 		var ts unix.Timespec
 		// The CPU-time clock of another process: clock_getcpuclockid(3) computes exactly this, with 2 for "scheduler precision".
-		if unix.ClockGettime(int32(^p<<3|2), &ts) == nil {
+		if unix.ClockGettime(int32(^p.pid<<3|2), &ts) == nil {
 			sum += time.Duration(ts.Nano())
 		}
 	}
@@ -175,7 +191,7 @@ func cpuOf(pid int) time.Duration {
 // memoryOf is what a process and those below it have resident, in bytes; what they share is divided among them.
 func memoryOf(pid int) (rss, pss int64) {
 	for _, p := range tree(pid) {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p))
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.pid))
 		if err != nil {
 			continue // it ended
 		}
