@@ -85,6 +85,9 @@ const (
 	// FlagMezzanine: made from the mezzanine and not from the original, so
 	// that its bytes may differ from those the original would have given.
 	FlagMezzanine
+	// FlagShared: made from a decode for several, so that its bytes may differ
+	// from those that it would have had alone.
+	FlagShared
 )
 
 // The file of an entry, all numbers little-endian:

@@ -90,7 +90,7 @@ func (a *Answer) Give(b []byte, r *Again) (head, body []byte, ok bool) {
 	}
 	if a.Status == http.StatusOK {
 		res, ok := a.h.deps.Memory.Get(a.key)
-		if !ok || res.tag != a.tag || len(res.entry.Data) != a.length {
+		if !ok || res.etag[0] != a.tag || len(res.entry.Data) != a.length {
 			return b, nil, false
 		}
 		if !r.Head {
@@ -142,10 +142,10 @@ func (h *Handler) keep(r *http.Request, header http.Header, v *visit, key cache.
 				return
 			}
 		}
-		a.tag, a.length, a.cacheControl = res.tag, len(res.entry.Data), res.cacheControl
+		a.tag, a.length, a.cacheControl = res.etag[0], len(res.entry.Data), res.cacheControl
 	} else {
 		a.cacheControl = h.cacheControl
-		if strings.HasSuffix(header.Get("Etag"), `-t"`) {
+		if ofTruncated(header.Get("Etag")) {
 			a.cacheControl = h.truncatedCacheControl
 		}
 	}

@@ -85,6 +85,7 @@ type Rendering struct {
 	Format        images.Format
 	Width, Height int
 	Truncated     bool // the original was cut short
+	Shared        bool // its bytes may differ from those that it would have if it were made alone
 	Stages        []Stage
 }
 

@@ -147,8 +147,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, v *visit) (err e
 		return err
 	}
 	if match := r.Header["If-None-Match"]; len(match) > 0 {
-		if tag, flags, ok := matches(match, v.key, v.req.Version); ok {
-			h.notModified(w, v, tag, flags)
+		if tag, ok := matches(match, v.key, v.req.Version); ok {
+			h.notModified(w, v, tag)
 			h.keep(r, w.Header(), v, v.key, nil)
 			return nil
 		}
@@ -171,31 +171,27 @@ func (h *Handler) key(spelling string, o *origin.Original) cache.Key {
 	return cache.Sum(h.cfg.Salt, spelling, o.Identity())
 }
 
-// resultFlags are the ways in which a result of one key may have come to be;
-// each has its own ETag.
-var resultFlags = [...]cache.Flags{0, cache.FlagMezzanine, cache.FlagTruncated}
-
 // matches finds the ETag of a possible result of the key in If-None-Match. The
 // key is made of the identity of the original, so nothing need be rendered to
-// know that the client has the result. "*" is left to the end, because only a
+// know that the client has the picture, in whichever bytes. "*" is left to the end, because only a
 // rendered picture shows that there is one.
-func matches(match []string, key cache.Key, version string) (tag string, flags cache.Flags, ok bool) {
-	for _, flags := range resultFlags {
-		tag := withVersion(tagOf(key, flags), version)
-		for _, line := range match {
-			if strings.Contains(line, tag) { // quoted hex of fixed form: no other tag contains one
-				return tag, flags, true
+func matches(match []string, key cache.Key, version string) (tag string, ok bool) {
+	name := `"` + tagName(key, version) // in hex of fixed form: no other tag contains it
+	for _, line := range match {
+		for _, rest, found := strings.Cut(line, name); found; _, rest, found = strings.Cut(rest, name) {
+			if mark, _, ended := strings.Cut(rest, `"`); ended && isMark(mark) {
+				return name + mark + `"`, true
 			}
 		}
 	}
-	return "", 0, false
+	return "", false
 }
 
-func (h *Handler) notModified(w http.ResponseWriter, v *visit, tag string, flags cache.Flags) {
+func (h *Handler) notModified(w http.ResponseWriter, v *visit, tag string) {
 	header := w.Header()
 	header["Etag"] = []string{tag}
 	cacheControl := h.cacheControl
-	if flags&cache.FlagTruncated != 0 {
+	if ofTruncated(tag) {
 		cacheControl = h.truncatedCacheControl
 	}
 	header["Cache-Control"] = h.untilExpiry(cacheControl, v)
@@ -308,7 +304,7 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, v *visit, res *R
 	h.open(header, v)
 	header["Etag"] = res.etag
 	if v.req.Version != "" {
-		header["Etag"] = []string{withVersion(res.tag, v.req.Version)}
+		header["Etag"] = []string{res.tag(v.req.Version)}
 	}
 	if res.lastModified != nil {
 		header["Last-Modified"] = res.lastModified

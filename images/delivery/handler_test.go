@@ -33,6 +33,7 @@ type double struct {
 	sets    atomic.Int32
 	renders atomic.Int32
 	hold    chan struct{} // not nil: wait here, or for the context
+	shared  bool          // what is made with others has other bytes
 }
 
 func (d *double) RenderSet(ctx context.Context, src []byte, wants []images.Rendition) []delivery.Made {
@@ -40,6 +41,9 @@ func (d *double) RenderSet(ctx context.Context, src []byte, wants []images.Rendi
 	made := make([]delivery.Made, len(wants))
 	for i, want := range wants {
 		made[i].Rendering, made[i].Err = d.render(ctx, src, want)
+		if d.shared && len(wants) > 1 {
+			made[i].Shared, made[i].Data = true, fmt.Appendf(made[i].Data, ", one of %d", len(wants))
+		}
 	}
 	return made
 }

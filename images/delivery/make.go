@@ -80,6 +80,9 @@ func (j *job) keep(t *task, res Rendering, mezzanine bool) *Result {
 	if mezzanine {
 		e.Flags |= cache.FlagMezzanine
 	}
+	if res.Shared {
+		e.Flags |= cache.FlagShared
+	}
 	result := j.newResult(key, j.original.Key, e)
 	j.deps.Memory.Add(key, result, result.cost())
 	j.deps.Disk.Put(key, e)

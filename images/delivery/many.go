@@ -135,7 +135,7 @@ func (h *Handler) one(w *wanted) One {
 	v.status, v.bytes, v.format = http.StatusOK, len(e.Data), images.Format(e.Format).String()
 	return One{
 		Status: http.StatusOK, Outcome: v.outcome, Data: e.Data, Format: images.Format(e.Format), Width: e.Width, Height: e.Height,
-		ETag: withVersion(res.tag, v.req.Version),
+		ETag: res.tag(v.req.Version),
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/delivery"
+	"github.com/kamado/kamado/images/origin"
+	"github.com/kamado/kamado/internal/blob/fs"
 )
 
 func (b *bench) many(t *testing.T, accept string, paths ...string) []delivery.One {
@@ -187,5 +189,61 @@ func TestCachesHearOfStalenessAndTags(t *testing.T) {
 	}
 	if got := b.do(t, "GET", "/recipes/9/4x3").Header.Get("Surrogate-Key"); got != "" {
 		t.Errorf("404 with Surrogate-Key %q", got)
+	}
+}
+
+// TestOtherBytesHaveOtherTags: what was made from a decode for several has a tag that names its bytes. A client that has it has
+// the picture, whichever server it asks, and whatever else the tag says is kept.
+func TestOtherBytesHaveOtherTags(t *testing.T) {
+	t.Parallel()
+	store, err := fs.Open(newBench(t, originals).dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	same := func(_ *delivery.Config, d *delivery.Deps) {
+		d.Originals = finder(t, origin.Source{Name: "default", Store: store})
+	}
+	tags := map[string]string{} // body by tag
+	for _, size := range []string{"", "/recipes/1/8x8", "/recipes/1/9x9"} {
+		for _, path := range []string{"/recipes/1/7x7", "/recipes/cut/7x7", "/recipes/1/7x7?p=3"} {
+			b := newBench(t, nil, same)
+			b.double.shared = true
+			paths := []string{path}
+			if size != "" {
+				paths = append(paths, strings.Replace(size, "/1/", "/"+strings.Split(path, "/")[2]+"/", 1))
+			}
+			if size == "/recipes/1/9x9" {
+				paths = append(paths, "/recipes/"+strings.Split(path, "/")[2]+"/3x3"+strings.TrimPrefix(path, strings.Split(path, "?")[0]))
+			}
+			one := b.many(t, "", paths...)[0]
+			if one.Status != 200 {
+				t.Fatalf("%v: %+v", paths, one)
+			}
+			if before, ok := tags[one.ETag]; ok && before != string(one.Data) {
+				t.Errorf("%s has the tag %s twice, for %q and %q", path, one.ETag, before, one.Data)
+			}
+			tags[one.ETag] = string(one.Data)
+			r := b.do(t, "GET", path)
+			if r.Header.Get("Etag") != one.ETag || body(t, r) != string(one.Data) {
+				t.Errorf("%s: %s and %s", path, r.Header.Get("Etag"), one.ETag)
+			}
+			other := newBench(t, nil, same) // a server that has not made it, or alone
+			if path == "/recipes/cut/7x7" {
+				other.do(t, "GET", path)
+			}
+			later := other.do(t, "GET", path, `If-None-Match: "x", `+one.ETag)
+			if later.StatusCode != 304 || later.Header.Get("Etag") != one.ETag || later.Header.Get("Cache-Control") != r.Header.Get("Cache-Control") {
+				t.Errorf("%s with %s: %d, %v", path, one.ETag, later.StatusCode, later.Header)
+			}
+			for _, bad := range []string{strings.Replace(one.ETag, "-", "-x", 1), one.ETag[:len(one.ETag)-2] + `"`, strings.TrimSuffix(one.ETag, `"`) + `a"`, strings.TrimSuffix(one.ETag, `"`)} {
+				if bad != one.ETag && other.do(t, "GET", path, "If-None-Match: "+bad).StatusCode != 200 {
+					t.Errorf("%s is believed", bad)
+				}
+			}
+		}
+	}
+	if len(tags) != 9 {
+		t.Errorf("%d tags for three pictures, each alone and in two sets: %v", len(tags), tags)
 	}
 }

@@ -1,9 +1,12 @@
 package delivery
 
 import (
+	"fmt"
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/kamado/kamado/images"
 	"github.com/kamado/kamado/images/cache"
@@ -13,7 +16,8 @@ import (
 // be put into a header map. It is shared by requests and never written to.
 type Result struct {
 	entry *cache.Entry
-	tag   string // the ETag without a version: "hex" in quotes
+	key   cache.Key
+	mark  string // what its ETag has behind the name of the key
 
 	etag, contentType, contentLength, disposition, lastModified, cacheControl []string
 }
@@ -32,13 +36,14 @@ func (h *Handler) newResult(key cache.Key, originalKey string, e *cache.Entry) *
 	format := images.Format(e.Format)
 	r := &Result{
 		entry:         e,
-		tag:           tagOf(key, e.Flags),
+		key:           key,
+		mark:          tagMark(e),
 		contentType:   []string{format.MediaType()},
 		contentLength: []string{strconv.Itoa(len(e.Data))},
 		disposition:   []string{`inline; filename="` + fileName(originalKey, format) + `"`},
 		cacheControl:  h.cacheControl,
 	}
-	r.etag = []string{r.tag}
+	r.etag = []string{r.tag("")}
 	if e.Flags&cache.FlagTruncated != 0 {
 		r.cacheControl = h.truncatedCacheControl
 	}
@@ -51,25 +56,59 @@ func (h *Handler) newResult(key cache.Key, originalKey string, e *cache.Entry) *
 // httpTime is the form of dates in HTTP (RFC 9110 §5.6.7).
 const httpTime = "Mon, 02 Jan 2006 15:04:05 GMT"
 
-// tagOf is the strong ETag of a result. A rendition made from the mezzanine is
-// the same picture but not the same bytes, so it has a tag of its own; so has
-// one of a truncated original, because it may be kept for a short time only.
-func tagOf(key cache.Key, flags cache.Flags) string {
-	switch {
-	case flags&cache.FlagTruncated != 0:
-		return `"` + key.String() + `-t"`
-	case flags&cache.FlagMezzanine != 0:
-		return `"` + key.String() + `-m"`
+// tag is the strong ETag of a result, for a version that the URL names (?p=): one with other bytes has another.
+func (r *Result) tag(version string) string { return `"` + tagName(r.key, version) + r.mark + `"` }
+
+// tagName is what the ETags of all results of a key have in common.
+func tagName(key cache.Key, version string) string {
+	if version == "" {
+		return key.String()
 	}
-	return `"` + key.String() + `"`
+	return cache.Sum("etag", key.String(), version).String()
 }
 
-// withVersion makes the ETag for a version that the URL names (?p=).
-func withVersion(tag, version string) string {
-	if version == "" {
-		return tag
+// The marks of ETags, behind the name. A rendition made from the mezzanine is the same picture but not the same bytes; so is
+// one of a truncated original, which may be kept for a short time only. What was made from a decode for several has the
+// bytes that this decode gave, and says which: another server may have made it alone, and a cache must not
+// put pieces of both together.
+const (
+	markTruncated = "-t"
+	markMezzanine = "-m"
+	markShared    = "-s"
+)
+
+func tagMark(e *cache.Entry) (mark string) {
+	switch {
+	case e.Flags&cache.FlagTruncated != 0:
+		mark = markTruncated
+	case e.Flags&cache.FlagMezzanine != 0:
+		mark = markMezzanine
+	case e.Flags&cache.FlagShared != 0:
+		mark = markShared
 	}
-	return `"` + cache.Sum("etag", tag, version).String() + `"`
+	if e.Flags&cache.FlagShared != 0 {
+		mark += fmt.Sprintf("%016x", xxhash.Sum64(e.Data))
+	}
+	return mark
+}
+
+// ofTruncated says whether an ETag is of a truncated original.
+func ofTruncated(tag string) bool { return strings.Contains(tag, markTruncated) }
+
+// isMark says whether some result of a key may have a mark.
+func isMark(mark string) bool {
+	if mark == "" || mark == markTruncated || mark == markMezzanine {
+		return true
+	}
+	if len(mark) != len(markShared)+16 {
+		return false
+	}
+	for _, c := range []byte(mark[len(markShared):]) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return strings.HasPrefix(mark, markTruncated) || strings.HasPrefix(mark, markMezzanine) || strings.HasPrefix(mark, markShared)
 }
 
 // fileNameMax bounds the name in Content-Disposition. Unit: bytes.

@@ -61,6 +61,7 @@ type Result struct {
 	Quality       int  // what was encoded with: the rendition's, or less for its MaxBytes; 0 for lossless formats
 	Frames        int  // 1 unless animated
 	Truncated     bool // the original was cut short; what was missing is filled in
+	Shared        bool // made from a decode that others of a set needed otherwise: its bytes may not be those of one made alone
 	Stages        []Stage
 }
 

@@ -26,7 +26,7 @@ type Outcome struct {
 // RenderSet makes several renditions of one original, in the order of wants,
 // from as few decodes as they need. An error of one is not an error of the
 // others, but for what fails for all: a damaged original, a context that
-// ended. A rendition looks as good as one made alone; its bytes may differ.
+// ended. A rendition looks as good as one made alone; where its bytes may differ, Result.Shared is set.
 //
 // JPEG originals are decoded once for all renditions, at the scale of the most
 // demanding one, where that is less work than twice; of everything else,
@@ -207,6 +207,8 @@ func (s *set) renderGroup(ctx context.Context, in jpegSource, g group) []*member
 		if one == nil {
 			if one = ctx.Err(); one == nil {
 				res, one = s.renderMember(ctx, in, &views, m)
+				// What is smart has looked at what was decoded for another one, or not.
+				res.Shared = m.n != g.n || m.part != g.part || views.steps(m.plan) > 0 || m.want.Undecided() && len(s.members) > 1
 			}
 		}
 		s.tell(ctx, m, res, one)

@@ -62,6 +62,7 @@ func (s *set) fromCodec(ctx context.Context) (alone []*member) {
 			m.started = time.Now()
 		}
 		res, err := m.fromShared(ctx, got, info)
+		res.Shared = true
 		m.giveBack()
 		s.tell(ctx, m, res, err)
 	}

@@ -151,6 +151,47 @@ func TestSetIsAsGoodAsEachAlone(t *testing.T) {
 	}
 }
 
+// TestSharedSaysWhereBytesDiffer: what a set does not mark has the bytes that it has alone, which is what ETags count on; some are
+// marked, and not all.
+func TestSharedSaysWhereBytesDiffer(t *testing.T) {
+	t.Parallel()
+	for name, src := range map[string][]byte{"jpeg": jpegOf(t, detailed(800, 600)), "png": pngOf(t, detailed(200, 150))} {
+		r := withPureGo(render.Config{})
+		wants := append(boxes(450, 400, 240, 150, 80, 50, 30), images.Rendition{Width: 100, Height: 100, Fit: images.FitCrop, Gravity: images.Smart, Quality: 80},
+			images.Rendition{Width: 50, Height: 50, Fit: images.FitCrop, Quality: 80}, images.Rendition{Width: 401, Quality: 80})
+		alone := make([]render.Result, len(wants))
+		for i, want := range wants {
+			var err error
+			if alone[i], err = r.Render(t.Context(), src, want); err != nil || alone[i].Shared {
+				t.Fatalf("alone: shared %v, %v", alone[i].Shared, err)
+			}
+		}
+		shared, different, same := 0, 0, 0
+		for _, part := range [][2]int{{0, 1}, {7, 8}, {0, 2}, {0, 3}, {2, 5}, {4, 7}, {5, 10}, {6, 9}, {7, 10}, {0, 10}} {
+			for i, one := range r.RenderSet(t.Context(), src, wants[part[0]:part[1]]) {
+				if one.Err != nil {
+					t.Fatal(one.Err)
+				}
+				equal := bytes.Equal(one.Result.Data, alone[part[0]+i].Data)
+				switch {
+				case one.Result.Shared && equal:
+					shared++
+				case one.Result.Shared:
+					different++
+				case equal:
+					same++
+				default:
+					t.Errorf("%s: %v in the set %v has other bytes than alone, and is not marked", name, wants[part[0]+i], part)
+				}
+			}
+		}
+		t.Logf("%s: %d marked with other bytes, %d with the same; %d not marked", name, different, shared, same)
+		if different == 0 || same == 0 {
+			t.Errorf("%s: %d marked with other bytes, %d not marked: one of them was not tried", name, different, same)
+		}
+	}
+}
+
 func decodedBytes(t testing.TB, data []byte) image.Image {
 	t.Helper()
 	m, _, err := image.Decode(bytes.NewReader(data))

@@ -272,7 +272,7 @@ func (a renderer) RenderSet(ctx context.Context, src []byte, wants []images.Rend
 			stages[i] = delivery.Stage(s)
 		}
 		made[i] = delivery.Made{Err: out.Err, Rendering: delivery.Rendering{
-			Data: res.Data, Format: res.Format, Width: res.Width, Height: res.Height, Truncated: res.Truncated, Stages: stages,
+			Data: res.Data, Format: res.Format, Width: res.Width, Height: res.Height, Truncated: res.Truncated, Shared: res.Shared, Stages: stages,
 		}}
 	}
 	return made

@@ -312,3 +312,42 @@ func fileBytes(t *testing.T, pid int) int {
 	}
 	return kB << 10
 }
+
+// TestEqualTagsAreEqualBytes: of two servers, one is asked for many sizes at once and the other for one after the other. Where they
+// give the same ETag they give the same bytes, and what one gave is known to the other.
+func TestEqualTagsAreEqualBytes(t *testing.T) {
+	t.Parallel()
+	all := originals(t, map[string][]byte{"k/1.jpg": jpegOf(t, paint(4000, 3000)), "k/2.jpg": jpegOf(t, paint(1600, 1200))})
+	var servers [2]*service
+	for i := range servers {
+		servers[i] = serve(t, "--originals", all, "--insecure-unsigned", "--mezzanine", "off")
+	}
+	shared := 0
+	for round := range 4 {
+		var wg sync.WaitGroup
+		sides := [...]int{100, 180, 300, 480, 900, 1600}
+		var paths [len(sides)]string
+		var got [len(sides)]answer
+		for i, side := range sides {
+			paths[i] = fmt.Sprintf("/k/%d/%dx%dcq70/x.jpg", 1+round%2, side+round, side)
+			wg.Go(func() { got[i] = servers[0].get(t, paths[i]) })
+		}
+		wg.Wait()
+		for i, path := range paths {
+			tag := got[i].Header.Get("Etag")
+			alone := servers[1].get(t, path)
+			if got[i].StatusCode != 200 || alone.StatusCode != 200 || tag == "" {
+				t.Fatalf("%s: %d and %d, ETag %s", path, got[i].StatusCode, alone.StatusCode, tag)
+			}
+			if alone.Header.Get("Etag") != tag {
+				shared++
+			} else if !bytes.Equal(alone.body, got[i].body) {
+				t.Errorf("%s: two servers give other bytes with the ETag %s", path, tag)
+			}
+			if again := servers[1].get(t, path, "If-None-Match: "+tag); again.StatusCode != 304 {
+				t.Errorf("%s: %d for the ETag %s of another server", path, again.StatusCode, tag)
+			}
+		}
+	}
+	t.Logf("%d of 24 were made together with others", shared)
+}
