@@ -13,6 +13,7 @@ import (
 type memoryPolicy struct {
 	gc    int        // GOGC: growth in percent before garbage is collected
 	limit unit.Bytes // where collecting becomes cheaper than growing; 0: nowhere
+	trim  bool       // whether what a while of work needed is given back when the process is idle; what the start needed is in any case
 }
 
 func (a *app) setMemory(p memoryPolicy) {
@@ -35,24 +36,31 @@ const (
 const trimLoadMax = 0.05
 
 // trim gives back what only the start needed: at once, when the process is ready, and when the start's last work is
-// done; and then what only rare work did, until ctx ends. A system that does not take pages back, as one without /proc, is no
-// reason to end.
+// done; and, where the policy says so, what only rare work did, until ctx ends.
 func (p *process) trim(ctx context.Context) error {
-	told := false
-	for wait, idle := trimAfter, true; ; wait = trimEvery {
-		if idle {
-			debug.FreeOSMemory()
-			if err := resident.Trim(); err != nil && !told {
-				p.tel.Log.Info("pages that only the start needed are kept", "error", err)
-				told = true
-			}
-		}
+	p.giveBack()
+	for wait := trimAfter; ; wait = trimEvery {
 		before := resident.Busy()
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(wait):
 		}
-		idle = resident.Busy()-before < time.Duration(trimLoadMax*float64(wait))
+		if resident.Busy()-before < time.Duration(trimLoadMax*float64(wait)) {
+			p.giveBack()
+		}
+		if !p.sparing {
+			<-ctx.Done()
+			return nil
+		}
+	}
+}
+
+// giveBack gives memory to the system. One that does not take pages of the program back, as one without /proc, is no reason to
+// end.
+func (p *process) giveBack() {
+	debug.FreeOSMemory()
+	if err := resident.Trim(); err != nil {
+		p.tel.Log.Info("pages that only the start needed are kept", "error", err)
 	}
 }

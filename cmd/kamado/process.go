@@ -30,9 +30,11 @@ type process struct {
 	guard  *operator.Guard
 	admin  *httpserver.Server // nil: none
 	group  lifecycle.Group
-	events *eventlog.Log         // nil until a service asks for it
-	names  compute.NameRegistrar // nil: this process runs no member of dns
-	nodes  *nodeNames            // the same for nodes of the world
+	// sparing: memory is given back whenever the process is idle. That makes the first work after it slower.
+	sparing bool
+	events  *eventlog.Log         // nil until a service asks for it
+	names   compute.NameRegistrar // nil: this process runs no member of dns
+	nodes   *nodeNames            // the same for nodes of the world
 
 	pictures   *plaza.Pictures // where profile pictures are kept; nil: nowhere
 	noPictures string          // why they are not

@@ -86,6 +86,7 @@ func serveRoom[R room](ctx context.Context, a *app, c *configuration, memory mem
 	if err != nil {
 		return err
 	}
+	p.sparing = memory.trim
 	l, err := add(ctx, p)
 	if err != nil {
 		return err
