@@ -472,6 +472,7 @@ func (j *job) fromMezzanine(members []*member) (data []byte, wants []images.Rend
 	}
 	began := time.Now()
 	defer func() { j.timing.origin += time.Since(began) }()
+	j.timing.source = "" // it may have been one, for fewer members
 	for i, m := range members {
 		found := j.small(m.task.want)
 		if data, wants[i], ok = found.data, found.of, found.ok; !ok {
