@@ -35,14 +35,10 @@ const (
 // takes some 10 ms, which somebody would wait for.
 const trimLoadMax = 0.05
 
-// trim gives back what only the start needed, when the process is ready; and, where the policy says so, what the start's last
-// work and then rare work did, until ctx ends.
+// trim gives back what only the start needed: at once, when the process is ready, and when the start's last work is
+// done; and, where the policy says so, what only rare work did, until ctx ends.
 func (p *process) trim(ctx context.Context) error {
 	p.giveBack()
-	if !p.sparing {
-		<-ctx.Done()
-		return nil
-	}
 	for wait := trimAfter; ; wait = trimEvery {
 		before := resident.Busy()
 		select {
@@ -52,6 +48,10 @@ func (p *process) trim(ctx context.Context) error {
 		}
 		if resident.Busy()-before < time.Duration(trimLoadMax*float64(wait)) {
 			p.giveBack()
+			if !p.sparing {
+				<-ctx.Done()
+				return nil
+			}
 		}
 	}
 }

@@ -206,7 +206,7 @@ func TestNoConnectionIsLeft(t *testing.T) {
 		}
 		taken = append(taken, c)
 	}
-	if _, err := taken[0].Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'kamado'"); err != nil {
+	if _, err := taken[0].Exec(t.Context(), "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE application_name = 'kamado'"); err != nil {
 		t.Fatal(err)
 	}
 	for c, err := pgx.Connect(t.Context(), url); err == nil; c, err = pgx.Connect(t.Context(), url) {
