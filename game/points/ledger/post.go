@@ -30,6 +30,9 @@ func (l *Ledger) post(ctx context.Context, o *game.Order) (points.Answer, error)
 	if a, err := l.again(r); err != nil || a.Posting != nil {
 		return a, err
 	}
+	if err := ctx.Err(); err != nil { // nobody waits: it is not begun
+		return points.Answer{}, leftEarly(err, false)
+	}
 	select {
 	case <-l.finished:
 		return points.Answer{}, l.away()
@@ -62,7 +65,7 @@ func (l *Ledger) await(ctx context.Context, r *request) (points.Answer, error) {
 	case <-r.done:
 		return r.answer, r.err
 	case <-ctx.Done():
-		return points.Answer{}, &game.Error{Op: "wait for the ledger", Kind: game.Unavailable, Detail: "the wait for the ledger ended", Err: ctx.Err(), Doubt: true}
+		return points.Answer{}, leftEarly(ctx.Err(), true)
 	case <-l.finished:
 	}
 	select {
@@ -71,6 +74,11 @@ func (l *Ledger) await(ctx context.Context, r *request) (points.Answer, error) {
 	default: // it was queued too late: nobody took it
 		return points.Answer{}, l.away()
 	}
+}
+
+// leftEarly is the error of a caller who did not wait for the end.
+func leftEarly(err error, doubt bool) error {
+	return &game.Error{Op: "wait for the ledger", Kind: game.Unavailable, Detail: "the wait for the ledger ended", Err: err, Doubt: doubt}
 }
 
 // away is why a ledger that does not run answers nothing.
