@@ -60,7 +60,7 @@ Without --gossip the member is alone. The token in DIR/operator.token opens the 
 
 // dnsMemory is for what runs on every machine: it collects early, since answers are made without garbage. It has no limit: near one, collecting
 // would cost more than all answers.
-var dnsMemory = memoryPolicy{gc: 50, trim: true}
+var dnsMemory = memoryPolicy{gc: 50, sparing: true}
 
 // serveDNS runs a member until ctx ends.
 func (a *app) serveDNS(ctx context.Context, c *configuration) error {

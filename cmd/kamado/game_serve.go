@@ -80,7 +80,7 @@ func startSmall() error {
 
 // gameMemory collects seldom: requests are small and many, and an order's garbage is gone when it is answered. Under full load it
 // costs some 40 MiB, against a twentieth of the processor's time.
-var gameMemory = memoryPolicy{gc: 100, trim: true}
+var gameMemory = memoryPolicy{gc: 100, sparing: true}
 
 // gameInFlight is how many requests may be in work: each waits for the disk, together with all others.
 const gameInFlight = 8192

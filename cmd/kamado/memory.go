@@ -13,7 +13,9 @@ import (
 type memoryPolicy struct {
 	gc    int        // GOGC: growth in percent before garbage is collected
 	limit unit.Bytes // where collecting becomes cheaper than growing; 0: nowhere
-	trim  bool       // whether what a while of work needed is given back when the process is idle; what the start needed is in any case
+	// sparing: what a while of work needed is given back whenever the process is idle, which makes the first work after it
+	// slower; what the start needed is given back in any case.
+	sparing bool
 }
 
 func (a *app) setMemory(p memoryPolicy) {
@@ -38,8 +40,8 @@ const trimLoadMax = 0.05
 // trim gives back what only the start needed: at once, when the process is ready, and when the start's last work is
 // done; and, where the policy says so, what only rare work did, until ctx ends.
 func (p *process) trim(ctx context.Context) error {
-	p.giveBack()
-	for wait := trimAfter; ; wait = trimEvery {
+	err := giveBack()
+	for wait := trimAfter; err == nil; wait = trimEvery {
 		before := resident.Busy()
 		select {
 		case <-ctx.Done():
@@ -47,20 +49,19 @@ func (p *process) trim(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 		if resident.Busy()-before < time.Duration(trimLoadMax*float64(wait)) {
-			p.giveBack()
-			if !p.sparing {
-				<-ctx.Done()
-				return nil
+			if err = giveBack(); !p.sparing {
+				break
 			}
 		}
 	}
-}
-
-// giveBack gives memory to the system. One that does not take pages of the program back, as one without /proc, is no reason to
-// end.
-func (p *process) giveBack() {
-	debug.FreeOSMemory()
-	if err := resident.Trim(); err != nil {
+	if err != nil { // as without /proc: no reason to end
 		p.tel.Log.Info("pages that only the start needed are kept", "error", err)
 	}
+	<-ctx.Done()
+	return nil
+}
+
+func giveBack() error {
+	debug.FreeOSMemory()
+	return resident.Trim()
 }

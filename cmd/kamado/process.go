@@ -24,14 +24,13 @@ import (
 // process is the frame of a command that serves: telemetry, health, the operator's guard, and the parts that run until
 // the command is asked to end. Parts stop in the reverse of the order in which they were added; listeners come last.
 type process struct {
-	cfg    *configuration
-	tel    *telemetry.Telemetry
-	health *httpserver.Health // all checks of all services, for the admin listener
-	guard  *operator.Guard
-	admin  *httpserver.Server // nil: none
-	group  lifecycle.Group
-	// sparing: memory is given back whenever the process is idle. That makes the first work after it slower.
-	sparing bool
+	cfg     *configuration
+	tel     *telemetry.Telemetry
+	health  *httpserver.Health // all checks of all services, for the admin listener
+	guard   *operator.Guard
+	admin   *httpserver.Server // nil: none
+	group   lifecycle.Group
+	sparing bool                  // of its memoryPolicy
 	events  *eventlog.Log         // nil until a service asks for it
 	names   compute.NameRegistrar // nil: this process runs no member of dns
 	nodes   *nodeNames            // the same for nodes of the world

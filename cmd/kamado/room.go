@@ -86,7 +86,7 @@ func serveRoom[R room](ctx context.Context, a *app, c *configuration, memory mem
 	if err != nil {
 		return err
 	}
-	p.sparing = memory.trim
+	p.sparing = memory.sparing
 	l, err := add(ctx, p)
 	if err != nil {
 		return err

@@ -274,10 +274,7 @@ func (j *job) run(ctx context.Context, b *batch) error {
 	j.timing.queue = time.Since(waiting)
 	anew, err := j.render(ctx, b)
 	if anew {
-		select {
-		case <-time.After(gatherTime):
-		case <-ctx.Done():
-		}
+		pause(ctx, gatherTime)
 		_, err = j.render(ctx, b)
 	}
 	return err

@@ -179,7 +179,7 @@ func matches(match []string, key cache.Key, version string) (tag string, ok bool
 	name := `"` + tagName(key, version) // in hex of fixed form: no other tag contains it
 	for _, line := range match {
 		for _, rest, found := strings.Cut(line, name); found; _, rest, found = strings.Cut(rest, name) {
-			if mark, _, ended := strings.Cut(rest, `"`); ended && isMark(mark) {
+			if mark, _, ended := strings.Cut(rest, `"`); ended && marks.MatchString(mark) {
 				return name + mark + `"`, true
 			}
 		}

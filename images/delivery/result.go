@@ -3,6 +3,7 @@ package delivery
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -95,21 +96,8 @@ func tagMark(e *cache.Entry) (mark string) {
 // ofTruncated says whether an ETag is of a truncated original.
 func ofTruncated(tag string) bool { return strings.Contains(tag, markTruncated) }
 
-// isMark says whether some result of a key may have a mark.
-func isMark(mark string) bool {
-	if mark == "" || mark == markTruncated || mark == markMezzanine {
-		return true
-	}
-	if len(mark) != len(markShared)+16 {
-		return false
-	}
-	for _, c := range []byte(mark[len(markShared):]) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return strings.HasPrefix(mark, markTruncated) || strings.HasPrefix(mark, markMezzanine) || strings.HasPrefix(mark, markShared)
-}
+// marks is the form of what tagMark gives.
+var marks = regexp.MustCompile(`^(-[tm]|-[tms][0-9a-f]{16})?$`)
 
 // fileNameMax bounds the name in Content-Disposition. Unit: bytes.
 const fileNameMax = 80

@@ -135,23 +135,19 @@ func (l *Log) partitions(n uint64) (map[partition][]row, error) {
 // rowsOf reads segment n of a log into rows; valid is the length of what could be read.
 func rowsOf(r io.Reader, log string, n uint64) (parts map[partition][]row, valid int64, err error) {
 	parts = map[partition][]row{}
-	var p partition // of the event before: it is seldom another
-	var rows []row
+	var p partition // of the event before: its day is seldom another
 	i, day := 0, int64(-1)
 	valid, _, err = scan(r, func(e Event) {
-		if today := e.Time.Unix() / secondsPerDay; e.Room != p.room || today != day {
-			parts[p] = rows
-			day, p = today, partition{e.Room, e.Time.Format(time.DateOnly)}
-			rows = parts[p]
+		if today := e.Time.Unix() / secondsPerDay; today != day {
+			day, p.day = today, e.Time.Format(time.DateOnly)
 		}
-		rows = append(rows, row{
+		p.room = e.Room
+		parts[p] = append(parts[p], row{
 			ID: eventID(log, n, i), Time: e.Time, Room: e.Room, Type: e.Type,
 			Subject: e.Subject, RequestID: e.RequestID, Actor: e.Actor, Attributes: e.Attributes,
 		})
 		i++
 	})
-	parts[p] = rows
-	delete(parts, partition{}) // what was before the first
 	return parts, valid, err
 }
 

@@ -59,23 +59,7 @@ func parseKey(key string) (p partition, log string, segment uint64, ok bool) {
 }
 
 func eventID(log string, segment uint64, record int) string {
-	b := make([]byte, 0, 64)
-	b = append(b, log...)
-	b = appendPadded(append(b, '-'), segment, 16)
-	return string(appendPadded(append(b, '-'), uint64(record), 8))
-}
-
-// appendPadded appends a number with zeros before it, at least so many digits.
-func appendPadded(b []byte, n uint64, digits int) []byte {
-	for least := uint64(10); digits > 1; digits, least = digits-1, least*10 {
-		if n < least {
-			for range digits - 1 {
-				b = append(b, '0')
-			}
-			break
-		}
-	}
-	return strconv.AppendUint(b, n, 10)
+	return fmt.Sprintf("%s-%016d-%08d", log, segment, record)
 }
 
 // encode gives rows as a Parquet file, in the order of their time.

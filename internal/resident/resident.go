@@ -48,8 +48,7 @@ type mapping struct{ from, to uintptr }
 // every page is still that of the file.
 func clean(maps []byte, exe string) (found []mapping) {
 	var now mapping
-	wanted, own := false, uint64(1) // own: kB that are not the file's, in memory or swapped out; unknown until both are read
-	fields := 0
+	wanted, own, fields := false, uint64(0), 0 // own: kB that are not the file's, in memory or swapped out: two fields
 	end := func() {
 		if wanted && fields == 2 && own == 0 {
 			found = append(found, now)
