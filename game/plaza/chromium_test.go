@@ -162,7 +162,18 @@ func (p *page) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-func (p *page) click(selector string) { p.t.Helper(); p.do(chromedp.Click(chromedp.CSS(selector))) }
+// click clicks what a selector finds. A list may be drawn anew between finding and clicking: then what is there now is clicked.
+func (p *page) click(selector string) {
+	p.t.Helper()
+	click := chromedp.Click(chromedp.CSS(selector))
+	err := chromedp.Do(p, click)
+	for tries := 1; err != nil && strings.Contains(err.Error(), "Could not find node") && tries < 20; tries++ {
+		err = chromedp.Do(p, click) // the error says that nothing was clicked
+	}
+	if err != nil {
+		p.t.Fatalf("click %s: %v", selector, err)
+	}
+}
 
 // eval gives what a script says; of a promise, what it becomes.
 func eval[T any](p *page, script string) T {
